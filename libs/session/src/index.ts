@@ -1,0 +1,15 @@
+export { JobError } from './jobs/job-error.js';
+export type { JobOptions, JobProgress } from './jobs/job-options.js';
+export type { JobOutcome } from './jobs/job-outcome.js';
+export type { JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
+export { JobService } from './jobs/job.service.js';
+export { InjectSession } from './nest/inject-session.js';
+export type { SessionModuleExtras, SessionModuleOptions, SessionOptionsFactory } from './nest/session-module-options.js';
+export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
+export { SessionModule } from './session.module.js';
+export type { Scope, ScopeKind, ScopeState } from './session/scope.js';
+export { SessionContext } from './session/session-context.js';
+export { NoActiveSessionError, SessionClosedError, SessionError, SessionSetupError } from './session/session-error.js';
+export { type OwnedSession, SessionFactory } from './session/session-factory.js';
+export type { SessionForkOptions, SessionOptions } from './session/session-options.js';
+export type { BeginOptions } from './session/session-source.js';

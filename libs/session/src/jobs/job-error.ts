@@ -1,0 +1,18 @@
+import { inspect } from 'node:util';
+
+import { SessionError } from '../session/session-error.js';
+
+/** Tells which job failed. Its `cause` is what the worker threw. */
+export class JobError extends SessionError {
+  readonly code = 'JOB_FAILED';
+
+  constructor(
+    readonly index: number,
+    readonly input: unknown,
+    label: string,
+    cause: unknown,
+  ) {
+    const shown = inspect(input, { depth: 1, breakLength: Infinity, maxStringLength: 80, maxArrayLength: 5 });
+    super(`${label} failed on input ${shown}: ${cause instanceof Error ? cause.message : inspect(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,25 @@
+import type { BeginOptions } from '../session/session-source.js';
+
+/** How far the work has come. `done` counts the jobs that succeeded, `failed` those that did not. */
+export interface JobProgress {
+  readonly done: number;
+  readonly failed: number;
+  /** Missing where the inputs do not tell their number beforehand. */
+  readonly total?: number;
+}
+
+/** Options of the methods of JobService. */
+export interface JobOptions {
+  /** How many jobs run at once. Never more than the pool has connections. @default 4 */
+  readonly concurrency?: number;
+  /** `job`: each job in a transaction of its own. `none`: the worker commits. Or the options of that transaction. @default 'job' */
+  readonly transaction?: 'job' | 'none' | BeginOptions;
+  /** Names the jobs in errors and logs: `job 7 of NAME`. @default the name of the worker */
+  readonly label?: string;
+  /** What the `fork` function of the module may want to know: it is found in the `info` of each job's scope. */
+  readonly info?: Readonly<Record<string, unknown>>;
+  /** When it aborts, no further job starts, and the `signal` of the running ones aborts. */
+  readonly signal?: AbortSignal;
+  /** Called after each job. */
+  readonly onProgress?: (progress: JobProgress) => void;
+}

@@ -1,0 +1,87 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import { RequestMethod } from '@nestjs/common';
+import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
+
+import type { ScopeStorage } from '../session/scope-storage.js';
+import { HttpScope } from './http-scope.js';
+
+const SCOPE = Symbol('session scope');
+
+type ScopedRequest = IncomingMessage & { [SCOPE]?: HttpScope };
+/** What a handler gets: Node's request under Express, one that wraps it under Fastify. */
+type HandlerRequest = ScopedRequest & { readonly raw?: ScopedRequest };
+type Handler = (request: HandlerRequest, response: unknown, next: unknown) => unknown;
+type Register = (...args: unknown[]) => unknown;
+
+/** Opens a scope for each HTTP request, over Express and over Fastify. */
+export class HttpScopes {
+  readonly #storage: ScopeStorage;
+  readonly #isEnabled: () => boolean;
+
+  constructor(host: HttpAdapterHost, storage: ScopeStorage, isEnabled: () => boolean) {
+    this.#storage = storage;
+    this.#isEnabled = isEnabled;
+    // Emits at once under NestFactory, later under a testing module, never in a standalone application.
+    host.init$.subscribe(() => this.#install(host.httpAdapter));
+  }
+
+  #install(adapter: AbstractHttpAdapter | undefined): void {
+    if (adapter === undefined) {
+      return;
+    }
+    adapter.use((request: ScopedRequest, response: ServerResponse, next: () => void) => {
+      if (!this.#isEnabled()) {
+        next();
+        return;
+      }
+      const scope = new HttpScope(request, response);
+      request[SCOPE] = scope;
+      this.#storage.run(scope, next);
+    });
+    this.#watchHandlers(adapter);
+  }
+
+  /**
+   * Makes every route tell its scope when its handler has settled, which may be after the response has ended, or never
+   * come to a response when the client is gone. An interceptor would tell as well, but NestJS then takes the slow path
+   * for every route: a third of its requests per second.
+   */
+  #watchHandlers(adapter: AbstractHttpAdapter): void {
+    const methods = adapter as unknown as Record<string, Register | undefined>;
+    for (const verb of Object.values(RequestMethod).filter((name) => typeof name === 'string')) {
+      const method = verb.toLowerCase();
+      const register = methods[method];
+      if (register !== undefined) {
+        methods[method] = (...args) => {
+          const handler = args.pop();
+          return register.call(adapter, ...args, typeof handler === 'function' ? this.#watch(handler as Handler) : handler);
+        };
+      }
+    }
+  }
+
+  #watch(handler: Handler): Handler {
+    return (request, response, next) => {
+      const scope = request[SCOPE] ?? request.raw?.[SCOPE];
+      if (scope === undefined) {
+        return handler(request, response, next);
+      }
+      scope.enterHandler();
+      const leave = (): void => scope.leaveHandler();
+      try {
+        const outcome = this.#runIn(scope, () => handler(request, response, next));
+        Promise.resolve(outcome).then(leave, leave);
+        return outcome;
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    };
+  }
+
+  /** Enters the scope anew where Fastify left it: it parses the body in the context of the socket. */
+  #runIn(scope: HttpScope, work: () => unknown): unknown {
+    return this.#storage.current === scope ? work() : this.#storage.run(scope, work);
+  }
+}

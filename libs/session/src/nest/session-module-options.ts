@@ -1,0 +1,30 @@
+import type { SessionDefaults } from '../session/session-options.js';
+import type { JobOptions } from '../jobs/job-options.js';
+
+/** Options of SessionModule for one connection. */
+export interface SessionModuleOptions extends SessionDefaults {
+  /** `false` opens no scope for HTTP requests. @default a scope for each request */
+  readonly http?: false;
+  /** Defaults for the options of JobService. */
+  readonly jobs?: JobOptions;
+}
+
+/** Options that decide which providers there are, and so cannot come from a factory. */
+export interface SessionModuleExtras {
+  /** Names the connection: the `contextName` given to MikroOrmModule. @default the default connection */
+  readonly contextName?: string | undefined;
+  /** Provides the sessions to every module of the application. @default true */
+  readonly isGlobal?: boolean;
+  /**
+   * `request` injects the session itself through a request-scoped provider. `contextual` injects a singleton that finds
+   * the session of the current scope on each call: nothing becomes request-scoped, which is several times faster.
+   *
+   * @default 'request'
+   */
+  readonly injection?: 'request' | 'contextual';
+}
+
+/** Makes the options of SessionModule, for `useClass` and `useExisting`. */
+export interface SessionOptionsFactory {
+  createSessionOptions(): SessionModuleOptions | Promise<SessionModuleOptions>;
+}

@@ -1,0 +1,23 @@
+import { Global, Module } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+
+import { HttpScopes } from './nest/http-scopes.js';
+import { ScopeStorage } from './session/scope-storage.js';
+import { SessionConnections } from './nest/session-connections.js';
+
+/** What all connections of one application share: the current scope, and who opens it for HTTP. */
+@Global()
+@Module({
+  providers: [
+    ScopeStorage,
+    SessionConnections,
+    {
+      provide: HttpScopes,
+      useFactory: (host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) =>
+        new HttpScopes(host, storage, () => connections.wantHttpScopes),
+      inject: [HttpAdapterHost, ScopeStorage, SessionConnections],
+    },
+  ],
+  exports: [ScopeStorage, SessionConnections],
+})
+export class SessionCoreModule {}

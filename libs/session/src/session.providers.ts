@@ -1,0 +1,98 @@
+import { inspect } from 'node:util';
+
+import { MikroORM } from '@mikro-orm/core';
+import { getMikroORMToken } from '@mikro-orm/nestjs';
+import { type InjectionToken, type Provider, Scope } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+
+import { JobService } from './jobs/job.service.js';
+import { SessionConnections } from './nest/session-connections.js';
+import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';
+import { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
+import { ScopeStorage } from './session/scope-storage.js';
+import { SessionContext } from './session/session-context.js';
+import { SessionSetupError } from './session/session-error.js';
+import { SessionFactory } from './session/session-factory.js';
+import { SessionSource } from './session/session-source.js';
+
+interface SessionProviders {
+  readonly providers: Provider[];
+  readonly exports: InjectionToken[];
+}
+
+/** Lists what SessionModule provides for one connection. */
+export function createSessionProviders(extras: SessionModuleExtras, optionsToken: InjectionToken): SessionProviders {
+  const { contextName } = extras;
+  const source = contextName === undefined ? SessionSource : `${contextName}_SessionSource`;
+  const ormToken = contextName === undefined ? MikroORM : getMikroORMToken(contextName);
+  const provided: Provider[] = [
+    {
+      provide: getSessionFactoryToken(contextName),
+      useFactory: (own: SessionSource) => new SessionFactory(own),
+      inject: [source],
+    },
+    {
+      provide: getSessionContextToken(contextName),
+      useFactory: (own: SessionSource) => new SessionContext(own),
+      inject: [source],
+    },
+    {
+      provide: getJobServiceToken(contextName),
+      useFactory: (own: SessionSource, moduleRef: ModuleRef, options: SessionModuleOptions) =>
+        new JobService(own, moduleRef, options.jobs),
+      inject: [source, ModuleRef, optionsToken],
+    },
+    createSessionProvider(extras, source),
+  ];
+  return {
+    providers: [
+      {
+        provide: source,
+        useFactory: (
+          options: SessionModuleOptions,
+          storage: ScopeStorage,
+          connections: SessionConnections,
+          orm?: MikroORM,
+        ) => {
+          assertOnlyOptions(options);
+          if (orm === undefined) {
+            throw new SessionSetupError(missingOrm(contextName));
+          }
+          connections.add(options);
+          return new SessionSource(orm, storage, options);
+        },
+        inject: [optionsToken, ScopeStorage, SessionConnections, { token: ormToken, optional: true }],
+      },
+      ...provided,
+    ],
+    exports: provided.map((provider) => (provider as { readonly provide: InjectionToken }).provide),
+  };
+}
+
+function createSessionProvider({ contextName, injection }: SessionModuleExtras, source: InjectionToken): Provider {
+  const provide = getSessionToken(contextName);
+  switch (injection) {
+    case 'contextual':
+      return { provide, useFactory: (own: SessionSource) => own.contextual, inject: [source] };
+    case 'request':
+      return { provide, scope: Scope.REQUEST, useFactory: (own: SessionSource) => own.current, inject: [source] };
+    default:
+      throw new TypeError(`Expected \`injection\` to be 'request' or 'contextual', got \`${inspect(injection)}\`.`);
+  }
+}
+
+function assertOnlyOptions(options: object): void {
+  const extra = ['contextName', 'isGlobal', 'injection'].find((name) => name in options);
+  if (extra !== undefined) {
+    throw new TypeError(
+      `The option \`${extra}\` decides which providers there are. Give it to forRootAsync() itself, beside \`useFactory\`.`,
+    );
+  }
+}
+
+function missingOrm(contextName: string | undefined): string {
+  return contextName === undefined
+    ? 'SessionModule.forRoot() found no MikroORM. Add MikroOrmModule.forRoot({ ... }) to the imports of the application.'
+    : `SessionModule found no MikroORM for the connection "${contextName}". ` +
+        `Add MikroOrmModule.forRoot({ contextName: '${contextName}', ... }) to the imports of the application.`;
+}

@@ -1,0 +1,16 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import type { LiveScope } from './scope.js';
+
+/** Knows the scope of the running code. One per application, so that two applications never meet. */
+export class ScopeStorage {
+  readonly #storage = new AsyncLocalStorage<LiveScope>();
+
+  get current(): LiveScope | undefined {
+    return this.#storage.getStore();
+  }
+
+  run<Result>(scope: LiveScope, work: () => Result): Result {
+    return this.#storage.run(scope, work);
+  }
+}

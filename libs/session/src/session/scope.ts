@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+
+import { SessionClosedError } from './session-error.js';
+
+export type ScopeKind = 'request' | 'job' | 'run' | 'begin' | 'create';
+
+export type ScopeState = 'open' | 'closing' | 'closed';
+
+/** How a scope, or one session of it, came to its end. */
+export type ScopeEnding = 'returned' | 'threw' | 'responded' | 'disconnected' | 'disposed' | 'removed';
+
+/** Describes the lifetime that a session belongs to. */
+export interface Scope {
+  /** Unique across processes: a random UUID. */
+  readonly id: string;
+  readonly kind: ScopeKind;
+  /** Names the scope to people: `GET /users`, `job 7 of SquareHandler`. */
+  readonly label: string;
+  readonly openedAt: Date;
+  readonly state: ScopeState;
+  /** Aborts when the scope will not be able to deliver its result: the client went away, or the job was cancelled. */
+  readonly signal: AbortSignal;
+  /** What the opener of the scope had to say about it, for the `fork` option and for logs. */
+  readonly info: Readonly<Record<string, unknown>>;
+}
+
+/** What a scope closes at its end: one session per connection. */
+export interface ScopeMember {
+  close(ending: ScopeEnding): Promise<void>;
+}
+
+export interface LiveScopeOptions {
+  readonly kind: ScopeKind;
+  readonly label?: string;
+  /** The scope this one was opened in, when it belongs to the same task. */
+  readonly within?: LiveScope | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly info?: Readonly<Record<string, unknown>> | undefined;
+}
+
+const endings: Record<ScopeEnding, string> = {
+  returned: 'it had returned',
+  threw: 'it had thrown',
+  responded: 'its response was sent',
+  disconnected: 'its client had disconnected',
+  disposed: 'it had been disposed',
+  removed: 'it had been removed from its scope',
+};
+
+export function describeEnding(ending: ScopeEnding): string {
+  return endings[ending];
+}
+
+/** A scope with the means to end it. Everything here is cheap until the first session is opened. */
+export class LiveScope implements Scope {
+  readonly kind: ScopeKind;
+  readonly info: Readonly<Record<string, unknown>>;
+  /** The scope that began the line of execution this one runs on. */
+  readonly task: LiveScope;
+  readonly #openedAt = Date.now();
+  readonly #label: string | undefined;
+  readonly #outerSignal: AbortSignal | undefined;
+  #id: string | undefined;
+  #aborter: AbortController | undefined;
+  #members: Map<object, ScopeMember> | undefined;
+  #ending: ScopeEnding | undefined;
+  #closed: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: LiveScopeOptions) {
+    this.kind = options.kind;
+    this.info = options.info ?? {};
+    this.task = options.within?.task ?? this;
+    this.#label = options.label;
+    this.#outerSignal = options.signal;
+  }
+
+  get id(): string {
+    return (this.#id ??= randomUUID());
+  }
+
+  get label(): string {
+    return this.#label ?? this.kind;
+  }
+
+  get openedAt(): Date {
+    return new Date(this.#openedAt);
+  }
+
+  get state(): ScopeState {
+    if (this.#ending === undefined) {
+      return 'open';
+    }
+    return this.#isClosed ? 'closed' : 'closing';
+  }
+
+  get signal(): AbortSignal {
+    if (this.#aborter === undefined) {
+      this.#aborter = new AbortController();
+      this.onFirstUse();
+    }
+    const own = this.#aborter.signal;
+    return this.#outerSignal === undefined ? own : AbortSignal.any([own, this.#outerSignal]);
+  }
+
+  /** Gives the member kept under `key`, opened on first use. */
+  member<Member extends ScopeMember>(key: object, open: () => Member): Member {
+    this.assertOpen();
+    if (this.#members === undefined) {
+      this.onFirstUse();
+      this.assertOpen();
+      this.#members = new Map();
+    }
+    const known = this.#members.get(key);
+    if (known !== undefined) {
+      return known as Member;
+    }
+    const member = open();
+    this.#members.set(key, member);
+    return member;
+  }
+
+  /** Closes the member kept under `key` and forgets it, also when closing fails. */
+  async remove(key: object): Promise<void> {
+    const member = this.#members?.get(key);
+    this.#members?.delete(key);
+    await member?.close('removed');
+  }
+
+  /** Closes every session for good. A second call waits for the first. */
+  end(ending: ScopeEnding): Promise<void> {
+    this.#closed ??= this.#close(ending);
+    return this.#closed;
+  }
+
+  protected assertOpen(): void {
+    if (this.#ending !== undefined) {
+      throw new SessionClosedError(this.label, describeEnding(this.#ending));
+    }
+  }
+
+  protected abort(reason: unknown): void {
+    this.#aborter?.abort(reason);
+  }
+
+  /** Called before the first session is opened, so that a scope that opens none costs nothing more. */
+  protected onFirstUse(): void {}
+
+  async #close(ending: ScopeEnding): Promise<void> {
+    this.#ending = ending;
+    const members = [...(this.#members?.values() ?? [])];
+    const results = await Promise.allSettled(members.map((member) => member.close(ending)));
+    this.#isClosed = true;
+    const failures = results.filter((result) => result.status === 'rejected').map((result) => result.reason as unknown);
+    if (failures.length === 1) {
+      throw failures[0];
+    }
+    if (failures.length > 1) {
+      throw new AggregateError(failures, `${failures.length} sessions of "${this.label}" could not be closed`);
+    }
+  }
+}

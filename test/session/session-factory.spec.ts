@@ -1,0 +1,161 @@
+import { EntityManager } from '@mikro-orm/postgresql';
+import { SessionClosedError, SessionContext, SessionFactory } from 'nestjs-mikro-session';
+
+import { Note } from '../support/note.entity.js';
+import { startTestApp, type TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+describe('SessionFactory', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  let factory: SessionFactory<EntityManager>;
+
+  const countNotes = async (): Promise<number> =>
+    (await database.query<{ n: number }>('select count(*)::int as n from note'))[0]!.n;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({ databaseUrl: database.url });
+    factory = app.get(SessionFactory);
+  });
+
+  afterEach(() => database.query('delete from note'));
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  describe('begin', () => {
+    it('flushes and commits when the work returns', async () => {
+      const result = await factory.begin((session) => {
+        session.create(Note, { text: 'kept' });
+        return 'done';
+      });
+
+      expect(result).toBe('done');
+      expect(await countNotes()).toBe(1);
+    });
+
+    it('rolls back when the work throws, and throws that error', async () => {
+      const work = factory.begin(async (session) => {
+        session.create(Note, { text: 'lost' });
+        await session.flush();
+        throw new Error('no');
+      });
+
+      await expect(work).rejects.toThrow('no');
+      expect(await countNotes()).toBe(0);
+    });
+  });
+
+  describe('run', () => {
+    it('commits nothing that the work did not commit', async () => {
+      await factory.run((session) => {
+        session.create(Note, { text: 'lost' });
+      });
+
+      expect(await countNotes()).toBe(0);
+    });
+
+    it('rolls back a transaction that the work left open, and gives its connection back', async () => {
+      await factory.run(async (session) => {
+        await session.begin();
+        session.create(Note, { text: 'lost' });
+        await session.flush();
+      });
+
+      expect(await countNotes()).toBe(0);
+      await database.until(
+        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
+      );
+    });
+
+    it('opens a scope within the one around it, and leaves that as it was', async () => {
+      const context = app.get<SessionContext>(SessionContext);
+
+      await factory.run(async (outer) => {
+        const inner = await factory.run((session) => {
+          expect(context.current).toBe(session);
+          return session;
+        });
+
+        expect(inner).not.toBe(outer);
+        expect(context.current).toBe(outer);
+      });
+    });
+
+    it('closes the session for good', async () => {
+      const session = await factory.run((own) => own);
+
+      await expect(session.find(Note, {})).rejects.toThrow(SessionClosedError);
+      expect(() => session.persist(new Note())).toThrow(
+        'The session of "SessionFactory.run" was used after its end: it had returned.',
+      );
+    });
+
+    it('is isolated from a transaction around it that it did not open', async () => {
+      await app.orm.em.fork().transactional(async (outer) => {
+        outer.create(Note, { text: 'outer' });
+        await outer.flush();
+
+        await factory.run(async (session) => {
+          expect(session.isInTransaction()).toBe(false);
+          expect(await app.orm.em.count(Note)).toBe(0);
+        });
+      });
+    });
+  });
+
+  describe('create', () => {
+    it('gives a session that its maker closes', async () => {
+      let kept: EntityManager;
+      {
+        await using session = factory.create();
+        kept = session;
+        session.create(Note, { text: 'kept' });
+        await session.flush();
+      }
+
+      expect(() => kept.clear()).toThrow(SessionClosedError);
+      expect(await countNotes()).toBe(1);
+    });
+
+    it('closes twice without complaint', async () => {
+      const session = factory.create();
+
+      await session.close();
+      await session.close();
+
+      expect(() => session.clear()).toThrow(SessionClosedError);
+    });
+
+    it('does not become the current session', async () => {
+      const context = app.get<SessionContext>(SessionContext);
+      await using session = factory.create();
+
+      expect(context.tryCurrent).toBeUndefined();
+      expect(session).toBeInstanceOf(EntityManager);
+    });
+  });
+
+  describe('configure', () => {
+    it('sets defaults for the sessions made from now on', async () => {
+      const before = await factory.run((session) => session.schema);
+      factory.configure({ fork: { schema: 'other' } });
+      const after = await factory.run((session) => session.schema);
+      factory.configure({ fork: { schema: 'public' } });
+
+      expect([before, after]).toEqual([undefined, 'other']);
+    });
+  });
+
+  it('keeps the filters of the application in every session', async () => {
+    app.orm.em.addFilter({ name: 'tenant', cond: { tenant: 'b' }, entity: [Note] });
+    await database.query(`insert into note (text, tenant) values ('x', 'a'), ('y', 'b')`);
+
+    const found = await factory.run((session) => session.find(Note, {}));
+
+    expect(found.map(({ text }) => text)).toEqual(['y']);
+  });
+});

@@ -1,0 +1,23 @@
+import { chmod, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { startEmbeddedPostgres } from '../../src/postgres/embedded-postgres.ts';
+import type { TestServer } from './test-server.ts';
+
+/** Starts the database server for all test files, unless DATABASE_URL names one. */
+export default async function setUp(): Promise<void> {
+  if (process.env['DATABASE_URL'] !== undefined) {
+    return;
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'nestjs-mikro-session-test-'));
+  // Lets the user that PostgreSQL runs as, when this one is root, pass.
+  await chmod(folder, 0o711);
+  const server = await startEmbeddedPostgres({
+    folder,
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
+  });
+  process.env['DATABASE_URL'] = server.url;
+  const shared = globalThis as { testServer?: TestServer };
+  shared.testServer = { folder, server };
+}

@@ -1,0 +1,17 @@
+import { rm } from 'node:fs/promises';
+
+import { findConnections } from './test-database.ts';
+import type { TestServer } from './test-server.ts';
+
+/** Ends the database server, and fails the run when a test file left a connection behind. */
+export default async function tearDown(): Promise<void> {
+  const left = await findConnections();
+  const { testServer } = globalThis as { testServer?: TestServer };
+  await testServer?.server.stop();
+  if (testServer !== undefined) {
+    await rm(testServer.folder, { recursive: true, force: true });
+  }
+  if (left.length > 0) {
+    throw new Error(`Connections were left behind:\n${left.join('\n')}`);
+  }
+}

@@ -1,0 +1,63 @@
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { MikroORM, type Options, PostgreSqlDriver } from '@mikro-orm/postgresql';
+import type { INestApplication, InjectionToken, ModuleMetadata, Type } from '@nestjs/common';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import { SessionModule, type SessionModuleExtras, type SessionModuleOptions } from 'nestjs-mikro-session';
+
+import { Note } from './note.entity.js';
+
+export type Platform = 'express' | 'fastify';
+
+export const platforms: readonly Platform[] = ['express', 'fastify'];
+export const injections = ['request', 'contextual'] as const;
+
+/** MikroORM of any list of entities. */
+type AnyOrm = Pick<MikroORM, 'em' | 'schema' | 'config'>;
+
+export interface TestAppOptions extends ModuleMetadata {
+  readonly databaseUrl: string;
+  readonly platform?: Platform;
+  readonly session?: SessionModuleOptions & SessionModuleExtras;
+  readonly orm?: Partial<Options>;
+}
+
+export interface TestApp {
+  readonly app: INestApplication;
+  readonly orm: AnyOrm;
+  readonly url: string;
+  get<Instance>(token: InjectionToken): Instance;
+}
+
+/** The MikroORM options of all tests: the table of notes, a small pool, no output. */
+export function ormOptions(databaseUrl: string, options: Partial<Options> = {}): Options {
+  return {
+    driver: PostgreSqlDriver,
+    clientUrl: databaseUrl,
+    entities: [Note],
+    pool: { min: 0, max: 5 },
+    logger: () => undefined,
+    ...options,
+  };
+}
+
+/** Starts an application that listens on a free port of 127.0.0.1, with the table of notes made and empty. */
+export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
+  const { databaseUrl, platform = 'express', session, orm: ormExtras, ...metadata } = options;
+  const module = await Test.createTestingModule({
+    ...metadata,
+    imports: [
+      MikroOrmModule.forRoot(ormOptions(databaseUrl, ormExtras)),
+      SessionModule.forRoot(session),
+      ...(metadata.imports ?? []),
+    ],
+  }).compile();
+  const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  const app = module.createNestApplication<INestApplication>(adapter, { logger: ['error', 'warn'] });
+  await app.listen(0, '127.0.0.1');
+  const orm = app.get<AnyOrm>(MikroORM);
+  await orm.schema.update();
+  await orm.em.fork().nativeDelete(Note, {});
+  return { app, orm, url: await app.getUrl(), get: (token) => app.get(token as Type, { strict: false }) };
+}

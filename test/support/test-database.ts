@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+
+import pg from 'pg';
+
+const PREFIX = 'mikro_session_test_';
+const PATIENCE_MS = 5_000;
+
+/** A database of its own for one test file, with a client of its own to look at it from outside. */
+export interface TestDatabase {
+  readonly url: string;
+  query<Row extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
+  /** Polls until the query gives `true` in its first column. */
+  until(sql: string, values?: unknown[]): Promise<void>;
+  /** Fails when the tests left a connection open. */
+  drop(): Promise<void>;
+}
+
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const name = PREFIX + randomBytes(6).toString('hex');
+  await administer((admin) => admin.query(`create database ${name}`));
+  const url = new URL(serverUrl());
+  url.pathname = `/${name}`;
+  const client = new pg.Client({ connectionString: url.href, application_name: 'test observer' });
+  await client.connect();
+
+  async function query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> {
+    return (await client.query<Row>(sql, values)).rows;
+  }
+
+  async function until(sql: string, values: unknown[] = []): Promise<void> {
+    await poll(sql, async () => Object.values((await query(sql, values))[0] ?? {})[0] === true);
+  }
+
+  return {
+    url: url.href,
+    query,
+    until,
+    async drop() {
+      await client.end();
+      let left: string[] = [];
+      await poll('no connection is left', async () => {
+        left = await findConnections(name);
+        return left.length === 0;
+      }).catch((error: unknown) => {
+        throw new Error(`Connections were left behind:\n${left.join('\n')}`, { cause: error });
+      });
+      await administer((admin) => admin.query(`drop database ${name}`));
+    },
+  };
+}
+
+/** Describes the connections to test databases, or to one of them. */
+export async function findConnections(database = `${PREFIX}%`): Promise<string[]> {
+  const { rows } = await administer((admin) =>
+    admin.query<{ about: string }>(
+      `select concat_ws(' ', datname, pid, state, query) as about from pg_stat_activity where datname like $1`,
+      [database],
+    ),
+  );
+  return rows.map(({ about }) => about);
+}
+
+async function administer<Result>(work: (admin: pg.Client) => Promise<Result>): Promise<Result> {
+  const admin = new pg.Client({ connectionString: serverUrl() });
+  await admin.connect();
+  try {
+    return await work(admin);
+  } finally {
+    await admin.end();
+  }
+}
+
+async function poll(what: string, isReached: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!(await isReached())) {
+    if (Date.now() > deadline) {
+      throw new Error(`Waited ${PATIENCE_MS} ms in vain until: ${what}`);
+    }
+    await pause(10);
+  }
+}
+
+function serverUrl(): string {
+  const url = process.env['DATABASE_URL'];
+  if (url === undefined) {
+    throw new Error('DATABASE_URL is not set: the global set-up of the tests did not run.');
+  }
+  return url;
+}
