@@ -4,14 +4,24 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdirSync, openSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { arch, platform, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import pg from 'pg';
+import { Client } from 'pg';
 
 export interface KeeperOptions {
   /** Where data and log live. Made if need be. */
@@ -78,7 +88,10 @@ async function findPlace(wanted: string): Promise<Place> {
   if (canReach(folder) && canReach(binaries.postgres)) {
     return { binaries, folder, owner };
   }
-  const elsewhere = join(tmpdir(), `embedded-postgres-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`);
+  const elsewhere = join(
+    tmpdir(),
+    `embedded-postgres-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`,
+  );
   mkdirSync(elsewhere, { recursive: true });
   if (statSync(elsewhere).uid !== process.getuid()) {
     throw new Error(`The folder "${elsewhere}" belongs to another user. Remove it, or set DATABASE_URL.`);
@@ -153,7 +166,7 @@ async function endFormerServer({ folder }: Place, password: string): Promise<voi
 }
 
 async function isServerOf(data: string, port: number | undefined, password: string): Promise<boolean> {
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres' });
+  const client = new Client({ host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres' });
   client.on('error', () => undefined);
   try {
     await client.connect();

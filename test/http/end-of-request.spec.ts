@@ -123,7 +123,9 @@ describe.each(platforms)('the end of a request over %s', (platform) => {
 
       expect(scope.state).toBe('closed');
       expect(() => session.clear()).toThrow(SessionClosedError);
-      expect(() => session.clear()).toThrow(`The session of "GET /${path}" was used after its end: its response was sent.`);
+      expect(() => session.clear()).toThrow(
+        `The session of "GET /${path}" was used after its end: its response was sent.`,
+      );
       expect(session.getUnitOfWork(false).getIdentityMap().values()).toEqual([]);
       expect(await database.query('select * from note')).toEqual([]);
     });

@@ -221,7 +221,7 @@ describe.each(platforms)('@InjectSession() over %s', (platform) => {
     it('gives one session to every part of a request', async () => {
       const seen = await getSeen('/notes/seen/1');
 
-      expect(Object.keys(seen).sort()).toEqual(
+      expect(Object.keys(seen).toSorted()).toEqual(
         [
           'middleware',
           'guard',
@@ -235,7 +235,7 @@ describe.each(platforms)('@InjectSession() over %s', (platform) => {
           'context',
           'handler',
           'interceptor after',
-        ].sort(),
+        ].toSorted(),
       );
       expect(new Set(Object.values(seen)).size).toBe(1);
     });

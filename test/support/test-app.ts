@@ -54,7 +54,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     ],
   }).compile();
   const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
-  const app = module.createNestApplication<INestApplication>(adapter, { logger: ['error', 'warn'] });
+  const app = module.createNestApplication(adapter, { logger: ['error', 'warn'] });
   await app.listen(0, '127.0.0.1');
   const orm = app.get<AnyOrm>(MikroORM);
   await orm.schema.update();

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import pg from 'pg';
+import { Client, type QueryResultRow } from 'pg';
 
 const PREFIX = 'mikro_session_test_';
 const PATIENCE_MS = 5_000;
@@ -9,7 +9,7 @@ const PATIENCE_MS = 5_000;
 /** A database of its own for one test file, with a client of its own to look at it from outside. */
 export interface TestDatabase {
   readonly url: string;
-  query<Row extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
+  query<Row extends QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
   /** Polls until the query gives `true` in its first column. */
   until(sql: string, values?: unknown[]): Promise<void>;
   /** Fails when the tests left a connection open. */
@@ -21,10 +21,10 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   await administer((admin) => admin.query(`create database ${name}`));
   const url = new URL(serverUrl());
   url.pathname = `/${name}`;
-  const client = new pg.Client({ connectionString: url.href, application_name: 'test observer' });
+  const client = new Client({ connectionString: url.href, application_name: 'test observer' });
   await client.connect();
 
-  async function query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> {
+  async function query<Row extends QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> {
     return (await client.query<Row>(sql, values)).rows;
   }
 
@@ -61,8 +61,8 @@ export async function findConnections(database = `${PREFIX}%`): Promise<string[]
   return rows.map(({ about }) => about);
 }
 
-async function administer<Result>(work: (admin: pg.Client) => Promise<Result>): Promise<Result> {
-  const admin = new pg.Client({ connectionString: serverUrl() });
+async function administer<Result>(work: (admin: Client) => Promise<Result>): Promise<Result> {
+  const admin = new Client({ connectionString: serverUrl() });
   await admin.connect();
   try {
     return await work(admin);

@@ -4,7 +4,11 @@ export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
 export { InjectSession } from './nest/inject-session.js';
-export type { SessionModuleExtras, SessionModuleOptions, SessionOptionsFactory } from './nest/session-module-options.js';
+export type {
+  SessionModuleExtras,
+  SessionModuleOptions,
+  SessionOptionsFactory,
+} from './nest/session-module-options.js';
 export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
 export { SessionModule } from './session.module.js';
 export type { Scope, ScopeKind, ScopeState } from './session/scope.js';

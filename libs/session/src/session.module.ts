@@ -1,6 +1,10 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 
-import type { SessionModuleExtras, SessionModuleOptions, SessionOptionsFactory } from './nest/session-module-options.js';
+import type {
+  SessionModuleExtras,
+  SessionModuleOptions,
+  SessionOptionsFactory,
+} from './nest/session-module-options.js';
 import { SessionCoreModule } from './session-core.module.js';
 import { createSessionProviders } from './session.providers.js';
 

@@ -15,13 +15,15 @@ import { SessionSetupError } from './session/session-error.js';
 import { SessionFactory } from './session/session-factory.js';
 import { SessionSource } from './session/session-source.js';
 
+type ChosenExtras = Required<SessionModuleExtras>;
+
 interface SessionProviders {
   readonly providers: Provider[];
   readonly exports: InjectionToken[];
 }
 
 /** Lists what SessionModule provides for one connection. */
-export function createSessionProviders(extras: SessionModuleExtras, optionsToken: InjectionToken): SessionProviders {
+export function createSessionProviders(extras: ChosenExtras, optionsToken: InjectionToken): SessionProviders {
   const { contextName } = extras;
   const source = contextName === undefined ? SessionSource : `${contextName}_SessionSource`;
   const ormToken = contextName === undefined ? MikroORM : getMikroORMToken(contextName);
@@ -69,7 +71,7 @@ export function createSessionProviders(extras: SessionModuleExtras, optionsToken
   };
 }
 
-function createSessionProvider({ contextName, injection }: SessionModuleExtras, source: InjectionToken): Provider {
+function createSessionProvider({ contextName, injection }: ChosenExtras, source: InjectionToken): Provider {
   const provide = getSessionToken(contextName);
   switch (injection) {
     case 'contextual':

@@ -24,4 +24,5 @@ export interface JobWorker<Input, Result> {
 }
 
 export type Worker<Em extends EntityManager, Input, Result> =
-  JobFunction<Em, Input, Result> | Type<JobWorker<Input, Result>>;
+  | JobFunction<Em, Input, Result>
+  | Type<JobWorker<Input, Result>>;

@@ -22,7 +22,9 @@ export function toJobFunction<Em extends EntityManager, Input, Result>(
   moduleRef: ModuleRef,
 ): JobFunction<Em, Input, Result> {
   if (typeof worker !== 'function') {
-    throw new TypeError(`Expected \`worker\` to be a function or a class, got \`${inspect(worker)}\` (${typeof worker}).`);
+    throw new TypeError(
+      `Expected \`worker\` to be a function or a class, got \`${inspect(worker)}\` (${typeof worker}).`,
+    );
   }
   if (isWorkerClass<Input, Result>(worker)) {
     return fromClass(worker, moduleRef);
@@ -30,7 +32,7 @@ export function toJobFunction<Em extends EntityManager, Input, Result>(
   if (isClass(worker)) {
     throw new TypeError(`Expected the class \`${worker.name}\` to have a method \`handle(input, job)\`.`);
   }
-  return worker as JobFunction<Em, Input, Result>;
+  return worker;
 }
 
 function fromClass<Em extends EntityManager, Input, Result>(

@@ -22,14 +22,16 @@ export class HttpScopes {
   constructor(host: HttpAdapterHost, storage: ScopeStorage, isEnabled: () => boolean) {
     this.#storage = storage;
     this.#isEnabled = isEnabled;
-    // Emits at once under NestFactory, later under a testing module, never in a standalone application.
-    host.init$.subscribe(() => this.#install(host.httpAdapter));
+    // Emits at once under NestFactory, later under a testing module. A standalone application has no adapter.
+    host.init$.subscribe(() => {
+      const adapter = host.httpAdapter as AbstractHttpAdapter | null;
+      if (adapter !== null) {
+        this.#install(adapter);
+      }
+    });
   }
 
-  #install(adapter: AbstractHttpAdapter | undefined): void {
-    if (adapter === undefined) {
-      return;
-    }
+  #install(adapter: AbstractHttpAdapter): void {
     adapter.use((request: ScopedRequest, response: ServerResponse, next: () => void) => {
       if (!this.#isEnabled()) {
         next();
@@ -55,7 +57,11 @@ export class HttpScopes {
       if (register !== undefined) {
         methods[method] = (...args) => {
           const handler = args.pop();
-          return register.call(adapter, ...args, typeof handler === 'function' ? this.#watch(handler as Handler) : handler);
+          return register.call(
+            adapter,
+            ...args,
+            typeof handler === 'function' ? this.#watch(handler as Handler) : handler,
+          );
         };
       }
     }

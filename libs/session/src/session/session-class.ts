@@ -93,9 +93,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
 
 /** What MikroORM answers without sessions, but never the EntityManager of another application. */
 function ambient(em: EntityManager, validate: boolean): EntityManager {
-  const found = [TransactionContext.getEntityManager(em.name), em.config.get('context')(em.name)].find(
-    (candidate) => candidate?.config === em.config,
-  ) as (EntityManager & Recorded) | undefined;
+  const found: (EntityManager & Recorded) | undefined = [
+    TransactionContext.getEntityManager(em.name),
+    em.config.get('context')(em.name),
+  ].find((candidate) => candidate?.config === em.config);
   if (found !== undefined) {
     return found[RECORD] === undefined ? found : found.getContext(validate);
   }

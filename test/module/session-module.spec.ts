@@ -1,0 +1,219 @@
+import { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { Controller, Get, Inject, Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
+import {
+  getJobServiceToken,
+  getSessionContextToken,
+  getSessionFactoryToken,
+  getSessionToken,
+  InjectSession,
+  JobService,
+  NoActiveSessionError,
+  SessionContext,
+  SessionFactory,
+  SessionModule,
+  type SessionModuleOptions,
+  type SessionOptionsFactory,
+  SessionSetupError,
+} from 'nestjs-mikro-session';
+
+import { Note } from '../support/note.entity.js';
+import { ormOptions, startTestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+@Injectable()
+class SchemaOptions implements SessionOptionsFactory {
+  createSessionOptions(): SessionModuleOptions {
+    return { fork: { schema: 'from_class' } };
+  }
+}
+
+@Module({ providers: [SchemaOptions], exports: [SchemaOptions] })
+class OptionsModule {}
+
+@Injectable()
+class TwoConnections {
+  constructor(
+    @InjectSession() readonly main: EntityManager,
+    @InjectSession('reports') readonly reports: EntityManager,
+  ) {}
+}
+
+@Injectable()
+class SecondService {
+  constructor(@InjectSession() readonly session: EntityManager) {}
+}
+
+@Controller()
+class TwoConnectionsController {
+  constructor(
+    private readonly both: TwoConnections,
+    @Inject(getSessionContextToken('reports')) private readonly reports: SessionContext,
+    private readonly main: SessionContext,
+  ) {}
+
+  @Get()
+  get(): unknown {
+    return {
+      main: this.both.main.name,
+      reports: this.both.reports.name,
+      areCurrent: this.both.main.id === this.main.current.id && this.both.reports.id === this.reports.current.id,
+      isOneScope: this.main.scope === this.reports.scope,
+    };
+  }
+}
+
+describe('SessionModule', () => {
+  let database: TestDatabase;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+  });
+
+  afterAll(() => database.drop());
+
+  describe('forRootAsync', () => {
+    it.each([
+      [
+        'useFactory',
+        { useFactory: (): SessionModuleOptions => ({ fork: { schema: 'from_factory' } }) },
+        'from_factory',
+      ],
+      ['useClass', { useClass: SchemaOptions }, 'from_class'],
+      ['useExisting', { imports: [OptionsModule], useExisting: SchemaOptions }, 'from_class'],
+    ])('takes the options from %s', async (_name, options, schema) => {
+      const module = await Test.createTestingModule({
+        imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRootAsync(options)],
+      }).compile();
+
+      const seen = await module.get(SessionFactory).run((session) => session.schema);
+
+      expect(seen).toBe(schema);
+      await module.close();
+    });
+
+    it('refuses options that decide which providers there are', async () => {
+      const compiling = Test.createTestingModule({
+        imports: [
+          MikroOrmModule.forRoot(ormOptions(database.url)),
+          SessionModule.forRootAsync({ useFactory: () => ({ injection: 'contextual' }) as SessionModuleOptions }),
+        ],
+      }).compile();
+
+      await expect(compiling).rejects.toThrow('The option `injection` decides which providers there are.');
+    });
+  });
+
+  it('serves several connections at once, with one scope for all of them', async () => {
+    const reports = { ...ormOptions(database.url), contextName: 'reports' };
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      imports: [MikroOrmModule.forRoot(reports), SessionModule.forRoot({ contextName: 'reports' })],
+      controllers: [TwoConnectionsController],
+      providers: [TwoConnections],
+    });
+
+    const answer = await fetch(app.url).then((response) => response.json());
+    const name = await app
+      .get<SessionFactory>(getSessionFactoryToken('reports'))
+      .run(
+        (session) =>
+          `${session.name} ${app.get<SessionContext>(getSessionContextToken('reports')).current === session}`,
+      );
+    const names = await app.get<JobService>(getJobServiceToken('reports')).map([1], (session) => session.name);
+
+    expect(answer).toEqual({ main: 'default', reports: 'reports', areCurrent: true, isOneScope: true });
+    expect(name).toBe('reports true');
+    expect(names).toEqual(['reports']);
+    await app.app.close();
+  });
+
+  it('provides the sessions only to its importers when it is not global', async () => {
+    const modules = [
+      MikroOrmModule.forRoot(ormOptions(database.url)),
+      SessionModule.forRoot({ isGlobal: false }),
+    ] as const;
+    @Module({ providers: [SecondService] })
+    class Stranger {}
+
+    const compiling = Test.createTestingModule({ imports: [...modules, Stranger] }).compile();
+
+    await expect(compiling).rejects.toThrow(getSessionToken());
+  });
+
+  it('says at start that MikroORM is missing, and what to add', async () => {
+    const compiling = Test.createTestingModule({ imports: [SessionModule.forRoot()] }).compile();
+    const named = Test.createTestingModule({ imports: [SessionModule.forRoot({ contextName: 'reports' })] }).compile();
+
+    await expect(compiling).rejects.toThrow(
+      new SessionSetupError(
+        'SessionModule.forRoot() found no MikroORM. Add MikroOrmModule.forRoot({ ... }) to the imports of the application.',
+      ),
+    );
+    await expect(named).rejects.toThrow(
+      `Add MikroOrmModule.forRoot({ contextName: 'reports', ... }) to the imports of the application.`,
+    );
+  });
+
+  it('says at start that a connection was imported twice', async () => {
+    const compiling = Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot(), SessionModule.forRoot()],
+    }).compile();
+
+    await expect(compiling).rejects.toThrow('SessionModule was imported twice for the connection "default".');
+  });
+
+  it('refuses an unknown kind of injection', () => {
+    expect(() => SessionModule.forRoot({ injection: 'singleton' as never })).toThrow(
+      new TypeError(`Expected \`injection\` to be 'request' or 'contextual', got \`'singleton'\`.`),
+    );
+  });
+
+  it('opens no scope for requests when told so', async () => {
+    @Controller()
+    class Asking {
+      constructor(private readonly context: SessionContext) {}
+
+      @Get()
+      get(): boolean {
+        return this.context.tryScope === undefined;
+      }
+    }
+    const app = await startTestApp({ databaseUrl: database.url, session: { http: false }, controllers: [Asking] });
+
+    const answer = await fetch(app.url).then((response) => response.json());
+
+    expect(answer).toBe(true);
+    await app.app.close();
+  });
+
+  it('works in a standalone application', async () => {
+    @Module({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot({ injection: 'contextual' })],
+      providers: [SecondService],
+    })
+    class Standalone {}
+    const module = await NestFactory.createApplicationContext(Standalone, { logger: false });
+    const { session } = module.get(SecondService);
+
+    const isSame = await module.get(SessionFactory).run((current) => session.id === current.id);
+
+    expect(isSame).toBe(true);
+    expect(() => session.clear()).toThrow(NoActiveSessionError);
+    expect(() => module.get(MikroORM).em.clear()).toThrow('Using global EntityManager instance methods');
+    await module.close();
+  });
+
+  it('leaves the filters of the application to each fork it makes by hand', async () => {
+    const app = await startTestApp({ databaseUrl: database.url });
+    app.orm.em.addFilter({ name: 'tenant', cond: { tenant: 'b' }, entity: [Note] });
+    await database.query(`insert into note (text, tenant) values ('x', 'a'), ('y', 'b')`);
+
+    const found = await app.orm.em.fork().find(Note, {});
+
+    expect(found.map(({ text }) => text)).toEqual(['y']);
+    await app.app.close();
+  });
+});

@@ -1,0 +1,44 @@
+// Packs the library as it would be published, checks the tarball with publint and are-the-types-wrong, and installs it
+// into an empty NestJS project outside of the workspace, which then uses it and is type-checked.
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const library = join(root, 'libs/session');
+const folder = mkdtempSync(join(tmpdir(), 'nestjs-mikro-session-package-'));
+const run = (command, args, cwd) => execFileSync(command, args, { cwd, stdio: 'inherit' });
+
+try {
+  run('npm', ['run', 'build', '--silent'], root);
+  run('npm', ['pack', '--silent', '--pack-destination', folder], library);
+  const tarball = resolve(folder, readdirSync(folder).find((name) => name.endsWith('.tgz')));
+  run('npx', ['--no', 'publint', 'run', tarball, '--strict'], root);
+  run('npx', ['--no', 'attw', tarball, '--profile', 'esm-only'], root);
+
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const project = join(folder, 'project');
+  cpSync(join(root, 'test/package/project'), project, { recursive: true });
+  const names = ['@mikro-orm/core', '@mikro-orm/decorators', '@mikro-orm/nestjs', '@mikro-orm/postgresql'];
+  const nest = ['@nestjs/common', '@nestjs/core', '@nestjs/platform-express', 'reflect-metadata', 'rxjs'];
+  const wanted = [...names, ...nest].map((name) => [name, dependencies[name]]);
+  writeFileSync(
+    join(project, 'package.json'),
+    JSON.stringify({
+      name: 'empty-project',
+      private: true,
+      type: 'module',
+      dependencies: { ...Object.fromEntries(wanted), 'nestjs-mikro-session': `file:${tarball}` },
+      devDependencies: { typescript: devDependencies.typescript, '@types/node': devDependencies['@types/node'] },
+    }),
+  );
+  run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'], project);
+  run('npx', ['--no', 'tsc'], project);
+  run(process.execPath, ['dist/main.js'], project);
+  run(process.execPath, ['--input-type=module', '-e', "await import('nestjs-mikro-session')"], project);
+  process.stdout.write('The package is sound.\n');
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,52 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { JobOutcome, JobService, OwnedSession, SessionContext, SessionFactory } from 'nestjs-mikro-session';
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+/** Fails to compile unless both types are the same. */
+function expectType<Expected, Actual>(_isEqual: Equal<Expected, Actual>): void {}
+
+class Lengths {
+  handle(input: string): Promise<number> {
+    return Promise.resolve(input.length);
+  }
+}
+
+// Never called: the compiler is the test.
+export async function types(
+  jobs: JobService<EntityManager>,
+  factory: SessionFactory<EntityManager>,
+  context: SessionContext<EntityManager>,
+): Promise<void> {
+  const mapped = await jobs.map([1, 2], (session, n) => session.getKysely() !== undefined && n > 1);
+  expectType<boolean[], typeof mapped>(true);
+
+  const lengths = await jobs.map(['a'], Lengths);
+  expectType<number[], typeof lengths>(true);
+
+  const outcomes = await jobs.settle(['a'], Lengths);
+  expectType<JobOutcome<string, number>[], typeof outcomes>(true);
+
+  const created = factory.create();
+  expectType<OwnedSession<EntityManager>, typeof created>(true);
+
+  const begun = await factory.begin(async (session) => session.createQueryBuilder('x').getQuery());
+  expectType<string, typeof begun>(true);
+
+  const { current, tryCurrent } = context;
+  expectType<EntityManager, typeof current>(true);
+  expectType<EntityManager | undefined, typeof tryCurrent>(true);
+
+  // @ts-expect-error the worker takes strings
+  await jobs.map([1], Lengths);
+  // @ts-expect-error a session is not to be tied to the transaction of another
+  factory.create({ fork: { keepTransactionContext: true } });
+  // @ts-expect-error a transaction is not to be tied to another
+  await factory.begin(() => 0, { transaction: { propagation: 'nested' } });
+}
+
+describe('the types', () => {
+  it('are checked by the compiler', () => {
+    expect(types).toBeInstanceOf(Function);
+  });
+});
