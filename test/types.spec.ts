@@ -30,8 +30,8 @@ export async function types(
   const created = factory.create();
   expectType<OwnedSession<EntityManager>, typeof created>(true);
 
-  const begun = await factory.begin(async (session) => session.createQueryBuilder('x').getQuery());
-  expectType<string, typeof begun>(true);
+  const begun = await factory.begin(async (session) => session.getKysely().isTransaction);
+  expectType<boolean, typeof begun>(true);
 
   const { current, tryCurrent } = context;
   expectType<EntityManager, typeof current>(true);

@@ -1,0 +1,65 @@
+import type { Connection, MikroORM } from '@mikro-orm/core';
+
+/** The little of a client of node-postgres that is needed here. */
+export interface PoolClient {
+  release: (error?: Error | boolean) => void;
+  once(event: 'end', listener: () => void): unknown;
+  off(event: 'end', listener: () => void): unknown;
+}
+
+/** The little of a pool of node-postgres that is needed here. */
+export interface Pool {
+  readonly options: { readonly max: number };
+  readonly totalCount: number;
+  readonly idleCount: number;
+  connect: (...args: unknown[]) => Promise<PoolClient>;
+}
+
+interface ConnectionState {
+  readonly connected: boolean;
+  readonly options: { driverOptions?: unknown };
+}
+
+interface DriverOptions {
+  readonly onPoolCreated?: (pool: unknown) => unknown;
+}
+
+function isPool(client: unknown): client is Pool {
+  const { options, connect } = (client ?? {}) as Partial<Pool>;
+  return typeof options?.max === 'number' && typeof connect === 'function';
+}
+
+/** Asks a connection for its pool. Other drivers than PostgreSQL's have none that we know. */
+export async function getPool(connection: Connection): Promise<Pool | undefined> {
+  const client = await (connection as { getNativeClient?: () => Promise<unknown> }).getNativeClient?.();
+  return isPool(client) ? client : undefined;
+}
+
+/** Calls `watch` with every pool that MikroORM makes for this connection, on reconnecting too. */
+export async function watchPools({ config, driver }: MikroORM, watch: (pool: Pool) => void): Promise<void> {
+  const extend = (options: DriverOptions): DriverOptions =>
+    'selectFrom' in options || 'createDriver' in options
+      ? options // a Kysely instance or dialect, whose pool its owner keeps to himself
+      : {
+          ...options,
+          onPoolCreated: (pool) => {
+            if (isPool(pool)) {
+              watch(pool);
+            }
+            return options.onPoolCreated?.(pool);
+          },
+        };
+  const before: unknown = config.get('driverOptions');
+  const driverOptions: DriverOptions | (() => DriverOptions) =
+    typeof before === 'function' ? () => extend(before() as DriverOptions) : extend(before ?? {});
+  config.set('driverOptions', driverOptions);
+
+  // The connection made a copy of the options when it was made, which it drops when it is closed.
+  const connection = driver.getConnection('write');
+  const { connected, options } = connection as unknown as ConnectionState;
+  options.driverOptions = driverOptions;
+  const pool = connected ? await getPool(connection) : undefined;
+  if (pool !== undefined) {
+    watch(pool);
+  }
+}

@@ -1,0 +1,66 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { JobService, SessionFactory } from 'nestjs-mikro-session';
+
+import { startTestApp, type TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+/** What the driver says depends on whether the farewell of the server or the end of the socket arrives first. */
+const LOST = /terminating connection|Connection terminated|connection error|ECONNRESET/;
+
+describe('a connection lost within a transaction', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: 2 } } });
+  });
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  const breakOwnConnection = async (session: EntityManager): Promise<void> => {
+    const [{ pid }] = await session.execute<[{ pid: number }]>('select pg_backend_pid() as pid');
+    await database.query('select pg_terminate_backend($1)', [pid]);
+    await session.execute('select 1');
+  };
+
+  it('is reported by the first error and gives its place in the pool back', async () => {
+    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+
+    for (let i = 0; i < 5; i += 1) {
+      await expect(factory.begin(breakOwnConnection)).rejects.toThrow(LOST);
+    }
+
+    expect(await factory.begin((session) => session.execute('select 1 as one'))).toEqual([{ one: 1 }]);
+  });
+
+  it('gives its place back also when MikroORM holds the transaction', async () => {
+    const { em } = app.orm;
+
+    for (let i = 0; i < 5; i += 1) {
+      await expect(em.fork().transactional(breakOwnConnection)).rejects.toThrow(LOST);
+    }
+
+    expect(await em.fork().execute('select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
+  it('fails the jobs it hits and no others', async () => {
+    const jobs = app.get<JobService<EntityManager>>(JobService);
+
+    const outcomes = await jobs.settle([0, 1, 2, 3, 4, 5], (session, n) =>
+      n % 2 === 0 ? breakOwnConnection(session) : session.execute('select 1').then(() => undefined),
+    );
+
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'rejected',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+    ]);
+  });
+});
