@@ -3,6 +3,8 @@ import * as door from 'nestjs-mikro-session';
 describe('nestjs-mikro-session', () => {
   it('exports these names and no others', () => {
     expect(Object.keys(door).toSorted()).toEqual([
+      'ConcurrentSessionUseError',
+      'EntityOwnershipError',
       'InjectSession',
       'JobError',
       'JobService',
@@ -12,7 +14,13 @@ describe('nestjs-mikro-session', () => {
       'SessionError',
       'SessionFactory',
       'SessionModule',
+      'SessionOwnershipError',
+      'SessionPoolDeadlockError',
+      'SessionRegistry',
       'SessionSetupError',
+      'SessionStateError',
+      'TransactionAbortedError',
+      'UnflushedChangesError',
       'getJobServiceToken',
       'getSessionContextToken',
       'getSessionFactoryToken',

@@ -13,7 +13,7 @@ class Lengths {
 }
 
 // Never called: the compiler is the test.
-export async function types(
+async function types(
   jobs: JobService<EntityManager>,
   factory: SessionFactory<EntityManager>,
   context: SessionContext<EntityManager>,

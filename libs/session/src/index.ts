@@ -13,7 +13,20 @@ export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, get
 export { SessionModule } from './session.module.js';
 export type { Scope, ScopeKind, ScopeState } from './session/scope.js';
 export { SessionContext } from './session/session-context.js';
-export { NoActiveSessionError, SessionClosedError, SessionError, SessionSetupError } from './session/session-error.js';
+export {
+  ConcurrentSessionUseError,
+  EntityOwnershipError,
+  NoActiveSessionError,
+  SessionClosedError,
+  SessionError,
+  SessionOwnershipError,
+  SessionPoolDeadlockError,
+  SessionSetupError,
+  SessionStateError,
+  TransactionAbortedError,
+  UnflushedChangesError,
+} from './session/session-error.js';
 export { type OwnedSession, SessionFactory } from './session/session-factory.js';
 export type { SessionForkOptions, SessionOptions } from './session/session-options.js';
+export { type LiveScopeInfo, SessionRegistry } from './session/session-registry.js';
 export type { BeginOptions } from './session/session-source.js';

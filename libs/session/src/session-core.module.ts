@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { HttpScopes } from './nest/http-scopes.js';
+import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { SessionConnections } from './nest/session-connections.js';
 
@@ -12,12 +13,17 @@ import { SessionConnections } from './nest/session-connections.js';
     ScopeStorage,
     SessionConnections,
     {
+      provide: SessionRegistry,
+      useFactory: (storage: ScopeStorage) => new SessionRegistry(storage),
+      inject: [ScopeStorage],
+    },
+    {
       provide: HttpScopes,
       useFactory: (host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) =>
         new HttpScopes(host, storage, () => connections.wantHttpScopes),
       inject: [HttpAdapterHost, ScopeStorage, SessionConnections],
     },
   ],
-  exports: [ScopeStorage, SessionConnections],
+  exports: [ScopeStorage, SessionConnections, SessionRegistry],
 })
 export class SessionCoreModule {}

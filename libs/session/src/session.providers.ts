@@ -9,13 +9,11 @@ import { JobService } from './jobs/job.service.js';
 import { SessionConnections } from './nest/session-connections.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';
 import { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
-import { ConnectionLeases } from './session/connection-leases.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { SessionContext } from './session/session-context.js';
 import { SessionSetupError } from './session/session-error.js';
 import { SessionFactory } from './session/session-factory.js';
 import { SessionSource } from './session/session-source.js';
-import { watchPools } from './session/watch-pools.js';
 
 type ChosenExtras = Required<SessionModuleExtras>;
 
@@ -63,8 +61,7 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
             throw new SessionSetupError(missingOrm(contextName));
           }
           connections.add(options);
-          await watchPools(orm, (pool) => new ConnectionLeases().follow(pool));
-          return new SessionSource(orm, storage, options);
+          return SessionSource.create(orm, storage, options);
         },
         inject: [optionsToken, ScopeStorage, SessionConnections, { token: ormToken, optional: true }],
       },

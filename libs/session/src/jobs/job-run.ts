@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 
+import type { LiveScope } from '../session/scope.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import type { JobOptions, JobProgress } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
@@ -23,6 +24,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
   readonly #iterator: Iterator<Input>;
   readonly #total: number | undefined;
   readonly #outcomes: JobOutcome<Input, Result>[] = [];
+  readonly #startedIn: LiveScope | undefined;
   #started = 0;
   #done = 0;
   #failed = 0;
@@ -30,6 +32,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
 
   constructor(options: JobRunOptions<Em, Input, Result>) {
     this.#options = options;
+    this.#startedIn = options.source.storage.current;
     this.#iterator = options.inputs[Symbol.iterator]();
     this.#total = getSize(options.inputs);
   }
@@ -77,7 +80,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     const job: JobContext = { index, attempt: 1, signal };
     try {
       const value = await source.run(
-        { kind: 'job', label: `job ${index} of ${label}`, signal, info },
+        { kind: 'job', label: `job ${index} of ${label}`, signal, info, startedIn: this.#startedIn },
         (session) => work(session, input, job),
         { transaction },
       );

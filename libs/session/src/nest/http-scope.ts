@@ -10,8 +10,8 @@ export class HttpScope extends LiveScope {
   #handlers = 0;
   #isResponseClosed = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
-    super({ kind: 'request' });
+  constructor(request: IncomingMessage, response: ServerResponse, live: Set<LiveScope>) {
+    super({ kind: 'request', live });
     this.#request = request;
     this.#response = response;
   }

@@ -37,7 +37,7 @@ export class HttpScopes {
         next();
         return;
       }
-      const scope = new HttpScope(request, response);
+      const scope = new HttpScope(request, response, this.#storage.live);
       request[SCOPE] = scope;
       this.#storage.run(scope, next);
     });

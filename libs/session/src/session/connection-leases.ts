@@ -1,4 +1,8 @@
+import { TransactionAbortedError } from './session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
+
+/** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
+export type Waits = (pool: Pool, client: Promise<PoolClient>) => Promise<PoolClient>;
 
 /**
  * Follows the connections that are checked out of a pool.
@@ -7,17 +11,23 @@ import type { Pool, PoolClient } from './watch-pools.js';
  * restart of the database the pool would shrink, until it hangs for ever. Here it is given back when it breaks.
  */
 export class ConnectionLeases {
+  readonly #known = new WeakSet<PoolClient>();
+
+  constructor(private readonly waits: Waits) {}
+
   follow(pool: Pool): void {
     const connect = pool.connect.bind(pool);
     pool.connect = async (...args) => {
       if (args.length > 0) {
         return connect(...args);
       }
-      return this.#lease(await connect());
+      const mustWait = pool.idleCount === 0 && pool.totalCount >= pool.options.max;
+      return this.#lease(await (mustWait ? this.waits(pool, connect()) : connect()));
     };
   }
 
   #lease(client: PoolClient): PoolClient {
+    this.#watchCommits(client);
     const giveBack = client.release;
     let isOut = true;
     const release = (error?: Error | boolean): void => {
@@ -32,4 +42,24 @@ export class ConnectionLeases {
     client.release = release;
     return client;
   }
+
+  /** Reads the answer to COMMIT, which is ROLLBACK when a statement of the transaction had failed. */
+  #watchCommits(client: PoolClient): void {
+    if (this.#known.has(client)) {
+      return;
+    }
+    this.#known.add(client);
+    const query = client.query.bind(client);
+    client.query = (text, ...rest) => {
+      const answer = query(text, ...rest);
+      return text === 'commit' ? (answer as Promise<{ command: string }>).then(assertCommitted) : answer;
+    };
+  }
+}
+
+function assertCommitted<Result extends { readonly command: string }>(result: Result): Result {
+  if (result.command === 'ROLLBACK') {
+    throw new TransactionAbortedError();
+  }
+  return result;
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import { SessionClosedError } from './session-error.js';
 
-export type ScopeKind = 'request' | 'job' | 'run' | 'begin' | 'create';
+export type ScopeKind = 'request' | 'job' | 'run' | 'begin' | 'create' | 'callback';
 
 export type ScopeState = 'open' | 'closing' | 'closed';
 
@@ -26,16 +26,20 @@ export interface Scope {
 
 /** What a scope closes at its end: one session per connection. */
 export interface ScopeMember {
+  /** How many connections it holds. */
+  readonly heldConnections: number;
   close(ending: ScopeEnding): Promise<void>;
 }
 
 export interface LiveScopeOptions {
   readonly kind: ScopeKind;
   readonly label?: string;
-  /** The scope this one was opened in, when it belongs to the same task. */
-  readonly within?: LiveScope | undefined;
+  /** The scope that the code which opened this one ran in. */
+  readonly startedIn?: LiveScope | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly info?: Readonly<Record<string, unknown>> | undefined;
+  /** Where the scope is listed while it has a session. */
+  readonly live: Set<LiveScope>;
 }
 
 const endings: Record<ScopeEnding, string> = {
@@ -55,11 +59,13 @@ export function describeEnding(ending: ScopeEnding): string {
 export class LiveScope implements Scope {
   readonly kind: ScopeKind;
   readonly info: Readonly<Record<string, unknown>>;
-  /** The scope that began the line of execution this one runs on. */
-  readonly task: LiveScope;
+  readonly startedIn: LiveScope | undefined;
+  /** The scope that began the line of execution this one runs on. None for what the main program made. */
+  readonly task: LiveScope | undefined;
   readonly #openedAt = Date.now();
   readonly #label: string | undefined;
   readonly #outerSignal: AbortSignal | undefined;
+  readonly #live: Set<LiveScope>;
   #id: string | undefined;
   #aborter: AbortController | undefined;
   #members: Map<object, ScopeMember> | undefined;
@@ -70,9 +76,11 @@ export class LiveScope implements Scope {
   constructor(options: LiveScopeOptions) {
     this.kind = options.kind;
     this.info = options.info ?? {};
-    this.task = options.within?.task ?? this;
+    this.task = findTask(this, options);
+    this.startedIn = findOpen(options.startedIn);
     this.#label = options.label;
     this.#outerSignal = options.signal;
+    this.#live = options.live;
   }
 
   get id(): string {
@@ -103,6 +111,24 @@ export class LiveScope implements Scope {
     return this.#outerSignal === undefined ? own : AbortSignal.any([own, this.#outerSignal]);
   }
 
+  /** Tells whether the code that runs in a scope, or in none, is of the task that a session of this one belongs to. */
+  isUsableIn(user: LiveScope | undefined): boolean {
+    if (this.task !== undefined) {
+      return this.task === user?.task;
+    }
+    // The main program is a task too, and so are the blocks it opens.
+    return user?.task === undefined || user.task.kind === 'run' || user.task.kind === 'begin';
+  }
+
+  /** Tells whether this scope is the given one or was started in it, jobs included. */
+  isWithin(other: LiveScope): boolean {
+    return this === other || this.startedIn?.isWithin(other) === true;
+  }
+
+  get members(): readonly ScopeMember[] {
+    return [...(this.#members?.values() ?? [])];
+  }
+
   /** Gives the member kept under `key`, opened on first use. */
   member<Member extends ScopeMember>(key: object, open: () => Member): Member {
     this.assertOpen();
@@ -110,6 +136,7 @@ export class LiveScope implements Scope {
       this.onFirstUse();
       this.assertOpen();
       this.#members = new Map();
+      this.#live.add(this);
     }
     const known = this.#members.get(key);
     if (known !== undefined) {
@@ -148,9 +175,9 @@ export class LiveScope implements Scope {
 
   async #close(ending: ScopeEnding): Promise<void> {
     this.#ending = ending;
-    const members = [...(this.#members?.values() ?? [])];
-    const results = await Promise.allSettled(members.map((member) => member.close(ending)));
+    const results = await Promise.allSettled(this.members.map((member) => member.close(ending)));
     this.#isClosed = true;
+    this.#live.delete(this);
     const failures = results.filter((result) => result.status === 'rejected').map((result) => result.reason as unknown);
     if (failures.length === 1) {
       throw failures[0];
@@ -159,4 +186,23 @@ export class LiveScope implements Scope {
       throw new AggregateError(failures, `${failures.length} sessions of "${this.label}" could not be closed`);
     }
   }
+}
+
+function findTask(scope: LiveScope, { kind, startedIn }: LiveScopeOptions): LiveScope | undefined {
+  switch (kind) {
+    case 'request':
+    case 'job':
+    case 'callback':
+      return scope;
+    case 'run':
+    case 'begin':
+      return startedIn === undefined ? scope : startedIn.task;
+    case 'create':
+      return startedIn?.task;
+  }
+}
+
+/** Leaves out what has ended, so that work which starts the next work for ever makes no chain. */
+function findOpen(scope: LiveScope | undefined): LiveScope | undefined {
+  return scope === undefined || scope.state === 'open' ? scope : findOpen(scope.startedIn);
 }

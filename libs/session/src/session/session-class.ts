@@ -1,6 +1,7 @@
 import {
   type Configuration,
   type EntityManager,
+  type EntityName,
   type EventManager,
   type ForkOptions,
   type IDatabaseDriver,
@@ -11,7 +12,9 @@ import {
   ValidationError,
 } from '@mikro-orm/core';
 
+import { SessionStateError } from './session-error.js';
 import { RECORD, type Recorded, type SessionRecord } from './session-record.js';
+import { inTransaction } from './session-transaction.js';
 
 /** The property by which an EntityManager is told to answer with the session of the current scope. */
 export const CONTEXTUAL = Symbol('contextual');
@@ -52,7 +55,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
     override getContext(validate = true): this {
       const record = this[RECORD];
       if (record !== undefined) {
-        record.assertOpen();
+        record.assertUsable();
         return (this === record.session ? (record.innermostTransaction ?? this) : this) as this;
       }
       const contextual = this[CONTEXTUAL];
@@ -67,19 +70,97 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
 
     override fork(options: ForkOptions = {}): this {
       const fork = super.fork(options);
-      if (this[RECORD] !== undefined) {
-        fork[RECORD] = this[RECORD];
+      const record = this[RECORD];
+      if (record !== undefined) {
+        fork[RECORD] = record;
+        record.guard(fork);
       }
       return fork;
     }
 
-    override async begin(options?: Omit<TransactionOptions, 'ignoreNestedTransactions'>): Promise<void> {
-      await super.begin(options);
-      const em = this.getContext(false);
-      const transaction = em.getTransactionContext();
-      if (transaction !== undefined) {
-        em[RECORD]?.track(em, transaction);
+    override async flush(): Promise<void> {
+      const em = this.getContext();
+      const record = em[RECORD];
+      if (em !== this || record === undefined) {
+        return em === this ? super.flush() : em.flush();
       }
+      return record.exclusive.run(em, 'flush', () => record.flush(em, () => super.flush()));
+    }
+
+    /** Lets overlapping reads that each want a flush before them wait for the first one's. */
+    override async tryFlush<Entity extends object>(
+      entityName: EntityName<Entity>,
+      options: Parameters<EntityManager['tryFlush']>[1],
+    ): Promise<void> {
+      const em = this.getContext();
+      const meta = em.getMetadata().get(entityName);
+      let running = em[RECORD]?.exclusive.flushOf(em);
+      while (running !== undefined && em.getUnitOfWork().shouldAutoFlush(meta)) {
+        await running;
+        running = em[RECORD]?.exclusive.flushOf(em);
+      }
+      return super.tryFlush(entityName, options);
+    }
+
+    override async transactional<Result>(
+      work: (em: this) => Result | Promise<Result>,
+      options: TransactionOptions = {},
+    ): Promise<Result> {
+      const em = this.getContext(false);
+      const record = em[RECORD];
+      if (em !== this || record === undefined) {
+        return em === this ? super.transactional(work, options) : em.transactional(work, options);
+      }
+      return record.exclusive.run(em, 'transactional', () =>
+        inTransaction(record, em, options, work, (inner) => super.transactional(inner, options)),
+      );
+    }
+
+    override async begin(options: Omit<TransactionOptions, 'ignoreNestedTransactions'> = {}): Promise<void> {
+      const em = this.getContext(false);
+      const record = em[RECORD];
+      if (em !== this || record === undefined) {
+        return em === this ? super.begin(options) : em.begin(options);
+      }
+      return record.exclusive.run(em, 'begin', async () => {
+        if (em.isInTransaction() && options.ctx === undefined) {
+          throw new SessionStateError(
+            `begin() was called on the session of "${record.scope.label}", which has a transaction open already. ` +
+              'Use session.transactional() for a savepoint.',
+          );
+        }
+        await super.begin(options);
+        const transaction = em.getTransactionContext();
+        if (transaction !== undefined) {
+          record.track(em, transaction);
+        }
+      });
+    }
+
+    override async commit(): Promise<void> {
+      const em = this.getContext(false);
+      const record = em[RECORD];
+      if (em !== this || record === undefined) {
+        return em === this ? super.commit() : em.commit();
+      }
+      record.assertNotManaged('commit');
+      await record.exclusive.run(em, 'commit', async () => {
+        record.assertCommittable();
+        await super.commit();
+      });
+      await record.runHooks(em, 'commit');
+    }
+
+    override async rollback(): Promise<void> {
+      const em = this.getContext(false);
+      const record = em[RECORD];
+      if (em !== this || record === undefined) {
+        return em === this ? super.rollback() : em.rollback();
+      }
+      record.assertNotManaged('rollback');
+      await record.exclusive.run(em, 'rollback', () => super.rollback());
+      record.forgiveFailure();
+      await record.runHooks(em, 'rollback');
     }
 
     override setTransactionContext(transaction?: Transaction): void {

@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { Scope } from './scope.js';
 import { NoActiveSessionError } from './session-error.js';
 import type { SessionSource } from './session-source.js';
+import type { Callback, TransactionEnd } from './transaction-hooks.js';
 
 /** Knows the session of the running code: SQLAlchemy's `scoped_session`. `Em` is the EntityManager type of your driver. */
 export class SessionContext<Em extends EntityManager = EntityManager> {
@@ -42,6 +43,29 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
 
   get tryScope(): Scope | undefined {
     return this.#source.storage.current;
+  }
+
+  /**
+   * Calls back after the outermost transaction of the current session has been committed and others can see its data.
+   * Without an open transaction it waits for the next one. The callback runs in a scope of its own; its error is logged.
+   */
+  afterCommit(callback: Callback): void {
+    this.#addHook('commit', callback);
+  }
+
+  /** Calls back after the transaction, or the savepoint, that is open now was rolled back. */
+  afterRollback(callback: Callback): void {
+    this.#addHook('rollback', callback);
+  }
+
+  /** Calls back after the current session has been closed. */
+  onClose(callback: Callback): void {
+    this.#source.currentRecord.onClose(callback);
+  }
+
+  #addHook(on: TransactionEnd, callback: Callback): void {
+    const { hooks, innermostTransaction, session } = this.#source.currentRecord;
+    hooks.add(innermostTransaction ?? session, on, callback);
   }
 
   /** Closes the session of the current scope and forgets it. The next use in this scope makes a new one. */

@@ -31,6 +31,83 @@ export class SessionClosedError extends SessionError {
   }
 }
 
+/** Thrown where a session is used by another task than the one it belongs to. */
+export class SessionOwnershipError extends SessionError {
+  readonly code = 'SESSION_OWNERSHIP';
+
+  constructor(owner: string, user: string | undefined) {
+    super(
+      `The session of "${owner}" was used ${user === undefined ? 'outside of every scope' : `in "${user}"`}. ` +
+        'A session belongs to one task: inject one with @InjectSession(), or open one with SessionFactory.run().',
+    );
+  }
+}
+
+/** Thrown where an entity that a live session manages is given to another session. Neither is changed. */
+export class EntityOwnershipError extends SessionError {
+  readonly code = 'ENTITY_OWNERSHIP';
+
+  constructor(entity: string, operation: string, owner: string, user: string) {
+    super(
+      `${entity} is managed by the session of "${owner}", so the session of "${user}" cannot ${operation} it. ` +
+        'Load it in the session that is to use it, by its primary key.',
+    );
+  }
+}
+
+/** Thrown at once by the second of two overlapping calls that change the state of a session. The first goes on. */
+export class ConcurrentSessionUseError extends SessionError {
+  readonly code = 'CONCURRENT_SESSION_USE';
+
+  constructor(label: string, operation: string, running: string) {
+    super(
+      `${operation}() was called on the session of "${label}" while its ${running}() was still running. ` +
+        'Await the first, or give each branch a session of its own with SessionFactory.begin() or JobService.',
+    );
+  }
+}
+
+/** Thrown where the state of a session does not allow a call. */
+export class SessionStateError extends SessionError {
+  readonly code = 'SESSION_STATE';
+}
+
+/**
+ * Thrown by a commit that the database turned into a rollback, because a statement had failed and its error was caught.
+ * PostgreSQL tells so in the answer to COMMIT only, which MikroORM does not read.
+ */
+export class TransactionAbortedError extends SessionError {
+  readonly code = 'TRANSACTION_ABORTED';
+
+  constructor() {
+    super(
+      'The transaction was rolled back instead of committed, because a statement in it had failed and its error was ' +
+        'caught. Let the error pass, or run the statement in session.transactional(), which makes a savepoint.',
+    );
+  }
+}
+
+/** Thrown at the good end of a scope whose entities were not flushed, with `unflushed: 'error'`. */
+export class UnflushedChangesError extends SessionError {
+  readonly code = 'UNFLUSHED_CHANGES';
+}
+
+/** Thrown by the wait for a connection that could never end, since all holders of one wait for another. */
+export class SessionPoolDeadlockError extends SessionError {
+  readonly code = 'SESSION_POOL_DEADLOCK';
+
+  constructor(
+    waiter: string,
+    /** Who holds the connections: label, age, where it was opened. */
+    readonly holders: readonly string[],
+  ) {
+    super(
+      `"${waiter}" waits for a connection, but all ${holders.length} of the pool are held by open transactions that ` +
+        `wait for one more: ${holders.join('; ')}. Use the session of the transaction, or make the pool larger.`,
+    );
+  }
+}
+
 /** Thrown at start when the modules of the application do not fit together. */
 export class SessionSetupError extends SessionError {
   readonly code = 'SESSION_SETUP';

@@ -1,8 +1,8 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import { LiveScope, type LiveScopeOptions, type ScopeKind } from './scope.js';
+import type { ScopeKind } from './scope.js';
 import type { SessionOptions } from './session-options.js';
-import type { BeginOptions, SessionSource } from './session-source.js';
+import type { BeginOptions, ScopeOptions, SessionSource } from './session-source.js';
 
 /** A session that its maker must close. Closing twice is a no-op. */
 export type OwnedSession<Em extends EntityManager = EntityManager> = Em &
@@ -35,7 +35,7 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
    * await using session = factory.create();
    */
   create(options: SessionOptions = {}): OwnedSession<Em> {
-    const scope = new LiveScope(this.#scopeOptions('create', options));
+    const scope = this.#source.createScope(this.#scopeOptions('create', options));
     const session = this.#source.sessionIn(scope, options.fork);
     const close = (): Promise<void> => scope.end('disposed');
     return Object.assign(session, { close, [Symbol.asyncDispose]: close });
@@ -63,11 +63,11 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
     this.#info = { ...this.#info, ...options.info };
   }
 
-  #scopeOptions(kind: ScopeKind, { label, info }: SessionOptions): LiveScopeOptions {
+  #scopeOptions(kind: ScopeKind, { label, info }: SessionOptions): ScopeOptions {
     return {
       kind,
       label: label ?? `SessionFactory.${kind}`,
-      within: this.#source.storage.current,
+      startedIn: this.#source.storage.current,
       info: { ...this.#info, ...info },
     };
   }

@@ -1,6 +1,8 @@
 import type { ForkOptions } from '@mikro-orm/core';
 
+import type { Ownership } from './ownership-policy.js';
 import type { Scope } from './scope.js';
+import type { Unflushed } from './unflushed.js';
 
 /** Options of one session, or of all that a SessionFactory makes. */
 export interface SessionOptions {
@@ -21,6 +23,14 @@ export type SessionForkOptions = Omit<
   'clear' | 'useContext' | 'keepTransactionContext' | 'disableContextResolution'
 >;
 
+/** Options of all sessions of one connection. */
 export interface SessionDefaults {
+  /** Fork options of every session, or how to find those of one scope: a schema per tenant, a read-only replica. */
   readonly fork?: SessionForkOptions | ((scope: Scope) => SessionForkOptions);
+  /** What becomes of the use of a session or an entity by others than its owner. `off` does not look. @default 'error' */
+  readonly ownership?: Ownership;
+  /** What becomes of unflushed changes at the good end of a scope. `error` finds changed entities too. @default 'warn' */
+  readonly unflushed?: Unflushed;
+  /** Milliseconds after which an open session is reported, once, with the stack that opened it. @default never */
+  readonly leakAfter?: number;
 }

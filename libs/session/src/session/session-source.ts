@@ -1,36 +1,72 @@
 import { type EntityManager, type MikroORM, TransactionContext, type TransactionOptions } from '@mikro-orm/core';
 
+import { ConnectionLeases } from './connection-leases.js';
+import { LeakWatch } from './leak-watch.js';
+import { EntityClaims } from './owned-unit-of-work.js';
+import { OwnershipPolicy } from './ownership-policy.js';
+import { PoolDeadlock } from './pool-deadlock.js';
 import { reportEndFailure } from './report-end-failure.js';
 import { LiveScope, type LiveScopeOptions } from './scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';
 import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
-import { RECORD, SessionRecord } from './session-record.js';
+import { RECORD, type Recorded, SessionRecord } from './session-record.js';
+import type { SessionSurroundings } from './session-surroundings.js';
+import { watchPools } from './watch-pools.js';
 
 export type BeginOptions = Omit<TransactionOptions, 'ctx' | 'propagation' | 'ignoreNestedTransactions'>;
+
+export type ScopeOptions = Omit<LiveScopeOptions, 'live'>;
+
+interface RunOptions {
+  readonly fork?: SessionForkOptions | undefined;
+  readonly transaction?: BeginOptions | undefined;
+}
 
 /** Makes the sessions of one connection, and makes the application's EntityManager answer with them. */
 export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Resolves to the session of the current scope on every call, and throws where there is none. */
   readonly contextual: Em;
   readonly #em: Em;
+  readonly #surroundings: SessionSurroundings;
   #configured: SessionForkOptions = {};
 
-  constructor(
+  private constructor(
     readonly orm: MikroORM,
     readonly storage: ScopeStorage,
-    private readonly defaults: SessionDefaults = {},
+    private readonly defaults: SessionDefaults,
   ) {
     this.#em = orm.em as Em;
-    if (CONTEXTUAL in this.#em) {
+    this.#surroundings = {
+      storage,
+      ownership: new OwnershipPolicy(defaults.ownership ?? 'error'),
+      claims: new EntityClaims(),
+      leaks: new LeakWatch(defaults.leakAfter),
+      unflushed: defaults.unflushed ?? 'warn',
+      transactions: new Set(),
+      runDetached: (label, work) => this.inScope({ kind: 'callback', label }, async () => work()),
+    };
+    this.#adopt();
+    this.contextual = this.#fork({ useContext: true }, 'session');
+  }
+
+  /**
+   * @throws {SessionSetupError} when the connection has sessions already
+   */
+  static async create(orm: MikroORM, storage: ScopeStorage, defaults: SessionDefaults): Promise<SessionSource> {
+    if (CONTEXTUAL in orm.em) {
       throw new SessionSetupError(
         `SessionModule was imported twice for the connection "${orm.em.name}". Call forRoot() or forRootAsync() once ` +
           'per connection: what it provides is global.',
       );
     }
-    this.#adopt();
-    this.contextual = this.#fork({ useContext: true }, 'session');
+    const source = new SessionSource(orm, storage, defaults);
+    const { transactions, leaks } = source.#surroundings;
+    const deadlock = new PoolDeadlock(storage, transactions, leaks);
+    const leases = new ConnectionLeases((pool, client) => deadlock.wait(pool, client));
+    await watchPools(orm, (pool) => leases.follow(pool));
+    return source;
   }
 
   get current(): Em {
@@ -50,40 +86,63 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     this.#configured = { ...this.#configured, ...fork };
   }
 
-  /** Gives the session of a scope, made on first use. */
-  sessionIn(scope: LiveScope, fork?: SessionForkOptions): Em {
-    return scope.member(this, () => this.#open(scope, fork)).session as Em;
+  /** Makes a scope that its maker ends. */
+  createScope(options: ScopeOptions): LiveScope {
+    return new LiveScope({ ...options, live: this.storage.live });
   }
 
-  /** Opens a scope, runs `work` in it and ends it. With `transaction`, commits before the end. */
-  run<Result>(
-    options: LiveScopeOptions,
-    work: (session: Em) => Result | Promise<Result>,
-    { fork, transaction }: { fork?: SessionForkOptions | undefined; transaction?: BeginOptions | undefined } = {},
-  ): Promise<Result> {
-    const scope = new LiveScope(options);
+  /** Gives the session of a scope, made on first use. */
+  sessionIn(scope: LiveScope, fork?: SessionForkOptions): Em {
+    return this.#recordIn(scope, fork).session as Em;
+  }
+
+  /** Gives what is known of the session of the current scope. */
+  get currentRecord(): SessionRecord {
+    const em: Em & Recorded = this.current;
+    return em[RECORD] as SessionRecord;
+  }
+
+  /** Opens a scope, runs `work` in it and ends it. */
+  async inScope<Result>(options: ScopeOptions, work: (scope: LiveScope) => Promise<Result>): Promise<Result> {
+    const scope = this.createScope(options);
     // The transaction context shields the scope from a transaction that the caller may have open.
     return this.storage.run(scope, () =>
-      TransactionContext.create(this.contextual, () =>
-        endAfter(scope, async () => {
-          const session = this.sessionIn(scope, fork);
-          if (transaction === undefined) {
-            return work(session);
-          }
-          await session.begin(transaction);
-          const result = await work(session);
-          await session.commit();
-          return result;
-        }),
-      ),
+      TransactionContext.create(this.contextual, () => endAfter(scope, () => work(scope))),
     );
+  }
+
+  /** Runs `work` with the session of a new scope. With `transaction`, commits before the end. */
+  run<Result>(
+    options: ScopeOptions,
+    work: (session: Em) => Result | Promise<Result>,
+    { fork, transaction }: RunOptions = {},
+  ): Promise<Result> {
+    return this.inScope(options, async (scope) => {
+      const record = this.#recordIn(scope, fork);
+      const session = record.session as Em;
+      if (transaction === undefined) {
+        return work(session);
+      }
+      await session.begin(transaction);
+      record.isManaged = true;
+      const result = await work(session);
+      record.isManaged = false;
+      await session.commit();
+      return result;
+    });
+  }
+
+  #recordIn(scope: LiveScope, fork?: SessionForkOptions): SessionRecord {
+    return scope.member(this, () => this.#open(scope, fork));
   }
 
   #open(scope: LiveScope, fork?: SessionForkOptions): SessionRecord {
     const defaults = typeof this.defaults.fork === 'function' ? this.defaults.fork(scope) : this.defaults.fork;
-    const session = this.#fork({ ...defaults, ...this.#configured, ...fork });
-    const record = new SessionRecord(scope, session);
-    Object.assign(session, { [RECORD]: record });
+    const session: Em & Recorded = this.#fork({ ...defaults, ...this.#configured, ...fork });
+    const record = new SessionRecord(scope, session, this.#surroundings);
+    session[RECORD] = record;
+    record.guard(session);
+    this.#surroundings.leaks.watch(record);
     return record;
   }
 

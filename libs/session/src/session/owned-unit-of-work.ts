@@ -1,0 +1,66 @@
+import { type AnyEntity, type EntityManager, helper, UnitOfWork } from '@mikro-orm/core';
+
+import { EntityOwnershipError } from './session-error.js';
+import { RECORD, type Recorded, type SessionRecord } from './session-record.js';
+
+type Persist = UnitOfWork['persist'];
+type Remove = UnitOfWork['remove'];
+type Merge = UnitOfWork['merge'];
+type Lock = UnitOfWork['lock'];
+
+/** Refuses entities of other live sessions. Every persist, remove and merge passes here, cascaded ones too. */
+class OwnedUnitOfWork extends UnitOfWork {
+  declare [RECORD]: SessionRecord;
+
+  override persist(...args: Parameters<Persist>): ReturnType<Persist> {
+    this[RECORD].claim(args[0], 'persist');
+    return super.persist(...args);
+  }
+
+  override remove(...args: Parameters<Remove>): ReturnType<Remove> {
+    this[RECORD].claim(args[0], 'remove');
+    return super.remove(...args);
+  }
+
+  override merge(...args: Parameters<Merge>): ReturnType<Merge> {
+    this[RECORD].claim(args[0], 'merge');
+    return super.merge(...args);
+  }
+
+  override async lock(...args: Parameters<Lock>): Promise<void> {
+    this[RECORD].claim(args[0], 'lock');
+    return super.lock(...args);
+  }
+}
+
+/** Makes the unit of work of a session, or of a fork of it, refuse what belongs to others. */
+export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void {
+  const unitOfWork = em.getUnitOfWork(false);
+  // MikroORM makes the unit of work itself, in a private field: a change of prototype is the only way in.
+  Object.setPrototypeOf(unitOfWork, OwnedUnitOfWork.prototype);
+  Object.assign(unitOfWork, { [RECORD]: record });
+}
+
+/** Knows which session has claimed which new entity: MikroORM writes that on an entity only when it is flushed. */
+export class EntityClaims {
+  readonly #claims = new WeakMap<AnyEntity, SessionRecord>();
+
+  /**
+   * @throws {EntityOwnershipError} when another live session manages the entity
+   */
+  claim(entity: AnyEntity, record: SessionRecord, operation: string): void {
+    const wrapped = helper(entity);
+    const manager: (EntityManager & Recorded) | undefined = wrapped.__em;
+    const owner = manager === undefined ? this.#claims.get(entity) : manager[RECORD];
+    if (owner !== undefined && owner !== record && owner.isOpen) {
+      const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
+      record.refuse(
+        new EntityOwnershipError(`${wrapped.__meta.className}${key}`, operation, owner.scope.label, record.scope.label),
+      );
+      return;
+    }
+    if (manager === undefined && operation === 'persist') {
+      this.#claims.set(entity, record);
+    }
+  }
+}

@@ -1,0 +1,28 @@
+import type { Scope } from './scope.js';
+import type { ScopeStorage } from './scope-storage.js';
+
+/** A scope that has a session now. */
+export interface LiveScopeInfo extends Pick<Scope, 'id' | 'kind' | 'label' | 'openedAt' | 'state'> {
+  /** Milliseconds since the scope was opened. */
+  readonly age: number;
+  /** How many connections its open transactions hold. */
+  readonly heldConnections: number;
+}
+
+/** Lists the scopes of the application that have a session now, of all connections: for a health page or a test. */
+export class SessionRegistry {
+  constructor(private readonly storage: ScopeStorage) {}
+
+  /** Gives the live scopes, the oldest first. */
+  list(): LiveScopeInfo[] {
+    return [...this.storage.live].map(({ id, kind, label, openedAt, state, members }) => ({
+      id,
+      kind,
+      label,
+      openedAt,
+      state,
+      age: Date.now() - openedAt.getTime(),
+      heldConnections: members.reduce((sum, member) => sum + member.heldConnections, 0),
+    }));
+  }
+}

@@ -1,0 +1,19 @@
+import type { EntityClaims } from './owned-unit-of-work.js';
+import type { LeakWatch } from './leak-watch.js';
+import type { OwnershipPolicy } from './ownership-policy.js';
+import type { ScopeStorage } from './scope-storage.js';
+import type { SessionRecord } from './session-record.js';
+import type { Unflushed } from './unflushed.js';
+
+/** What the sessions of one connection share. */
+export interface SessionSurroundings {
+  readonly storage: ScopeStorage;
+  readonly ownership: OwnershipPolicy;
+  readonly claims: EntityClaims;
+  readonly leaks: LeakWatch;
+  readonly unflushed: Unflushed;
+  /** The sessions that may have a transaction open. */
+  readonly transactions: Set<SessionRecord>;
+  /** Runs work in a scope and task of its own. */
+  runDetached(label: string, work: () => void | Promise<void>): Promise<void>;
+}
