@@ -1,7 +1,8 @@
 import { type AnyEntity, type EntityManager, helper, UnitOfWork } from '@mikro-orm/core';
 
+import { RECORD, type Recorded } from './recorded.js';
 import { EntityOwnershipError } from './session-error.js';
-import { RECORD, type Recorded, type SessionRecord } from './session-record.js';
+import type { SessionRecord } from './session-record.js';
 
 type Persist = UnitOfWork['persist'];
 type Remove = UnitOfWork['remove'];

@@ -12,8 +12,9 @@ import {
   ValidationError,
 } from '@mikro-orm/core';
 
+import { RECORD, type Recorded } from './recorded.js';
 import { SessionStateError } from './session-error.js';
-import { RECORD, type Recorded, type SessionRecord } from './session-record.js';
+import type { SessionRecord } from './session-record.js';
 import { inTransaction } from './session-transaction.js';
 
 /** The property by which an EntityManager is told to answer with the session of the current scope. */

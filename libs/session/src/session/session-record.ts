@@ -8,19 +8,13 @@ import {
 
 import { ExclusiveUse } from './exclusive-use.js';
 import { guardUnitOfWork } from './owned-unit-of-work.js';
+import { RECORD, type Recorded } from './recorded.js';
 import { reportEndFailure } from './report-end-failure.js';
 import { describeEnding, type LiveScope, type ScopeEnding, type ScopeMember } from './scope.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError, SessionStateError } from './session-error.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { type Callback, type TransactionEnd, TransactionHooks } from './transaction-hooks.js';
 import { assertFlushed } from './unflushed.js';
-
-/** The property by which an EntityManager knows the session it belongs to: the session itself and the forks made of it. */
-export const RECORD = Symbol('session record');
-
-export interface Recorded {
-  [RECORD]?: SessionRecord;
-}
 
 interface ControlledTransaction {
   readonly isCommitted: boolean;

@@ -5,13 +5,14 @@ import { LeakWatch } from './leak-watch.js';
 import { EntityClaims } from './owned-unit-of-work.js';
 import { OwnershipPolicy } from './ownership-policy.js';
 import { PoolDeadlock } from './pool-deadlock.js';
+import { RECORD, type Recorded } from './recorded.js';
 import { reportEndFailure } from './report-end-failure.js';
 import { LiveScope, type LiveScopeOptions } from './scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';
 import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
-import { RECORD, type Recorded, SessionRecord } from './session-record.js';
+import { SessionRecord } from './session-record.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { watchPools } from './watch-pools.js';
 
