@@ -130,6 +130,30 @@ describe('SessionModule', () => {
     await app.app.close();
   });
 
+  it('keeps to the transaction of each connection, also within one of another', async () => {
+    const reports = { ...ormOptions(database.url), contextName: 'reports' };
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      imports: [MikroOrmModule.forRoot(reports), SessionModule.forRoot({ contextName: 'reports' })],
+    });
+    const other = app.get<SessionContext<EntityManager>>(getSessionContextToken('reports'));
+
+    await app.get<SessionFactory<EntityManager>>(SessionFactory).run((session) =>
+      session.transactional(async (outer) => {
+        outer.create(Note, { text: 'only seen within' });
+        await outer.flush();
+
+        await other.current.transactional(async (inner) => {
+          expect([session.id, app.orm.em.id, other.current.id]).toEqual([outer.id, outer.id, inner.id]);
+          expect([await session.count(Note), await other.current.count(Note)]).toEqual([1, 0]);
+        });
+      }),
+    );
+
+    await database.query('delete from note');
+    await app.app.close();
+  });
+
   it('provides the sessions only to its importers when it is not global', async () => {
     const modules = [
       MikroOrmModule.forRoot(ormOptions(database.url)),

@@ -19,7 +19,7 @@ export class LeakWatch {
       return;
     }
     const timer = setTimeout(() => this.#report(record), this.leakAfter).unref();
-    this.#watched.set(record, { timer, stack: new Error('opened').stack ?? '' });
+    this.#watched.set(record, { timer, stack: takeStack() });
   }
 
   forget(record: SessionRecord): void {
@@ -41,4 +41,13 @@ export class LeakWatch {
         `${held === 0 ? 'no connection' : `${held} connection(s)`}. Its session was opened here:\n${stack}`,
     );
   }
+}
+
+/** Takes a stack deep enough to reach from here to the code of the user. */
+function takeStack(): string {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 50;
+  const { stack } = new Error('opened');
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack ?? '';
 }

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 
 import type { SessionError } from './session-error.js';
+import { findUserFrame } from './user-frame.js';
 
 export type Ownership = 'error' | 'warn' | 'off';
 
@@ -18,17 +19,13 @@ export class OwnershipPolicy {
     if (this.mode === 'error') {
       throw error;
     }
-    const place = findPlace(error);
-    if (!this.#warned.has(place)) {
-      this.#warned.add(place);
-      new Logger('Session').warn(`${error.message} ${place}`);
+    const { message } = error;
+    // One call of a session asks several times, later on with none of the caller's lines left in the stack.
+    const place = findUserFrame(error.stack) ?? message;
+    const isKnown = this.#warned.has(place);
+    this.#warned.add(place).add(message);
+    if (!isKnown) {
+      new Logger('Session').warn(`${message} ${place}`);
     }
   }
-}
-
-/** Gives the first line of the stack that is neither MikroORM's nor ours. */
-function findPlace({ stack = '' }: Error): string {
-  const lines = stack.split('\n').slice(1);
-  const ours = /[\\/](@mikro-orm|nestjs-mikro-session|libs[\\/]session[\\/](src|dist))[\\/]/;
-  return (lines.find((line) => !ours.test(line)) ?? lines[0] ?? '').trim();
 }

@@ -3,6 +3,7 @@ import type { ScopeStorage } from './scope-storage.js';
 import type { LeakWatch } from './leak-watch.js';
 import { SessionPoolDeadlockError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
+import { findUserFrame } from './user-frame.js';
 import type { Pool, PoolClient } from './watch-pools.js';
 
 interface Wait {
@@ -64,8 +65,8 @@ export class PoolDeadlock {
 
   #describe(record: SessionRecord): string {
     const { label, openedAt } = record.scope;
-    const [, place] = this.leaks.stackOf(record)?.split('\n').slice(1) ?? [];
-    const where = place === undefined ? '' : `, opened ${place.trim()}`;
+    const place = findUserFrame(this.leaks.stackOf(record));
+    const where = place === undefined ? '' : `, opened ${place}`;
     return `"${label}" (for ${Date.now() - openedAt.getTime()} ms${where})`;
   }
 }

@@ -1,14 +1,8 @@
-import {
-  type AnyEntity,
-  type EntityManager,
-  type Transaction,
-  TransactionContext,
-  TransactionEventBroadcaster,
-} from '@mikro-orm/core';
+import { type AnyEntity, type EntityManager, type Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
 import { ExclusiveUse } from './exclusive-use.js';
 import { guardUnitOfWork } from './owned-unit-of-work.js';
-import { RECORD, type Recorded } from './recorded.js';
+import type { Recorded } from './recorded.js';
 import { reportEndFailure } from './report-end-failure.js';
 import { describeEnding, type LiveScope, type ScopeEnding, type ScopeMember } from './scope.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError, SessionStateError } from './session-error.js';
@@ -55,8 +49,7 @@ export class SessionRecord implements ScopeMember {
 
   /** Gives the innermost transaction of this session in whose callback the running code is. */
   get innermostTransaction(): EntityManager | undefined {
-    const em: (EntityManager & Recorded) | undefined = TransactionContext.getEntityManager(this.session.name);
-    return em?.[RECORD] === this ? em : undefined;
+    return this.surroundings.frames.innermost(this);
   }
 
   /**
@@ -79,6 +72,11 @@ export class SessionRecord implements ScopeMember {
     if (!this.surroundings.ownership.isOff) {
       guardUnitOfWork(em, this);
     }
+  }
+
+  /** Runs the callback of a transaction, in which this session stands for that transaction. */
+  enter<Result>(transaction: EntityManager, work: () => Result): Result {
+    return this.surroundings.frames.run(transaction, work);
   }
 
   /** Runs the flush of an EntityManager of this session, and the callbacks of a transaction that was for it alone. */

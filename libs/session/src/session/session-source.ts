@@ -14,6 +14,7 @@ import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
 import { SessionRecord } from './session-record.js';
 import type { SessionSurroundings } from './session-surroundings.js';
+import { TransactionFrames } from './transaction-frames.js';
 import { watchPools } from './watch-pools.js';
 
 export type BeginOptions = Omit<TransactionOptions, 'ctx' | 'propagation' | 'ignoreNestedTransactions'>;
@@ -44,6 +45,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       ownership: new OwnershipPolicy(defaults.ownership ?? 'error'),
       claims: new EntityClaims(),
       leaks: new LeakWatch(defaults.leakAfter),
+      frames: new TransactionFrames(),
       unflushed: defaults.unflushed ?? 'warn',
       transactions: new Set(),
       runDetached: (label, work) => this.inScope({ kind: 'callback', label }, async () => work()),

@@ -3,6 +3,7 @@ import type { LeakWatch } from './leak-watch.js';
 import type { OwnershipPolicy } from './ownership-policy.js';
 import type { ScopeStorage } from './scope-storage.js';
 import type { SessionRecord } from './session-record.js';
+import type { TransactionFrames } from './transaction-frames.js';
 import type { Unflushed } from './unflushed.js';
 
 /** What the sessions of one connection share. */
@@ -11,6 +12,7 @@ export interface SessionSurroundings {
   readonly ownership: OwnershipPolicy;
   readonly claims: EntityClaims;
   readonly leaks: LeakWatch;
+  readonly frames: TransactionFrames;
   readonly unflushed: Unflushed;
   /** The sessions that may have a transaction open. */
   readonly transactions: Set<SessionRecord>;

@@ -19,7 +19,7 @@ export async function inTransaction<Em extends EntityManager, Result>(
   try {
     result = await transactional(async (fork) => {
       inner = fork;
-      return work(fork);
+      return record.enter(fork, () => work(fork));
     });
   } catch (error) {
     await record.runHooks(settle(), 'rollback');
