@@ -8,6 +8,9 @@ import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
+/** What the driver says depends on whether the farewell of the server or the end of the socket arrives first. */
+const LOST = /terminating connection|Connection terminated|connection error|ECONNRESET/;
+
 describe('a session after its end', () => {
   let database: TestDatabase;
   let app: TestApp;
@@ -187,7 +190,7 @@ describe('a session after its end', () => {
       await terminateOwnBackend(session);
     });
 
-    await expect(work).rejects.toThrow();
+    await expect(work).rejects.toThrow(LOST);
   });
 
   it('is forgotten by remove(), and the next use in the scope makes a new one', async () => {
@@ -207,7 +210,7 @@ describe('a session after its end', () => {
       await leaveOpen(session);
       await terminateOwnBackend(session);
 
-      await expect(context.remove()).rejects.toThrow();
+      await expect(context.remove()).rejects.toThrow(LOST);
 
       expect(context.current).not.toBe(session);
       expect(await context.current.count(Note)).toBe(0);

@@ -1,0 +1,41 @@
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { defineEntity, MikroORM, type Options, p, PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { type DynamicModule, type INestApplicationContext, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { SessionModule } from 'nestjs-mikro-session';
+
+export const Item = defineEntity({
+  name: 'Item',
+  properties: { id: p.integer().primary(), value: p.integer() },
+});
+
+export const POOL_SIZE = 8;
+
+class Root {}
+Reflect.decorate([Module({})], Root);
+
+function options(databaseUrl: string): Options {
+  return {
+    driver: PostgreSqlDriver,
+    clientUrl: databaseUrl,
+    entities: [Item],
+    pool: { min: POOL_SIZE, max: POOL_SIZE },
+    logger: () => undefined,
+  };
+}
+
+/** An application with sessions, with all checks on, as they are by default. */
+export async function startOurs(databaseUrl: string): Promise<INestApplicationContext> {
+  const root: DynamicModule = {
+    module: Root,
+    imports: [MikroOrmModule.forRoot(options(databaseUrl)), SessionModule.forRoot()],
+  };
+  return NestFactory.createApplicationContext(root, { logger: false });
+}
+
+/** MikroORM as it is, with an empty table. */
+export async function startPeer(databaseUrl: string): Promise<MikroORM> {
+  const orm = await MikroORM.init(options(databaseUrl));
+  await orm.schema.refresh();
+  return orm;
+}

@@ -1,0 +1,52 @@
+import 'reflect-metadata';
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/postgres/embedded-postgres.ts';
+import { startOurs, startPeer } from './applications.ts';
+import { measure, type Result } from './claim.ts';
+import { jobClaim } from './job.ts';
+import { scopeClaim } from './scope.ts';
+
+const ROUNDS = 9;
+
+async function run(databaseUrl: string): Promise<Result[]> {
+  const orm = await startPeer(databaseUrl);
+  const app = await startOurs(databaseUrl);
+  try {
+    const results: Result[] = [];
+    for (const claim of [scopeClaim(app, orm), jobClaim(app, orm)]) {
+      results.push(await measure(claim, ROUNDS));
+    }
+    return results;
+  } finally {
+    await app.close();
+    await orm.close(true);
+  }
+}
+
+function print(results: readonly Result[]): void {
+  const lines = results.map(
+    ({ title, peer, ratio, lowest, highest, atMost }) =>
+      `| ${title} | ${peer} | ${ratio.toFixed(2)} (${lowest.toFixed(2)} to ${highest.toFixed(2)}) | at most ${atMost} |`,
+  );
+  const head = ['| ours | against | time, as a multiple of the peer | claim |', '| --- | --- | --- | --- |'];
+  process.stdout.write(`${[...head, ...lines].join('\n')}\n`);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'nestjs-mikro-session-bench-'));
+const given = process.env['DATABASE_URL'];
+const server: EmbeddedPostgres | undefined =
+  given === undefined
+    ? await startEmbeddedPostgres({ folder, settings: { fsync: 'off', synchronous_commit: 'off' } })
+    : undefined;
+try {
+  const results = await run(given ?? server?.url ?? '');
+  print(results);
+  await writeFile(new URL('./results.json', import.meta.url), `${JSON.stringify(results, undefined, 2)}\n`);
+} finally {
+  await server?.stop();
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import ts from 'typescript';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** What the examples take for granted. */
+const PRELUDE = `
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { EntityManager, PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { Injectable, Module } from '@nestjs/common';
+import { InjectSession, JobService, SessionContext, SessionFactory, SessionModule, SessionRegistry } from 'nestjs-mikro-session';
+export { Entity, Injectable, InjectSession, JobService, MikroOrmModule, Module, PostgreSqlDriver, SessionContext, SessionFactory, SessionModule, SessionRegistry };
+@Entity() export class User { @PrimaryKey({ type: 'integer' }) id!: number; }
+@Entity() export class Square {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'integer' }) input!: number;
+  @Property({ type: 'integer' }) square!: number;
+}
+declare const jobs: JobService<EntityManager>, factory: SessionFactory<EntityManager>;
+declare const context: SessionContext<EntityManager>, registry: SessionRegistry, numbers: number[];
+declare const mailer: { send(mail: unknown): Promise<void> }, welcome: unknown;
+export { jobs, factory, context, registry, numbers, mailer, welcome };
+`;
+
+async function readExamples(path: string): Promise<string[]> {
+  const text = await readFile(`${root}/${path}`, 'utf8');
+  return [...text.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code = '']) => code);
+}
+
+function compile(source: string): string[] {
+  const { config } = ts.readConfigFile(`${root}/tsconfig.json`, ts.sys.readFile);
+  const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, root);
+  const file = `${root}/test/readme-example.ts`;
+  const host = ts.createCompilerHost(options);
+  const getSourceFile = host.getSourceFile.bind(host);
+  host.getSourceFile = (name, languageVersion, ...rest) =>
+    name === file ? ts.createSourceFile(file, source, languageVersion) : getSourceFile(name, languageVersion, ...rest);
+  const program = ts.createProgram([file], { ...options, noUnusedLocals: false, noUnusedParameters: false }, host);
+  return ts
+    .getPreEmitDiagnostics(program, program.getSourceFile(file))
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+}
+
+describe.each(['README.md', 'libs/session/README.md'])('%s', (path) => {
+  it('has examples that compile', async () => {
+    const examples = await readExamples(path);
+
+    // Each in a block of its own, where a name may be used again.
+    const blocks = examples.map(
+      (code) => `{\n${code.replaceAll('export class', 'class').replaceAll('{ ... }', '{}')}\n}`,
+    );
+
+    expect(examples.length).toBeGreaterThan(0);
+    expect(compile(`${PRELUDE}\n${blocks.join('\n')}`)).toEqual([]);
+  }, 60_000);
+});
