@@ -1,0 +1,35 @@
+import { type DynamicModule, Module, ValidationPipe } from '@nestjs/common';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+
+import { DatabaseModule } from './database/database.module.js';
+import { ErrorFilter } from './errors/error.filter.js';
+import { toInvalidRequest } from './errors/satisfies.js';
+import { HealthModule } from './health/health.module.js';
+import { OpenRequests } from './http/open-requests.js';
+import { RunsModule } from './runs/runs.module.js';
+
+@Module({})
+export class AppModule {
+  static forRoot(databaseUrl: string): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [DatabaseModule.forRoot(databaseUrl), RunsModule, HealthModule],
+      providers: [
+        OpenRequests,
+        { provide: APP_FILTER, useClass: ErrorFilter },
+        {
+          provide: APP_PIPE,
+          useFactory: () =>
+            new ValidationPipe({
+              transform: true,
+              whitelist: true,
+              forbidNonWhitelisted: true,
+              stopAtFirstError: true,
+              validationError: { target: true, value: true },
+              exceptionFactory: toInvalidRequest,
+            }),
+        },
+      ],
+    };
+  }
+}

@@ -1,0 +1,43 @@
+import type { LoggerService, LogLevel } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+
+import { AppModule } from './app.module.js';
+import { OpenRequests } from './http/open-requests.js';
+
+/** Enough for 100,000 numbers of 13 digits. */
+const BODY_LIMIT = '2mb';
+
+export interface AppOptions {
+  readonly databaseUrl: string;
+  /** @default warnings and errors, to the console */
+  readonly logger?: LoggerService | LogLevel[] | false;
+}
+
+/** Makes the application, all set up but not yet started: `init()` brings the schema up to date. */
+export async function createApp({
+  databaseUrl,
+  logger = ['warn', 'error'],
+}: AppOptions): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(databaseUrl), {
+    logger,
+    abortOnError: false,
+    bodyParser: false,
+  });
+  app.disable('x-powered-by');
+  app.useBodyParser('json', { limit: BODY_LIMIT });
+  app.use(app.get(OpenRequests).watch);
+  SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, description()));
+  return app;
+}
+
+function description(): ReturnType<DocumentBuilder['build']> {
+  return new DocumentBuilder()
+    .setTitle('Numbers')
+    .setDescription(
+      'Factorises numbers in parallel jobs. Each job has a database session and a transaction of its own.',
+    )
+    .setVersion('0.1.0')
+    .build();
+}

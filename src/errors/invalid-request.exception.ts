@@ -1,0 +1,10 @@
+import { BadRequestException } from '@nestjs/common';
+
+import type { FieldProblem } from './field-problem.js';
+
+/** Answers 400 with the fields that are not right. */
+export class InvalidRequestException extends BadRequestException {
+  constructor(readonly details: readonly FieldProblem[]) {
+    super('The request is not right: see `details`.');
+  }
+}

@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+
+import { createApp } from './create-app.js';
+import { startEmbeddedPostgres } from './postgres/embedded-postgres.js';
+import { readSettings, type Settings } from './settings.js';
+import { untilSignal } from './until-signal.js';
+
+async function serve(settings: Settings): Promise<void> {
+  const ending = untilSignal();
+  // Ended in reverse order: the database outlives the application.
+  await using resources = new AsyncDisposableStack();
+  const databaseUrl = settings.databaseUrl ?? (await startDatabase(settings.postgresFolder, resources));
+  const app = await createApp({ databaseUrl });
+  resources.adopt(app, () => app.close());
+  await app.init();
+  const url = await listen(app.getHttpServer(), settings);
+  process.stdout.write(greeting(url));
+  await ending;
+  process.stdout.write('Ending: running jobs finish, the others do not start.\n');
+}
+
+async function startDatabase(folder: string, resources: AsyncDisposableStack): Promise<string> {
+  const postgres = await startEmbeddedPostgres({ folder });
+  resources.adopt(postgres, () => postgres.stop());
+  return postgres.url;
+}
+
+async function listen(server: Server, { host, port }: Settings): Promise<string> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+      throw new Error(`Port ${port} of ${host} is in use. Set PORT to another one, or to 0 for a free one.`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+  const address = server.address();
+  const actual = typeof address === 'object' && address !== null ? address.port : port;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
+}
+
+function greeting(url: string): string {
+  return `Listening on ${url} (documentation: ${url}/docs)
+
+Try:
+  curl -i ${url}/jobs -H 'content-type: application/json' -d '{ "numbers": [12, 97, 360] }'
+  curl ${url}/jobs
+  curl ${url}/health
+
+`;
+}
+
+try {
+  await serve(readSettings(process.env));
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}

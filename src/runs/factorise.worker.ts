@@ -1,0 +1,54 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { InjectSession, type JobContext, type JobWorker, SessionContext } from 'nestjs-mikro-session';
+
+import { factorise } from './factorise.js';
+import { Factorisation } from './factorisation.entity.js';
+import { Run } from './run.entity.js';
+import { runInfoOf } from './run-info.js';
+
+/** Factorises one number. Each job has a worker of its own, and the worker the session and transaction of its job. */
+@Injectable()
+export class FactoriseWorker implements JobWorker<number, void> {
+  constructor(
+    @InjectSession() private readonly session: EntityManager,
+    private readonly context: SessionContext<EntityManager>,
+  ) {}
+
+  async handle(number: number, job: JobContext): Promise<void> {
+    const startedAt = new Date();
+    const { scope } = this.context;
+    const { runId, failOn, delayMs } = runInfoOf(scope);
+    const factors = factorise(number);
+    await this.#delay(delayMs, job.signal);
+    this.session.create(Factorisation, {
+      run: this.session.getReference(Run, runId),
+      index: job.index,
+      number,
+      status: 'done',
+      factors,
+      error: null,
+      sessionId: scope.id,
+      startedAt,
+      finishedAt: new Date(),
+    });
+    await this.session.flush();
+    if (failOn.has(number)) {
+      throw new Error(`Told to fail on ${number}`);
+    }
+  }
+
+  /** Ends early when the run is stopped, so that its running jobs finish at once. */
+  async #delay(ms: number, signal: AbortSignal): Promise<void> {
+    if (ms === 0 || signal.aborted) {
+      return;
+    }
+    await pause(ms, undefined, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) {
+        throw error;
+      }
+    });
+  }
+}

@@ -1,0 +1,145 @@
+import type { ServerResponse } from 'node:http';
+
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  HttpStatus,
+  type MessageEvent,
+  Param,
+  ParseUUIDPipe,
+  Post,
+  Query,
+  Res,
+  Sse,
+  UseGuards,
+} from '@nestjs/common';
+import {
+  ApiAcceptedResponse,
+  ApiBadRequestResponse,
+  ApiConflictResponse,
+  ApiNotFoundResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiPayloadTooLargeResponse,
+  ApiServiceUnavailableResponse,
+  ApiTags,
+  ApiUnsupportedMediaTypeResponse,
+} from '@nestjs/swagger';
+import type { Observable } from 'rxjs';
+
+import { ErrorBody } from '../errors/error-body.js';
+import { InvalidRequestException } from '../errors/invalid-request.exception.js';
+import { JsonBodyGuard } from '../http/json-body.guard.js';
+import { PageQuery, ResultPage, RunPage } from './page.js';
+import { RunView } from './run-view.js';
+import { RunsService } from './runs.service.js';
+import { StartRunRequest } from './start-run.request.js';
+
+const RunId = (): ParameterDecorator =>
+  Param(
+    'id',
+    new ParseUUIDPipe({
+      exceptionFactory: () => new InvalidRequestException([{ field: 'id', reason: 'expected a UUID' }]),
+    }),
+  );
+
+@ApiTags('jobs')
+@ApiBadRequestResponse({ type: ErrorBody, description: 'The request is not right. Nothing was stored.' })
+@ApiServiceUnavailableResponse({ type: ErrorBody, description: 'The database cannot be reached.' })
+@Controller('jobs')
+export class RunsController {
+  constructor(private readonly runs: RunsService) {}
+
+  @Post()
+  @HttpCode(HttpStatus.ACCEPTED)
+  @UseGuards(JsonBodyGuard)
+  @ApiOperation({
+    summary: 'Factorises numbers, one job each, in the background',
+    description: 'Give either `numbers`, or `from` and `to`. Each job has a session and a transaction of its own.',
+  })
+  @ApiAcceptedResponse({
+    type: RunView,
+    description: 'The run has been stored and begins when it is its turn.',
+    headers: {
+      Location: { description: 'Where the run is.', schema: { type: 'string', example: '/jobs/0b7a3d3c-…' } },
+    },
+  })
+  @ApiPayloadTooLargeResponse({ type: ErrorBody, description: 'The body is too large.' })
+  @ApiUnsupportedMediaTypeResponse({ type: ErrorBody, description: 'The body is not JSON.' })
+  async start(
+    @Body() request: StartRunRequest,
+    @Res({ passthrough: true }) response: ServerResponse,
+  ): Promise<RunView> {
+    const run = await this.runs.start(request);
+    response.setHeader('Location', `/jobs/${run.id}`);
+    return run;
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'Lists the runs, the newest first' })
+  @ApiOkResponse({ type: RunPage })
+  list(@Query() page: PageQuery): Promise<RunPage> {
+    return this.runs.list(page);
+  }
+
+  @Get(':id')
+  @ApiOperation({ summary: 'Tells how far a run has come' })
+  @ApiParam({ name: 'id', format: 'uuid' })
+  @ApiOkResponse({ type: RunView })
+  @ApiNotFoundResponse({ type: ErrorBody, description: 'There is no such run.' })
+  find(@RunId() id: string): Promise<RunView> {
+    return this.runs.find(id);
+  }
+
+  @Get(':id/results')
+  @ApiOperation({
+    summary: 'Lists what became of the numbers, in the order they were given',
+    description:
+      'A number appears when its job has committed; one whose job failed, when the run has ended; one whose job never ' +
+      'began, never.',
+  })
+  @ApiParam({ name: 'id', format: 'uuid' })
+  @ApiOkResponse({ type: ResultPage })
+  @ApiNotFoundResponse({ type: ErrorBody, description: 'There is no such run.' })
+  results(@RunId() id: string, @Query() page: PageQuery): Promise<ResultPage> {
+    return this.runs.results(id, page);
+  }
+
+  @Sse(':id/events')
+  @ApiOperation({
+    summary: 'Streams how far a run has come',
+    description:
+      'Server-sent events: `progress` with `state`, `done`, `failed` and `total`, then one `end` with the run, then ' +
+      'the stream ends. A run that has ended already gives its `end` only.',
+  })
+  @ApiParam({ name: 'id', format: 'uuid' })
+  @ApiOkResponse({
+    content: {
+      'text/event-stream': {
+        schema: { type: 'string' },
+        example: 'event: progress\nid: 1\ndata: {"state":"running","done":12,"failed":0,"total":1000}\n\n',
+      },
+    },
+  })
+  @ApiNotFoundResponse({ type: ErrorBody, description: 'There is no such run.' })
+  events(@RunId() id: string): Promise<Observable<MessageEvent>> {
+    return this.runs.events(id);
+  }
+
+  @Delete(':id')
+  @ApiOperation({
+    summary: 'Cancels a run',
+    description: 'Waits for the jobs that run. The others never start. What has been stored stays.',
+  })
+  @ApiParam({ name: 'id', format: 'uuid' })
+  @ApiOkResponse({ type: RunView, description: 'The run is cancelled.' })
+  @ApiNotFoundResponse({ type: ErrorBody, description: 'There is no such run.' })
+  @ApiConflictResponse({ type: ErrorBody, description: 'The run has ended already, and stays as it is.' })
+  cancel(@RunId() id: string): Promise<RunView> {
+    return this.runs.cancel(id);
+  }
+}

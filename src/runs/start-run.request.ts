@@ -1,0 +1,85 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import { IsObject, ValidateNested } from 'class-validator';
+
+import { JOB_CONNECTIONS } from '../database/pool-size.js';
+import { integerBetween } from '../errors/integer-rule.js';
+import { MayBeLeftOut, type Rule, Satisfies } from '../errors/satisfies.js';
+import { findOffenders, MAX_NUMBER, MAX_NUMBERS, numberList, rangeEnd, rangeStart } from './number-rules.js';
+
+const MAX_DELAY_MS = 10_000;
+
+const list: Rule = (value) =>
+  Array.isArray(value) && value.length <= MAX_NUMBERS
+    ? findOffenders(value)
+    : [{ reason: `expected a list of at most ${MAX_NUMBERS} integers` }];
+
+/** Makes jobs slow or lets them fail, to see what becomes of the others. */
+export class Simulation {
+  @ApiPropertyOptional({
+    type: [Number],
+    example: [97],
+    description: 'The jobs of these numbers throw after their insert, which is rolled back.',
+  })
+  @MayBeLeftOut()
+  @Satisfies(list)
+  readonly failOn?: readonly number[];
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 0,
+    maximum: MAX_DELAY_MS,
+    example: 5,
+    description: 'What each job takes longer, in milliseconds. Cut short when the run is stopped.',
+  })
+  @MayBeLeftOut()
+  @Satisfies(integerBetween(0, MAX_DELAY_MS))
+  readonly delayMs?: number;
+}
+
+/** The numbers to factorise: either `numbers`, or `from` and `to`. */
+export class StartRunRequest {
+  @ApiPropertyOptional({
+    type: 'array',
+    items: { type: 'integer', minimum: 1, maximum: MAX_NUMBER },
+    minItems: 1,
+    maxItems: MAX_NUMBERS,
+    example: [12, 97, 360],
+  })
+  @Satisfies(numberList)
+  readonly numbers?: readonly number[];
+
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: MAX_NUMBER, description: 'The first of a range.' })
+  @Satisfies(rangeStart)
+  readonly from?: number;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: MAX_NUMBER,
+    description: `The last of a range of at most ${MAX_NUMBERS} numbers.`,
+  })
+  @Satisfies(rangeEnd)
+  readonly to?: number;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: JOB_CONNECTIONS,
+    default: 4,
+    description: 'How many jobs run at once, each with a connection of its own.',
+  })
+  @Satisfies(integerBetween(1, JOB_CONNECTIONS))
+  readonly concurrency: number = 4;
+
+  @ApiPropertyOptional({ type: Simulation })
+  @MayBeLeftOut()
+  @IsObject({ message: 'expected an object' })
+  @ValidateNested({ message: 'expected an object' })
+  @Type(() => Simulation)
+  readonly simulate?: Simulation;
+}
+
+export function numbersOf({ numbers, from = 1, to = 0 }: StartRunRequest): readonly number[] {
+  return numbers ?? Array.from({ length: to - from + 1 }, (_, offset) => from + offset);
+}

@@ -1,0 +1,29 @@
+import { fileURLToPath } from 'node:url';
+
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  /** A database to use in place of the embedded one. */
+  readonly databaseUrl: string | undefined;
+  /** Where the embedded database lives. */
+  readonly postgresFolder: string;
+}
+
+/** Reads `HOST`, `PORT`, `DATABASE_URL` and `POSTGRES_FOLDER`. */
+export function readSettings(env: NodeJS.ProcessEnv): Settings {
+  const { HOST, PORT, DATABASE_URL, POSTGRES_FOLDER } = env;
+  return {
+    host: HOST ?? '127.0.0.1',
+    port: toPort(PORT ?? '3000'),
+    databaseUrl: DATABASE_URL === '' ? undefined : DATABASE_URL,
+    postgresFolder: POSTGRES_FOLDER ?? fileURLToPath(new URL('../.postgres', import.meta.url)),
+  };
+}
+
+function toPort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) {
+    throw new TypeError(`Expected the environment variable PORT to be an integer from 0 to 65535, got "${text}".`);
+  }
+  return port;
+}

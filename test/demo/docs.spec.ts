@@ -1,0 +1,56 @@
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { type DemoApp, startDemo } from './support/demo-app.js';
+
+interface OpenApi {
+  readonly paths: Record<string, Record<string, { summary?: string; responses: Record<string, unknown> }>>;
+  readonly components: { readonly schemas: Record<string, { properties: Record<string, { description?: string }> }> };
+}
+
+describe('the documentation', () => {
+  let database: TestDatabase;
+  let demo: DemoApp;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    demo = await startDemo(database.url);
+  });
+
+  afterAll(async () => {
+    await demo.app.close();
+    await database.drop();
+  });
+
+  it('is a page to read', async () => {
+    const response = await fetch(`${demo.client.url}/docs`);
+
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toContain('text/html');
+    expect(await response.text()).toContain('swagger-ui');
+  });
+
+  it.each([
+    ['post', '/jobs', ['202', '400', '413', '415', '503']],
+    ['get', '/jobs', ['200', '400', '503']],
+    ['get', '/jobs/{id}', ['200', '400', '404', '503']],
+    ['delete', '/jobs/{id}', ['200', '400', '404', '409', '503']],
+    ['get', '/jobs/{id}/results', ['200', '400', '404', '503']],
+    ['get', '/jobs/{id}/events', ['200', '400', '404', '503']],
+    ['get', '/health', ['200', '503']],
+  ])('describes the answers of %s %s', async (method, path, statuses) => {
+    const { body } = await demo.client.send<OpenApi>('/docs-json');
+
+    const operation = body.paths[path]?.[method];
+
+    expect(operation?.summary).toEqual(expect.any(String));
+    expect(Object.keys(operation?.responses ?? {})).toEqual(statuses);
+  });
+
+  it.each(['StartRunRequest', 'Simulation', 'RunView', 'ResultView', 'RunPage', 'ResultPage', 'ErrorBody'])(
+    'describes the fields of %s',
+    async (name) => {
+      const { body } = await demo.client.send<OpenApi>('/docs-json');
+
+      expect(Object.keys(body.components.schemas[name]?.properties ?? {})).not.toEqual([]);
+    },
+  );
+});

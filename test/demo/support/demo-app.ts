@@ -1,0 +1,16 @@
+import type { INestApplication, LoggerService } from '@nestjs/common';
+
+import { createApp } from '../../../src/create-app.js';
+import { JobsClient } from './jobs-client.js';
+
+export interface DemoApp {
+  readonly app: INestApplication;
+  readonly client: JobsClient;
+}
+
+/** Starts the demo in this process, on a free port. */
+export async function startDemo(databaseUrl: string, logger: LoggerService | false = false): Promise<DemoApp> {
+  const app = await createApp({ databaseUrl, logger });
+  await app.listen(0, '127.0.0.1');
+  return { app, client: new JobsClient(await app.getUrl()) };
+}

@@ -1,0 +1,203 @@
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { type DemoApp, startDemo } from './support/demo-app.js';
+import type { JobsClient } from './support/jobs-client.js';
+
+const INTEGER = 'expected an integer from 1 to 1000000000000, got';
+const tooMany = Array<number>(100_001).fill(1);
+
+describe('the check of a request', () => {
+  let database: TestDatabase;
+  let demo: DemoApp;
+  let client: JobsClient;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    demo = await startDemo(database.url);
+    client = demo.client;
+  });
+
+  afterAll(async () => {
+    await demo.app.close();
+    await database.drop();
+  });
+
+  afterEach(async () => {
+    const stored = await database.query('select id from run');
+    if (stored.length > 0) {
+      throw new Error(`A request that was refused left ${stored.length} runs in the database`);
+    }
+  });
+
+  const NEITHER = 'missing: give either `numbers`, or `from` and `to`';
+  const BOTH = 'give either `numbers`, or `from` and `to`, not both';
+
+  it.each<[what: string, body: unknown, field: string, reason: string]>([
+    ['neither form', {}, 'numbers', NEITHER],
+    ['both forms', { numbers: [1], from: 1, to: 2 }, 'numbers', BOTH],
+    ['a list and an end', { numbers: [1], to: 2 }, 'numbers', BOTH],
+    ['no list', { numbers: '12' }, 'numbers', `expected a list of integers, got '12'`],
+    ['null', { numbers: null }, 'numbers', 'expected a list of integers, got null'],
+    ['an empty list', { numbers: [] }, 'numbers', 'expected 1 to 100000 numbers, got 0'],
+    ['a list too long', { numbers: tooMany }, 'numbers', 'expected 1 to 100000 numbers, got 100001'],
+    ['a fraction', { numbers: [1, 2, 3, 1.5] }, 'numbers[3]', `${INTEGER} 1.5`],
+    ['a text', { numbers: ['12'] }, 'numbers[0]', `${INTEGER} '12'`],
+    ['zero', { numbers: [0] }, 'numbers[0]', `${INTEGER} 0`],
+    ['a negative number', { numbers: [-1] }, 'numbers[0]', `${INTEGER} -1`],
+    ['a number too large', { numbers: [1e12 + 1] }, 'numbers[0]', `${INTEGER} 1000000000001`],
+    ['a range without end', { from: 5 }, 'to', `${INTEGER} nothing`],
+    ['a range without start', { to: 5 }, 'from', `${INTEGER} nothing`],
+    ['a range that starts at a text', { from: '1', to: 5 }, 'from', `${INTEGER} '1'`],
+    ['a range that starts at zero', { from: 0, to: 5 }, 'from', `${INTEGER} 0`],
+    ['a range that ends too far', { from: 1e12, to: 1e12 + 1 }, 'to', `${INTEGER} 1000000000001`],
+    ['a range backwards', { from: 5, to: 4 }, 'to', 'expected `from` (5) or above, got 4'],
+    ['a range too long', { from: 1, to: 100_001 }, 'to', 'expected a range of at most 100000 numbers, got 100001'],
+    [
+      'a concurrency too low',
+      { numbers: [1], concurrency: 0 },
+      'concurrency',
+      'expected an integer from 1 to 32, got 0',
+    ],
+    [
+      'a concurrency too high',
+      { numbers: [1], concurrency: 33 },
+      'concurrency',
+      'expected an integer from 1 to 32, got 33',
+    ],
+    [
+      'a concurrency of null',
+      { numbers: [1], concurrency: null },
+      'concurrency',
+      'expected an integer from 1 to 32, got null',
+    ],
+    ['an unknown field', { numbers: [1], numbrs: [2] }, 'numbrs', 'there is no such field'],
+    ['an unknown field within', { numbers: [1], simulate: { delay: 5 } }, 'simulate.delay', 'there is no such field'],
+    ['a simulation of null', { numbers: [1], simulate: null }, 'simulate', 'expected an object'],
+    ['a simulation that is a list', { numbers: [1], simulate: [] }, 'simulate', 'expected an object'],
+    [
+      'a negative delay',
+      { numbers: [1], simulate: { delayMs: -1 } },
+      'simulate.delayMs',
+      'expected an integer from 0 to 10000, got -1',
+    ],
+    [
+      'a huge delay',
+      { numbers: [1], simulate: { delayMs: 10_001 } },
+      'simulate.delayMs',
+      'expected an integer from 0 to 10000, got 10001',
+    ],
+    [
+      'no list to fail on',
+      { numbers: [1], simulate: { failOn: 1 } },
+      'simulate.failOn',
+      'expected a list of at most 100000 integers',
+    ],
+    ['a fraction to fail on', { numbers: [1], simulate: { failOn: [1.5] } }, 'simulate.failOn[0]', `${INTEGER} 1.5`],
+  ])('refuses %s, with the field and the reason', async (_what, request, field, reason) => {
+    const { status, body } = await client.start<unknown>(request);
+
+    expect(status).toBe(400);
+    expect(body).toEqual({
+      statusCode: 400,
+      error: 'Bad Request',
+      message: 'The request is not right: see `details`.',
+      details: [{ field, reason }],
+    });
+  });
+
+  it('names no more than the first ten of many wrong numbers', async () => {
+    const request = { numbers: Array<number>(100_000).fill(0.5) };
+
+    const { status, body } = await client.start<{ details: { field: string }[] }>(request);
+
+    expect(status).toBe(400);
+    expect(body.details.map(({ field }) => field)).toEqual(
+      Array.from({ length: 10 }, (_, index) => `numbers[${index}]`),
+    );
+  });
+
+  it.each([
+    ['broken JSON', '{ "numbers": [1,', 400, 'Bad Request'],
+    ['JSON that is a list', '[1]', 400, 'Bad Request'],
+    ['JSON that is a text', '"12"', 400, 'Bad Request'],
+    ['nothing', '', 400, 'Bad Request'],
+    ['a body over the limit', JSON.stringify({ numbers: Array<number>(200_000).fill(1e12) }), 413, 'Payload Too Large'],
+  ])('refuses %s', async (_what, request, statusCode, error) => {
+    const { status, body } = await client.start<unknown>(request);
+
+    expect(status).toBe(statusCode);
+    expect(body).toEqual({ statusCode, error, message: expect.any(String), details: expect.any(Array) });
+  });
+
+  it.each(['application/x-www-form-urlencoded', 'text/plain', 'application/xml'])(
+    'refuses a body of another type: %s',
+    async (type) => {
+      const { status, body } = await client.send('/jobs', {
+        method: 'POST',
+        headers: { 'content-type': type },
+        body: '{ "numbers": [12] }',
+      });
+
+      expect(status).toBe(415);
+      expect(body).toEqual({
+        statusCode: 415,
+        error: 'Unsupported Media Type',
+        message: 'The body must be JSON. Send the header `content-type: application/json`.',
+        details: [],
+      });
+    },
+  );
+
+  it.each([
+    ['/jobs?offset=-1', 'offset', 'expected an integer from 0 to 1000000000, got -1'],
+    ['/jobs?offset=1.5', 'offset', `expected an integer from 0 to 1000000000, got '1.5'`],
+    ['/jobs?offset=1e30', 'offset', `expected an integer from 0 to 1000000000, got '1e30'`],
+    ['/jobs?limit=0', 'limit', 'expected an integer from 1 to 1000, got 0'],
+    ['/jobs?limit=1001', 'limit', 'expected an integer from 1 to 1000, got 1001'],
+    ['/jobs?limit=ten', 'limit', `expected an integer from 1 to 1000, got 'ten'`],
+    ['/jobs?limit=', 'limit', `expected an integer from 1 to 1000, got ''`],
+    ['/jobs?limit=1&limit=2', 'limit', `expected an integer from 1 to 1000, got [ '1', '2' ]`],
+    ['/jobs?page=1', 'page', 'there is no such field'],
+    [
+      '/jobs/00000000-0000-4000-8000-000000000000/results?limit=x',
+      'limit',
+      `expected an integer from 1 to 1000, got 'x'`,
+    ],
+    ['/jobs/12', 'id', 'expected a UUID'],
+    ['/jobs/12/results', 'id', 'expected a UUID'],
+    ['/jobs/12/events', 'id', 'expected a UUID'],
+  ])('refuses %s', async (path, field, reason) => {
+    const { status, body } = await client.send(path);
+
+    expect(status).toBe(400);
+    expect(body.details).toEqual([{ field, reason }]);
+  });
+});
+
+describe('the limits of a request', () => {
+  let database: TestDatabase;
+  let demo: DemoApp;
+  let client: JobsClient;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    demo = await startDemo(database.url);
+    client = demo.client;
+  });
+
+  afterAll(async () => {
+    await demo.app.close();
+    await database.drop();
+  });
+
+  it.each<[what: string, body: unknown, total: number]>([
+    ['as many numbers of as many digits as are allowed', { numbers: Array<number>(100_000).fill(1e12) }, 100_000],
+    ['the longest range', { from: 1, to: 100_000 }, 100_000],
+    ['a range of one', { from: 1e12, to: 1e12 }, 1],
+  ])('let %s pass', async (_what, request, total) => {
+    const { status, body } = await client.start(request);
+    await client.cancel<unknown>(body.id);
+
+    expect(status).toBe(202);
+    expect(body.total).toBe(total);
+  });
+});
