@@ -46,8 +46,7 @@ export class LiveRun {
   }
 
   progress({ done, failed }: JobProgress): void {
-    // Once stopped, the jobs that will never start count as failed there.
-    this.#change(this.signal.aborted ? { done } : { done, failed });
+    this.#change({ done, failed });
   }
 
   /** Lets the running jobs finish and no other start. Only the first call tells why. */

@@ -33,6 +33,9 @@ describe('OpenRequests', () => {
     await database.query('begin');
     await database.query('lock table factorisation in access exclusive mode');
     const { body: run } = await demo.client.start({ numbers: [12] });
+    await database.until(
+      `select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
     const end = demo.client.untilEnd(run.id);
     await once(server, 'request');
     const late = connect((server.address() as AddressInfo).port, '127.0.0.1');

@@ -195,6 +195,7 @@ describe.each(injections)('JobService with %s injection', (injection) => {
 
     it('starts no job after the signal aborted, and tells the running ones', async () => {
       const cancel = new AbortController();
+      const progress: JobProgress[] = [];
 
       const outcomes = await jobs.settle(
         [1, 2, 3, 4],
@@ -205,7 +206,7 @@ describe.each(injections)('JobService with %s injection', (injection) => {
           }
           return signal.aborted;
         },
-        { concurrency: 1, signal: cancel.signal },
+        { concurrency: 1, signal: cancel.signal, onProgress: (one) => progress.push(one) },
       );
 
       expect(outcomes).toMatchObject([
@@ -214,6 +215,7 @@ describe.each(injections)('JobService with %s injection', (injection) => {
         { status: 'rejected', reason: { message: 'enough' }, attempts: 0 },
         { status: 'rejected', reason: { message: 'enough' }, attempts: 0 },
       ]);
+      expect(progress.at(-1)).toEqual({ done: 2, failed: 0, total: 4 });
       expect(await texts()).toEqual(['1', '2']);
     });
 

@@ -1,6 +1,6 @@
 import type { BeginOptions } from '../session/session-source.js';
 
-/** How far the work has come. `done` counts the jobs that succeeded, `failed` those that did not. */
+/** How far the work has come. `done` counts the jobs that succeeded, `failed` those that threw. A cancelled one is neither. */
 export interface JobProgress {
   readonly done: number;
   readonly failed: number;

@@ -32,7 +32,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
 
   constructor(options: JobRunOptions<Em, Input, Result>) {
     this.#options = options;
-    this.#startedIn = options.source.storage.current;
+    this.#startedIn = options.source.currentScope;
     this.#iterator = options.inputs[Symbol.iterator]();
     this.#total = getSize(options.inputs);
   }
@@ -86,6 +86,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
       );
       return { status: 'fulfilled', index, input, value, attempts: 1 };
     } catch (reason) {
+      releaseFrames(reason);
       return { status: 'rejected', index, input, reason, attempts: 1 };
     }
   }
@@ -93,7 +94,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
   #report(outcome: JobOutcome<Input, Result>): void {
     if (outcome.status === 'fulfilled') {
       this.#done += 1;
-    } else {
+    } else if (outcome.attempts > 0) {
       this.#failed += 1;
     }
     const progress: JobProgress = { done: this.#done, failed: this.#failed };
@@ -106,4 +107,11 @@ function getSize(inputs: unknown): number | undefined {
     return inputs.length;
   }
   return inputs instanceof Set || inputs instanceof Map ? inputs.size : undefined;
+}
+
+/** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
+function releaseFrames(reason: unknown): void {
+  if (reason instanceof Error) {
+    void reason.stack;
+  }
 }

@@ -8,7 +8,7 @@ export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'tr
 interface Use {
   readonly operation: ExclusiveOperation;
   readonly settled: Promise<unknown>;
-  /** True while the call that began it has not returned yet: what is called now is called by it. */
+  /** True while the call that began it has not returned yet. The flush that a commit() begins with is called then. */
   isStarting: boolean;
 }
 
@@ -23,7 +23,7 @@ export class ExclusiveUse {
    */
   async run<Result>(em: EntityManager, operation: ExclusiveOperation, work: () => Promise<Result>): Promise<Result> {
     const running = this.#uses.get(em);
-    if (running?.isStarting === true) {
+    if (running?.isStarting === true && running.operation === 'commit' && operation === 'flush') {
       return work();
     }
     if (running !== undefined) {

@@ -1,4 +1,4 @@
-import { type AnyEntity, type EntityManager, helper, UnitOfWork } from '@mikro-orm/core';
+import { type AnyEntity, type EntityData, type EntityManager, helper, UnitOfWork } from '@mikro-orm/core';
 
 import { RECORD, type Recorded } from './recorded.js';
 import { EntityOwnershipError } from './session-error.js';
@@ -8,10 +8,17 @@ type Persist = UnitOfWork['persist'];
 type Remove = UnitOfWork['remove'];
 type Merge = UnitOfWork['merge'];
 type Lock = UnitOfWork['lock'];
+type Register = UnitOfWork['register'];
 
-/** Refuses entities of other live sessions. Every persist, remove and merge passes here, cascaded ones too. */
+const MANAGER = Symbol('entity manager');
+
+/**
+ * Refuses entities of other live sessions. Every persist, remove and merge passes here, cascaded ones too. Tells what is
+ * inserted, to undo it with the row.
+ */
 class OwnedUnitOfWork extends UnitOfWork {
   declare [RECORD]: SessionRecord;
+  declare [MANAGER]: EntityManager;
 
   override persist(...args: Parameters<Persist>): ReturnType<Persist> {
     this[RECORD].claim(args[0], 'persist');
@@ -32,6 +39,22 @@ class OwnedUnitOfWork extends UnitOfWork {
     this[RECORD].claim(args[0], 'lock');
     return super.lock(...args);
   }
+
+  /** The flush calls it with `refresh` for each row it has inserted. */
+  override register<Entity extends object>(
+    entity: Entity,
+    data?: EntityData<Entity>,
+    options?: Parameters<Register>[2],
+  ): Entity {
+    if (
+      options?.refresh === true &&
+      helper(entity).__originalEntityData === undefined &&
+      this.getPersistStack().has(entity)
+    ) {
+      this[RECORD].inserted(this[MANAGER], entity);
+    }
+    return super.register(entity, data, options);
+  }
 }
 
 /** Makes the unit of work of a session, or of a fork of it, refuse what belongs to others. */
@@ -39,7 +62,7 @@ export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void 
   const unitOfWork = em.getUnitOfWork(false);
   // MikroORM makes the unit of work itself, in a private field: a change of prototype is the only way in.
   Object.setPrototypeOf(unitOfWork, OwnedUnitOfWork.prototype);
-  Object.assign(unitOfWork, { [RECORD]: record });
+  Object.assign(unitOfWork, { [RECORD]: record, [MANAGER]: em });
 }
 
 /** Knows which session has claimed which new entity: MikroORM writes that on an entity only when it is flushed. */

@@ -1,13 +1,16 @@
+import type { EntityManager } from '@mikro-orm/core';
+
 import type { LiveScope } from './scope.js';
-import type { ScopeStorage } from './scope-storage.js';
-import type { LeakWatch } from './leak-watch.js';
 import { SessionPoolDeadlockError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
+import type { SessionSurroundings } from './session-surroundings.js';
+import type { TransactionFrame } from './transaction-frames.js';
 import { findUserFrame } from './user-frame.js';
 import type { Pool, PoolClient } from './watch-pools.js';
 
 interface Wait {
   readonly scope: LiveScope | undefined;
+  readonly frame: TransactionFrame | undefined;
 }
 
 /**
@@ -17,17 +20,14 @@ interface Wait {
 export class PoolDeadlock {
   readonly #waits = new Set<Wait>();
 
-  constructor(
-    private readonly storage: ScopeStorage,
-    private readonly transactions: ReadonlySet<SessionRecord>,
-    private readonly leaks: LeakWatch,
-  ) {}
+  constructor(private readonly surroundings: SessionSurroundings) {}
 
   /**
    * @throws {SessionPoolDeadlockError} at once, when this wait is the one that closes the circle
    */
   async wait(pool: Pool, client: Promise<PoolClient>): Promise<PoolClient> {
-    const wait: Wait = { scope: this.storage.current };
+    const { scopes, frames } = this.surroundings;
+    const wait: Wait = { scope: scopes.current, frame: frames.current };
     this.#waits.add(wait);
     try {
       this.#assertEnds(pool, wait);
@@ -50,23 +50,36 @@ export class PoolDeadlock {
     if (scope === undefined) {
       return;
     }
-    const stuck = [...this.transactions].filter((record) => this.#isStuck(record));
-    const held = stuck.flatMap((record) => record.openTransactions.map(() => this.#describe(record)));
+    const held = [...this.surroundings.transactions].flatMap((record) =>
+      record.openTransactions.filter(([em]) => this.#isStuck(record, em)).map(() => this.#describe(record)),
+    );
     if (held.length >= pool.options.max) {
       throw new SessionPoolDeadlockError(scope.label, held);
     }
   }
 
-  /** A session is stuck when the scope that uses it, or something that was started there, waits. */
-  #isStuck({ scope }: SessionRecord): boolean {
+  /**
+   * A transaction is stuck when its block, or something that was started there, waits. One without a block is taken for
+   * stuck when the scope that uses it waits: nobody knows who is to end it.
+   */
+  #isStuck(record: SessionRecord, em: EntityManager): boolean {
+    const waits = [...this.#waits];
+    if (record.hasBlock(em)) {
+      return waits.some(({ frame }) => isWithin(frame, em));
+    }
+    const { scope } = record;
     const user = scope.kind === 'create' ? scope.startedIn : scope;
-    return user !== undefined && [...this.#waits].some((wait) => wait.scope?.isWithin(user) === true);
+    return user !== undefined && waits.some((wait) => wait.scope?.isWithin(user) === true);
   }
 
   #describe(record: SessionRecord): string {
     const { label, openedAt } = record.scope;
-    const place = findUserFrame(this.leaks.stackOf(record));
+    const place = findUserFrame(this.surroundings.leaks.stackOf(record));
     const where = place === undefined ? '' : `, opened ${place}`;
     return `"${label}" (for ${Date.now() - openedAt.getTime()} ms${where})`;
   }
+}
+
+function isWithin(frame: TransactionFrame | undefined, em: EntityManager): boolean {
+  return frame !== undefined && (frame.em === em || isWithin(frame.outer, em));
 }

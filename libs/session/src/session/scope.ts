@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import { SessionClosedError } from './session-error.js';
 
-export type ScopeKind = 'request' | 'job' | 'run' | 'begin' | 'create' | 'callback';
+export type ScopeKind = 'request' | 'job' | 'run' | 'begin' | 'create' | 'callback' | 'key';
 
 export type ScopeState = 'open' | 'closing' | 'closed';
 
@@ -136,7 +136,6 @@ export class LiveScope implements Scope {
       this.onFirstUse();
       this.assertOpen();
       this.#members = new Map();
-      this.#live.add(this);
     }
     const known = this.#members.get(key);
     if (known !== undefined) {
@@ -144,14 +143,25 @@ export class LiveScope implements Scope {
     }
     const member = open();
     this.#members.set(key, member);
+    this.#live.add(this);
     return member;
+  }
+
+  has(key: object): boolean {
+    return this.#members?.has(key) === true;
   }
 
   /** Closes the member kept under `key` and forgets it, also when closing fails. */
   async remove(key: object): Promise<void> {
     const member = this.#members?.get(key);
     this.#members?.delete(key);
-    await member?.close('removed');
+    try {
+      await member?.close('removed');
+    } finally {
+      if (this.members.length === 0) {
+        this.#live.delete(this);
+      }
+    }
   }
 
   /** Closes every session for good. A second call waits for the first. */
@@ -193,6 +203,7 @@ function findTask(scope: LiveScope, { kind, startedIn }: LiveScopeOptions): Live
     case 'request':
     case 'job':
     case 'callback':
+    case 'key':
       return scope;
     case 'run':
     case 'begin':

@@ -15,7 +15,7 @@ import {
 import { RECORD, type Recorded } from './recorded.js';
 import { SessionStateError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
-import { inTransaction } from './session-transaction.js';
+import { inTransaction, isJoining } from './session-transaction.js';
 
 /** The property by which an EntityManager is told to answer with the session of the current scope. */
 export const CONTEXTUAL = Symbol('contextual');
@@ -103,6 +103,22 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       return super.tryFlush(entityName, options);
     }
 
+    /** Lets no half-read stream outlive the session: its cursor would keep a connection, and block a rollback on it. */
+    override async *stream<Entity extends object>(
+      entityName: EntityName<Entity>,
+      options?: object,
+    ): AsyncGenerator<never, void> {
+      const em = this.getContext();
+      const record = em[RECORD];
+      if (em !== this || record === undefined) {
+        yield* (
+          em === this ? super.stream(entityName, options) : em.stream(entityName, options)
+        ) as AsyncIterable<never>;
+        return;
+      }
+      yield* record.streams.read(super.stream(entityName, options) as AsyncIterator<never>);
+    }
+
     override async transactional<Result>(
       work: (em: this) => Result | Promise<Result>,
       options: TransactionOptions = {},
@@ -111,6 +127,9 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       const record = em[RECORD];
       if (em !== this || record === undefined) {
         return em === this ? super.transactional(work, options) : em.transactional(work, options);
+      }
+      if (isJoining(em, options)) {
+        return super.transactional(work, options);
       }
       return record.exclusive.run(em, 'transactional', () =>
         inTransaction(record, em, options, work, (inner) => super.transactional(inner, options)),
@@ -124,7 +143,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         return em === this ? super.begin(options) : em.begin(options);
       }
       return record.exclusive.run(em, 'begin', async () => {
-        if (em.isInTransaction() && options.ctx === undefined) {
+        if (em.isInTransaction()) {
           throw new SessionStateError(
             `begin() was called on the session of "${record.scope.label}", which has a transaction open already. ` +
               'Use session.transactional() for a savepoint.',
@@ -135,6 +154,9 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         if (transaction !== undefined) {
           record.track(em, transaction);
         }
+        if (transaction !== undefined && options.ctx !== undefined) {
+          record.joined.add(em, { savepoint: transaction, outer: options.ctx });
+        }
       });
     }
 
@@ -144,11 +166,17 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this || record === undefined) {
         return em === this ? super.commit() : em.commit();
       }
-      record.assertNotManaged('commit');
-      await record.exclusive.run(em, 'commit', async () => {
-        record.assertCommittable();
-        await super.commit();
-      });
+      record.assertNotManaged(em, 'commit');
+      try {
+        await record.exclusive.run(em, 'commit', async () => {
+          record.assertCommittable(em);
+          await super.commit();
+          record.forget(em);
+        });
+      } catch (error) {
+        await record.afterFailedCommit(em, error);
+        throw error;
+      }
       await record.runHooks(em, 'commit');
     }
 
@@ -158,9 +186,9 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this || record === undefined) {
         return em === this ? super.rollback() : em.rollback();
       }
-      record.assertNotManaged('rollback');
+      record.assertNotManaged(em, 'rollback');
       await record.exclusive.run(em, 'rollback', () => super.rollback());
-      record.forgiveFailure();
+      record.forget(em);
       await record.runHooks(em, 'rollback');
     }
 

@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 import type { Scope } from './scope.js';
-import { NoActiveSessionError } from './session-error.js';
+import { NoActiveSessionError, SessionStateError } from './session-error.js';
+import type { SessionOptions } from './session-options.js';
 import type { SessionSource } from './session-source.js';
 import type { Callback, TransactionEnd } from './transaction-hooks.js';
 
@@ -25,7 +26,8 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
 
   /** The session of the current scope, or undefined where there is none to be had. */
   get tryCurrent(): Em | undefined {
-    return this.#source.storage.current?.state === 'open' ? this.#source.tryCurrent : undefined;
+    const scope = this.#source.currentScope;
+    return scope?.state === 'open' ? this.#source.sessionIn(scope) : undefined;
   }
 
   /**
@@ -42,7 +44,30 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
   }
 
   get tryScope(): Scope | undefined {
-    return this.#source.storage.current;
+    return this.#source.currentScope;
+  }
+
+  /**
+   * Makes the session of the current scope with options of its own, before the first use: in a middleware that knows the
+   * tenant.
+   *
+   * @throws {SessionStateError} when the scope has a session already
+   *
+   * @example
+   * context.open({ fork: { schema: tenant } });
+   */
+  open({ fork }: Pick<SessionOptions, 'fork'>): Em {
+    const scope = this.#source.currentScope;
+    if (scope === undefined) {
+      throw new NoActiveSessionError('SessionContext.open()');
+    }
+    if (scope.has(this.#source)) {
+      throw new SessionStateError(
+        `SessionContext.open() was called in "${scope.label}", which has a session already. ` +
+          'Call it before the first use of the session, or close that one with SessionContext.remove().',
+      );
+    }
+    return this.#source.sessionIn(scope, fork);
   }
 
   /**
@@ -70,6 +95,6 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
 
   /** Closes the session of the current scope and forgets it. The next use in this scope makes a new one. */
   async remove(): Promise<void> {
-    await this.#source.storage.current?.remove(this.#source);
+    await this.#source.currentScope?.remove(this.#source);
   }
 }

@@ -57,7 +57,10 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
     });
   }
 
-  /** Sets defaults for the sessions of this connection that are made from now on. They add to earlier ones. */
+  /**
+   * Sets defaults for the sessions of this connection that are made from now on. They add to earlier ones. `info` is for
+   * the scopes that this factory opens.
+   */
   configure(options: Omit<SessionOptions, 'label'>): void {
     this.#source.configure(options.fork ?? {});
     this.#info = { ...this.#info, ...options.info };
@@ -67,7 +70,7 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
     return {
       kind,
       label: label ?? `SessionFactory.${kind}`,
-      startedIn: this.#source.storage.current,
+      startedIn: this.#source.currentScope,
       info: { ...this.#info, ...info },
     };
   }

@@ -27,6 +27,11 @@ export type SessionForkOptions = Omit<
 export interface SessionDefaults {
   /** Fork options of every session, or how to find those of one scope: a schema per tenant, a read-only replica. */
   readonly fork?: SessionForkOptions | ((scope: Scope) => SessionForkOptions);
+  /**
+   * Gives the object that stands for the current scope where AsyncLocalStorage knows none: SQLAlchemy's `scopefunc`. The
+   * same object is the same scope, whose session lives until SessionContext.remove(). @default AsyncLocalStorage alone
+   */
+  readonly scopeFunc?: () => object | undefined;
   /** What becomes of the use of a session or an entity by others than its owner. `off` does not look. @default 'error' */
   readonly ownership?: Ownership;
   /** What becomes of unflushed changes at the good end of a scope. `error` finds changed entities too. @default 'warn' */

@@ -1,6 +1,9 @@
 import { type AnyEntity, type EntityManager, type Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
 import { ExclusiveUse } from './exclusive-use.js';
+import { isOpen, JoinedTransactions } from './joined-transactions.js';
+import { makeNew } from './make-new.js';
+import { OpenStreams } from './open-streams.js';
 import { guardUnitOfWork } from './owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
 import { reportEndFailure } from './report-end-failure.js';
@@ -10,22 +13,21 @@ import type { SessionSurroundings } from './session-surroundings.js';
 import { type Callback, type TransactionEnd, TransactionHooks } from './transaction-hooks.js';
 import { assertFlushed } from './unflushed.js';
 
-interface ControlledTransaction {
-  readonly isCommitted: boolean;
-  readonly isRolledBack: boolean;
-}
-
 /** What is known of one session: its scope, its open transactions, whether it is closed. */
 export class SessionRecord implements ScopeMember {
   readonly exclusive = new ExclusiveUse(this);
   readonly hooks = new TransactionHooks();
-  /** True while a block owns the transaction and ends it by itself. */
-  isManaged = false;
+  /** The EntityManagers whose transaction is owned by a block, which ends it by itself. */
+  readonly managed = new Set<EntityManager>();
   /** Counts the transactions begun, those of a flush too. */
   begun = 0;
   readonly #transactions = new Map<EntityManager, Transaction>();
+  #joined: JoinedTransactions | undefined;
+  #streams: OpenStreams | undefined;
   readonly #onClose: Callback[] = [];
-  #failure: { readonly error: unknown } | undefined;
+  /** The flushes that failed in the open transaction of an EntityManager, the first of each. */
+  readonly #failures = new WeakMap<EntityManager, { readonly error: unknown }>();
+  readonly #flushing = new Set<EntityManager>();
   #ending: ScopeEnding | undefined;
 
   constructor(
@@ -36,6 +38,15 @@ export class SessionRecord implements ScopeMember {
 
   get isOpen(): boolean {
     return this.#ending === undefined;
+  }
+
+  /** What the session has in the transactions of others. */
+  get joined(): JoinedTransactions {
+    return (this.#joined ??= new JoinedTransactions());
+  }
+
+  get streams(): OpenStreams {
+    return (this.#streams ??= new OpenStreams(() => this.assertUsable()));
   }
 
   /** The transactions that hold a connection now. A savepoint holds none of its own. */
@@ -60,8 +71,8 @@ export class SessionRecord implements ScopeMember {
     if (this.#ending !== undefined) {
       throw new SessionClosedError(this.scope.label, describeEnding(this.#ending));
     }
-    const { storage, ownership } = this.surroundings;
-    const user = storage.current;
+    const { scopes, ownership } = this.surroundings;
+    const user = scopes.current;
     if (user !== this.scope && !ownership.isOff && !this.scope.isUsableIn(user)) {
       ownership.report(new SessionOwnershipError(this.scope.label, user?.label));
     }
@@ -69,9 +80,7 @@ export class SessionRecord implements ScopeMember {
 
   /** Makes the unit of work of this session, or of a fork of it, refuse entities of other live sessions. */
   guard(em: EntityManager): void {
-    if (!this.surroundings.ownership.isOff) {
-      guardUnitOfWork(em, this);
-    }
+    guardUnitOfWork(em, this);
   }
 
   /** Runs the callback of a transaction, in which this session stands for that transaction. */
@@ -84,12 +93,12 @@ export class SessionRecord implements ScopeMember {
     const { begun } = this;
     const isAlone = !em.isInTransaction();
     try {
-      await flush();
+      await (isAlone ? this.#flushAlone(em, flush) : flush());
     } catch (error) {
       if (isAlone) {
         await this.runHooks(em, 'rollback');
-      } else if (em === this.session) {
-        this.#failure ??= { error };
+      } else if (!this.#failures.has(em)) {
+        this.#failures.set(em, { error });
       }
       throw error;
     }
@@ -98,8 +107,29 @@ export class SessionRecord implements ScopeMember {
     }
   }
 
+  async #flushAlone(em: EntityManager, flush: () => Promise<void>): Promise<void> {
+    this.#flushing.add(em);
+    try {
+      await this.surroundings.frames.runFlush(em, flush);
+    } finally {
+      this.#flushing.delete(em);
+    }
+  }
+
+  /** Tells whether the transaction of an EntityManager ends with the `transactional()` call or the flush that made it. */
+  hasBlock(em: EntityManager): boolean {
+    return this.#flushing.has(em) || (em !== this.session && this.managed.has(em));
+  }
+
   claim(entity: AnyEntity, operation: string): void {
-    this.surroundings.claims.claim(entity, this, operation);
+    if (!this.surroundings.ownership.isOff) {
+      this.surroundings.claims.claim(entity, this, operation);
+    }
+  }
+
+  /** Undoes with the transaction what an EntityManager of this session remembers of a row it has inserted. */
+  inserted(em: EntityManager, entity: AnyEntity): void {
+    this.hooks.add(em, 'rollback', () => makeNew(entity, [em, this.session]));
   }
 
   refuse(error: SessionError): void {
@@ -118,20 +148,37 @@ export class SessionRecord implements ScopeMember {
     this.surroundings.transactions.add(this);
   }
 
+  /** Forgets the savepoint of an EntityManager. Kysely tells the end of a transaction, but not that of a savepoint. */
+  forget(em: EntityManager): void {
+    const transaction = this.#transactions.get(em);
+    if (transaction !== undefined && isSavepoint(transaction)) {
+      this.#transactions.delete(em);
+    }
+    this.#failures.delete(em);
+    this.#joined?.forget(em);
+    this.managed.delete(em);
+  }
+
   /** @throws the error of a flush that failed in the open transaction, whose commit would lose what was not written */
-  assertCommittable(): void {
-    if (this.#failure !== undefined) {
-      throw this.#failure.error;
+  assertCommittable(em: EntityManager): void {
+    const failure = this.#failures.get(em);
+    if (failure !== undefined) {
+      throw failure.error;
     }
   }
 
-  forgiveFailure(): void {
-    this.#failure = undefined;
+  /** Lets a transaction that ended with its failed commit be nothing but rolled back. */
+  async afterFailedCommit(em: EntityManager, error: unknown): Promise<void> {
+    const transaction = this.#transactions.get(em);
+    if (transaction !== undefined && !isOpen(transaction)) {
+      this.#failures.set(em, { error });
+      await this.runHooks(em, 'rollback');
+    }
   }
 
   /** @throws {SessionStateError} while a block owns the transaction */
-  assertNotManaged(operation: string): void {
-    if (this.isManaged) {
+  assertNotManaged(em: EntityManager, operation: string): void {
+    if (this.managed.has(em)) {
       throw new SessionStateError(
         `${operation}() was called on the session of "${this.scope.label}", whose transaction is ended by the block ` +
           'that began it: return to commit, throw to roll back. For a part of it use session.transactional().',
@@ -157,6 +204,7 @@ export class SessionRecord implements ScopeMember {
     this.surroundings.transactions.delete(this);
     this.surroundings.leaks.forget(this);
     try {
+      await this.#streams?.close();
       await this.#rollBack(open);
     } finally {
       for (const em of [this.session, ...this.#transactions.keys()]) {
@@ -180,14 +228,13 @@ export class SessionRecord implements ScopeMember {
   }
 
   async #rollBack(open: [EntityManager, Transaction][]): Promise<void> {
-    const connection = this.session.getConnection('write');
-    const results = await Promise.allSettled(
-      open.map(([em, transaction]) => connection.rollback(transaction, new TransactionEventBroadcaster(em))),
-    );
-    for (const [em] of open) {
+    const managers = [...(this.#joined?.managers ?? []), ...open.map(([em]) => em)];
+    const [joined] = await Promise.allSettled([this.#joined?.rollBack()]);
+    const own = await Promise.allSettled(open.map(([em, transaction]) => rollBack(em, transaction)));
+    for (const em of managers) {
       await this.runHooks(em, 'rollback');
     }
-    const failed = results.find((result) => result.status === 'rejected');
+    const failed = [joined, ...own].find((result) => result.status === 'rejected');
     if (failed !== undefined) {
       throw failed.reason;
     }
@@ -203,9 +250,17 @@ export class SessionRecord implements ScopeMember {
   }
 }
 
-function isOpen(transaction: Transaction): boolean {
-  const { isCommitted, isRolledBack } = transaction as ControlledTransaction;
-  return !isCommitted && !isRolledBack;
+/** Rolls back even when a subscriber to the rollback throws, whose error it throws then. */
+async function rollBack(em: EntityManager, transaction: Transaction): Promise<void> {
+  const connection = em.getConnection('write');
+  try {
+    await connection.rollback(transaction, new TransactionEventBroadcaster(em));
+  } catch (error) {
+    if (isOpen(transaction)) {
+      await connection.rollback(transaction).catch(() => undefined);
+    }
+    throw error;
+  }
 }
 
 function isSavepoint(transaction: Transaction): boolean {

@@ -1,6 +1,7 @@
 import { type EntityManager, type MikroORM, TransactionContext, type TransactionOptions } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './connection-leases.js';
+import { keepSessionErrors } from './keep-session-errors.js';
 import { LeakWatch } from './leak-watch.js';
 import { EntityClaims } from './owned-unit-of-work.js';
 import { OwnershipPolicy } from './ownership-policy.js';
@@ -8,6 +9,7 @@ import { PoolDeadlock } from './pool-deadlock.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { reportEndFailure } from './report-end-failure.js';
 import { LiveScope, type LiveScopeOptions } from './scope.js';
+import { ScopeLookup } from './scope-lookup.js';
 import type { ScopeStorage } from './scope-storage.js';
 import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';
 import { NoActiveSessionError, SessionSetupError } from './session-error.js';
@@ -15,6 +17,8 @@ import type { SessionDefaults, SessionForkOptions } from './session-options.js';
 import { SessionRecord } from './session-record.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { TransactionFrames } from './transaction-frames.js';
+import { guardTransactionEnd } from './transaction-end.js';
+import { guardTransactionStart } from './transaction-start.js';
 import { watchPools } from './watch-pools.js';
 
 export type BeginOptions = Omit<TransactionOptions, 'ctx' | 'propagation' | 'ignoreNestedTransactions'>;
@@ -31,17 +35,19 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Resolves to the session of the current scope on every call, and throws where there is none. */
   readonly contextual: Em;
   readonly #em: Em;
+  readonly #scopes: ScopeLookup;
   readonly #surroundings: SessionSurroundings;
   #configured: SessionForkOptions = {};
 
   private constructor(
     readonly orm: MikroORM,
-    readonly storage: ScopeStorage,
+    private readonly storage: ScopeStorage,
     private readonly defaults: SessionDefaults,
   ) {
     this.#em = orm.em as Em;
+    this.#scopes = new ScopeLookup(storage, defaults.scopeFunc);
     this.#surroundings = {
-      storage,
+      scopes: this.#scopes,
       ownership: new OwnershipPolicy(defaults.ownership ?? 'error'),
       claims: new EntityClaims(),
       leaks: new LeakWatch(defaults.leakAfter),
@@ -65,15 +71,21 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       );
     }
     const source = new SessionSource(orm, storage, defaults);
-    const { transactions, leaks } = source.#surroundings;
-    const deadlock = new PoolDeadlock(storage, transactions, leaks);
+    const deadlock = new PoolDeadlock(source.#surroundings);
     const leases = new ConnectionLeases((pool, client) => deadlock.wait(pool, client));
     await watchPools(orm, (pool) => leases.follow(pool));
+    guardTransactionStart(orm.driver.getConnection('write'));
+    guardTransactionEnd(orm.driver.getConnection('write'));
+    keepSessionErrors(orm);
     return source;
   }
 
+  get currentScope(): LiveScope | undefined {
+    return this.#scopes.current;
+  }
+
   get current(): Em {
-    const scope = this.storage.current;
+    const scope = this.currentScope;
     if (scope === undefined) {
       throw new NoActiveSessionError('The current session');
     }
@@ -81,7 +93,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   }
 
   get tryCurrent(): Em | undefined {
-    const scope = this.storage.current;
+    const scope = this.currentScope;
     return scope === undefined ? undefined : this.sessionIn(scope);
   }
 
@@ -127,9 +139,9 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
         return work(session);
       }
       await session.begin(transaction);
-      record.isManaged = true;
+      record.managed.add(session);
       const result = await work(session);
-      record.isManaged = false;
+      record.managed.delete(session);
       await session.commit();
       return result;
     });

@@ -1,14 +1,14 @@
 import type { EntityClaims } from './owned-unit-of-work.js';
 import type { LeakWatch } from './leak-watch.js';
 import type { OwnershipPolicy } from './ownership-policy.js';
-import type { ScopeStorage } from './scope-storage.js';
+import type { ScopeLookup } from './scope-lookup.js';
 import type { SessionRecord } from './session-record.js';
 import type { TransactionFrames } from './transaction-frames.js';
 import type { Unflushed } from './unflushed.js';
 
 /** What the sessions of one connection share. */
 export interface SessionSurroundings {
-  readonly storage: ScopeStorage;
+  readonly scopes: ScopeLookup;
   readonly ownership: OwnershipPolicy;
   readonly claims: EntityClaims;
   readonly leaks: LeakWatch;

@@ -2,6 +2,17 @@ import { type EntityManager, TransactionPropagation, type TransactionOptions } f
 
 import type { SessionRecord } from './session-record.js';
 
+const JOINING: ReadonlySet<unknown> = new Set([
+  TransactionPropagation.REQUIRED,
+  TransactionPropagation.SUPPORTS,
+  TransactionPropagation.MANDATORY,
+]);
+
+/** Tells whether a `transactional()` call runs its block in the open transaction, without a savepoint of its own. */
+export function isJoining(em: EntityManager, { propagation }: TransactionOptions): boolean {
+  return JOINING.has(propagation) && em.isInTransaction();
+}
+
 /**
  * Runs one `transactional()` call of a session and then the callbacks that wait for its end. The callbacks registered
  * within a savepoint wait on for the transaction around it.
@@ -19,12 +30,21 @@ export async function inTransaction<Em extends EntityManager, Result>(
   try {
     result = await transactional(async (fork) => {
       inner = fork;
-      return record.enter(fork, () => work(fork));
+      if (fork !== em) {
+        record.managed.add(fork);
+      }
+      const returned = await record.enter(fork, () => work(fork));
+      if (fork !== em) {
+        record.assertCommittable(fork);
+      }
+      return returned;
     });
   } catch (error) {
+    forget();
     await record.runHooks(settle(), 'rollback');
     throw error;
   }
+  forget();
   const ended = settle();
   if (isOutermost) {
     await record.runHooks(ended, 'commit');
@@ -32,6 +52,12 @@ export async function inTransaction<Em extends EntityManager, Result>(
     record.hooks.move(ended, em);
   }
   return result;
+
+  function forget(): void {
+    if (inner !== em) {
+      record.forget(inner);
+    }
+  }
 
   /** Gives the EntityManager whose callbacks this end concerns: with the outermost one also those that waited for it. */
   function settle(): Em {

@@ -5,9 +5,11 @@ import type { EntityManager } from '@mikro-orm/core';
 import { RECORD, type Recorded } from './recorded.js';
 import type { SessionRecord } from './session-record.js';
 
-interface Frame {
+export interface TransactionFrame {
   readonly em: EntityManager & Recorded;
-  readonly outer: Frame | undefined;
+  readonly outer: TransactionFrame | undefined;
+  /** A flush that made the transaction for itself: what runs in it, such as a subscriber, is no part of a block. */
+  readonly isFlush: boolean;
 }
 
 /**
@@ -15,16 +17,24 @@ interface Frame {
  * within a transaction of another session, connection or application it forgets the one around it.
  */
 export class TransactionFrames {
-  readonly #storage = new AsyncLocalStorage<Frame>();
+  readonly #storage = new AsyncLocalStorage<TransactionFrame>();
 
   run<Result>(em: EntityManager, work: () => Result): Result {
-    return this.#storage.run({ em, outer: this.#storage.getStore() }, work);
+    return this.#storage.run({ em, outer: this.current, isFlush: false }, work);
+  }
+
+  runFlush<Result>(em: EntityManager, work: () => Result): Result {
+    return this.#storage.run({ em, outer: this.current, isFlush: true }, work);
+  }
+
+  get current(): TransactionFrame | undefined {
+    return this.#storage.getStore();
   }
 
   /** Gives the innermost transaction of one session. */
   innermost(record: SessionRecord): EntityManager | undefined {
-    let frame = this.#storage.getStore();
-    while (frame !== undefined && frame.em[RECORD] !== record) {
+    let frame = this.current;
+    while (frame !== undefined && (frame.isFlush || frame.em[RECORD] !== record)) {
       frame = frame.outer;
     }
     return frame?.em;

@@ -1,0 +1,47 @@
+import type { EntityManager, Transaction } from '@mikro-orm/core';
+
+interface Joined {
+  /** The savepoint that the part of this session begins with. */
+  readonly savepoint: Transaction;
+  readonly outer: Transaction;
+}
+
+/** Knows the transactions of others that a session takes part in, through `begin({ ctx })`. */
+export class JoinedTransactions {
+  readonly #joined = new Map<EntityManager, Joined>();
+
+  /** The EntityManagers of the session that take part in a transaction which may go on. */
+  get managers(): EntityManager[] {
+    return [...this.#joined].filter(([, { outer }]) => isOpen(outer)).map(([em]) => em);
+  }
+
+  add(em: EntityManager, joined: Joined): void {
+    this.#joined.set(em, joined);
+  }
+
+  forget(em: EntityManager): void {
+    this.#joined.delete(em);
+  }
+
+  /** Undoes what the session wrote in them, the innermost first. They go on. */
+  async rollBack(): Promise<void> {
+    for (const [em, { savepoint, outer }] of [...this.#joined].toReversed()) {
+      if (!isOpen(outer)) {
+        continue;
+      }
+      const { savepointName } = savepoint as { readonly savepointName: string };
+      // As a query it is refused when the outer transaction has ended. Kysely's own command would go to its connection,
+      // which may be lent to somebody else by then.
+      await em.getConnection('write').execute(`rollback to savepoint ${savepointName}`, [], 'run', savepoint);
+    }
+  }
+}
+
+/** Tells whether a transaction may be open. A savepoint, once begun, always may. */
+export function isOpen(transaction: Transaction): boolean {
+  const { isCommitted, isRolledBack } = transaction as {
+    readonly isCommitted: boolean;
+    readonly isRolledBack: boolean;
+  };
+  return !isCommitted && !isRolledBack;
+}

@@ -1,0 +1,11 @@
+import type { DriverException, MikroORM } from '@mikro-orm/core';
+
+import { SessionError } from './session-error.js';
+
+/** Lets our errors pass where MikroORM makes its own DriverException of whatever a statement failed with. */
+export function keepSessionErrors({ driver }: MikroORM): void {
+  const converter = driver.getPlatform().getExceptionConverter();
+  const convert = converter.convertException.bind(converter);
+  converter.convertException = (error) =>
+    error instanceof SessionError ? (error as SessionError & DriverException) : convert(error);
+}

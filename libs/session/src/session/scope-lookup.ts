@@ -1,0 +1,40 @@
+import { inspect } from 'node:util';
+
+import { LiveScope } from './scope.js';
+import type { ScopeStorage } from './scope-storage.js';
+
+/** Finds the scope of the running code for one connection: that of AsyncLocalStorage, else the one kept for a key. */
+export class ScopeLookup {
+  readonly #byKey = new WeakMap<object, LiveScope>();
+
+  constructor(
+    private readonly storage: ScopeStorage,
+    private readonly scopeFunc: (() => object | undefined) | undefined,
+  ) {}
+
+  get current(): LiveScope | undefined {
+    return this.storage.current ?? this.#ofKey(this.scopeFunc?.());
+  }
+
+  #ofKey(key: unknown): LiveScope | undefined {
+    if (key === undefined) {
+      return undefined;
+    }
+    if (!isObject(key)) {
+      throw new TypeError(
+        `Expected \`scopeFunc\` to return an object or undefined, got \`${inspect(key)}\` (${typeof key}).`,
+      );
+    }
+    const known = this.#byKey.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    const scope = new LiveScope({ kind: 'key', label: 'SessionModule.scopeFunc', live: this.storage.live });
+    this.#byKey.set(key, scope);
+    return scope;
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}

@@ -1,0 +1,77 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { SessionFactory, SessionRegistry, SessionStateError } from 'nestjs-mikro-session';
+
+import { Note } from '../support/note.entity.js';
+import { startTestApp, type TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+describe('a transaction that somebody else ends', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  let factory: SessionFactory<EntityManager>;
+  let registry: SessionRegistry;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({ databaseUrl: database.url });
+    factory = app.get(SessionFactory);
+    registry = app.get(SessionRegistry);
+  });
+
+  afterEach(async () => {
+    expect(registry.list()).toEqual([]);
+    await database.query('delete from note');
+  });
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  const texts = async (): Promise<string[]> =>
+    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+
+  // zope.sqlalchemy tests.py testTransactionJoining
+  it('is listed with the scope of the session that writes in it, from its begin to its end', async () => {
+    const held = (): number[] => registry.list().map(({ heldConnections }) => heldConnections);
+    const during: number[][] = [];
+
+    await factory.run(async (session) => {
+      during.push(held());
+      await session.transactional(async (inner) => {
+        inner.create(Note, { text: 'kept' });
+        await inner.flush();
+        during.push(held());
+        await inner.transactional(() => void during.push(held()));
+      });
+      during.push(held());
+    });
+
+    expect(during).toEqual([[0], [1], [1], [0]]);
+    expect(held()).toEqual([]);
+    expect(await texts()).toEqual(['kept']);
+  });
+
+  // zope.sqlalchemy tests.py testSessionCommitDisallowed, testSessionSavepointCommitAllowed
+  it('is not committed by the session, which may commit savepoints in it', async () => {
+    await factory.begin(async (session) => {
+      session.create(Note, { text: 'outside' });
+      await expect(session.commit()).rejects.toThrow(SessionStateError);
+
+      await session.transactional((inner) => {
+        inner.create(Note, { text: 'inside' });
+      });
+      const lost = session.transactional(async (inner) => {
+        inner.create(Note, { text: 'lost' });
+        await inner.flush();
+        throw new Error('no');
+      });
+      await expect(lost).rejects.toThrow('no');
+
+      expect(session.isInTransaction()).toBe(true);
+      expect(await texts()).toEqual([]);
+    });
+
+    expect((await texts()).toSorted()).toEqual(['inside', 'outside']);
+  });
+});
