@@ -21,8 +21,7 @@ export class ConnectionLeases {
       if (args.length > 0) {
         return connect(...args);
       }
-      const mustWait = pool.idleCount === 0 && pool.totalCount >= pool.options.max;
-      return this.#lease(await (mustWait ? this.waits(pool, connect()) : connect()));
+      return this.#lease(await (mustWait(pool) ? this.waits(pool, connect()) : connect()));
     };
   }
 
@@ -55,6 +54,11 @@ export class ConnectionLeases {
       return text === 'commit' ? (answer as Promise<{ command: string }>).then(assertCommitted) : answer;
     };
   }
+}
+
+/** An idle connection may be promised to somebody who asked for it in the same turn of the event loop. */
+function mustWait({ options, idleCount, totalCount, waitingCount }: Pool): boolean {
+  return idleCount + options.max - totalCount <= waitingCount;
 }
 
 function assertCommitted<Result extends { readonly command: string }>(result: Result): Result {

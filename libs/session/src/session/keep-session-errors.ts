@@ -1,4 +1,4 @@
-import type { DriverException, MikroORM } from '@mikro-orm/core';
+import type { MikroORM } from '@mikro-orm/core';
 
 import { SessionError } from './session-error.js';
 
@@ -6,6 +6,5 @@ import { SessionError } from './session-error.js';
 export function keepSessionErrors({ driver }: MikroORM): void {
   const converter = driver.getPlatform().getExceptionConverter();
   const convert = converter.convertException.bind(converter);
-  converter.convertException = (error) =>
-    error instanceof SessionError ? (error as SessionError & DriverException) : convert(error);
+  converter.convertException = (error) => (error instanceof SessionError ? error : convert(error));
 }

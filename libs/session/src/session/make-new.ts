@@ -6,7 +6,7 @@ import { type AnyEntity, type EntityManager, helper } from '@mikro-orm/core';
  */
 export function makeNew(entity: AnyEntity, managers: readonly EntityManager[]): void {
   const wrapped = helper(entity);
-  for (const em of [...managers, wrapped.__em as EntityManager | undefined]) {
+  for (const em of [...managers, wrapped.__em]) {
     em?.getUnitOfWork(false).getIdentityMap().delete(entity);
   }
   Object.assign(wrapped, { __managed: false, __em: undefined, __originalEntityData: undefined });

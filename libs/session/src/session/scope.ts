@@ -185,16 +185,26 @@ export class LiveScope implements Scope {
 
   async #close(ending: ScopeEnding): Promise<void> {
     this.#ending = ending;
-    const results = await Promise.allSettled(this.members.map((member) => member.close(ending)));
-    this.#isClosed = true;
-    this.#live.delete(this);
-    const failures = results.filter((result) => result.status === 'rejected').map((result) => result.reason as unknown);
-    if (failures.length === 1) {
-      throw failures[0];
+    try {
+      // Nearly every scope has one session.
+      await (this.#members?.size === 1
+        ? this.#members.values().next().value?.close(ending)
+        : closeAll(this.members, ending, this.label));
+    } finally {
+      this.#isClosed = true;
+      this.#live.delete(this);
     }
-    if (failures.length > 1) {
-      throw new AggregateError(failures, `${failures.length} sessions of "${this.label}" could not be closed`);
-    }
+  }
+}
+
+async function closeAll(members: readonly ScopeMember[], ending: ScopeEnding, label: string): Promise<void> {
+  const results = await Promise.allSettled(members.map((member) => member.close(ending)));
+  const failures = results.filter((result) => result.status === 'rejected').map((result) => result.reason as unknown);
+  if (failures.length === 1) {
+    throw failures[0];
+  }
+  if (failures.length > 1) {
+    throw new AggregateError(failures, `${failures.length} sessions of "${label}" could not be closed`);
   }
 }
 

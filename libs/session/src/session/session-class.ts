@@ -7,11 +7,10 @@ import {
   type IDatabaseDriver,
   type MetadataStorage,
   type Transaction,
-  TransactionContext,
   type TransactionOptions,
-  ValidationError,
 } from '@mikro-orm/core';
 
+import { findAmbient } from './ambient.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { SessionStateError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
@@ -66,7 +65,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (contextual === 'session') {
         return lookup.current().getContext(validate) as this;
       }
-      return (lookup.tryCurrent()?.getContext(validate) ?? ambient(this, validate)) as this;
+      return (lookup.tryCurrent()?.getContext(validate) ?? findAmbient(this, validate)) as this;
     }
 
     override fork(options: ForkOptions = {}): this {
@@ -155,7 +154,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
           record.track(em, transaction);
         }
         if (transaction !== undefined && options.ctx !== undefined) {
-          record.joined.add(em, { savepoint: transaction, outer: options.ctx });
+          record.ledger.joined.add(em, { savepoint: transaction, outer: options.ctx });
         }
       });
     }
@@ -169,15 +168,17 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       record.assertNotManaged(em, 'commit');
       try {
         await record.exclusive.run(em, 'commit', async () => {
-          record.assertCommittable(em);
+          record.ledger.assertCommittable(em);
           await super.commit();
-          record.forget(em);
+          record.ledger.forget(em);
         });
       } catch (error) {
-        await record.afterFailedCommit(em, error);
+        if (record.ledger.failCommit(em, error)) {
+          await record.settle(em, 'rollback');
+        }
         throw error;
       }
-      await record.runHooks(em, 'commit');
+      await record.settle(em, 'commit');
     }
 
     override async rollback(): Promise<void> {
@@ -188,8 +189,8 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       }
       record.assertNotManaged(em, 'rollback');
       await record.exclusive.run(em, 'rollback', () => super.rollback());
-      record.forget(em);
-      await record.runHooks(em, 'rollback');
+      record.ledger.forget(em);
+      await record.settle(em, 'rollback');
     }
 
     override setTransactionContext(transaction?: Transaction): void {
@@ -199,19 +200,4 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       }
     }
   };
-}
-
-/** What MikroORM answers without sessions, but never the EntityManager of another application. */
-function ambient(em: EntityManager, validate: boolean): EntityManager {
-  const found: (EntityManager & Recorded) | undefined = [
-    TransactionContext.getEntityManager(em.name),
-    em.config.get('context')(em.name),
-  ].find((candidate) => candidate?.config === em.config);
-  if (found !== undefined) {
-    return found[RECORD] === undefined ? found : found.getContext(validate);
-  }
-  if (validate && em.global && !em.config.get('allowGlobalContext')) {
-    throw ValidationError.cannotUseGlobalContext();
-  }
-  return em;
 }

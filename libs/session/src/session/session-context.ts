@@ -4,7 +4,7 @@ import type { Scope } from './scope.js';
 import { NoActiveSessionError, SessionStateError } from './session-error.js';
 import type { SessionOptions } from './session-options.js';
 import type { SessionSource } from './session-source.js';
-import type { Callback, TransactionEnd } from './transaction-hooks.js';
+import type { Callback, TransactionEnd } from './session-callbacks.js';
 
 /** Knows the session of the running code: SQLAlchemy's `scoped_session`. `Em` is the EntityManager type of your driver. */
 export class SessionContext<Em extends EntityManager = EntityManager> {
@@ -85,12 +85,12 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
 
   /** Calls back after the current session has been closed. */
   onClose(callback: Callback): void {
-    this.#source.currentRecord.onClose(callback);
+    this.#source.currentRecord.callbacks.addOnClose(callback);
   }
 
   #addHook(on: TransactionEnd, callback: Callback): void {
-    const { hooks, innermostTransaction, session } = this.#source.currentRecord;
-    hooks.add(innermostTransaction ?? session, on, callback);
+    const { callbacks, innermostTransaction, session } = this.#source.currentRecord;
+    callbacks.add(innermostTransaction ?? session, on, callback);
   }
 
   /** Closes the session of the current scope and forgets it. The next use in this scope makes a new one. */

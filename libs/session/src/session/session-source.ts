@@ -139,9 +139,9 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
         return work(session);
       }
       await session.begin(transaction);
-      record.managed.add(session);
+      record.ledger.managed.add(session);
       const result = await work(session);
-      record.managed.delete(session);
+      record.ledger.managed.delete(session);
       await session.commit();
       return result;
     });
@@ -156,7 +156,6 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const session: Em & Recorded = this.#fork({ ...defaults, ...this.#configured, ...fork });
     const record = new SessionRecord(scope, session, this.#surroundings);
     session[RECORD] = record;
-    record.guard(session);
     this.#surroundings.leaks.watch(record);
     return record;
   }

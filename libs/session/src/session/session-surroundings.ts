@@ -2,6 +2,7 @@ import type { EntityClaims } from './owned-unit-of-work.js';
 import type { LeakWatch } from './leak-watch.js';
 import type { OwnershipPolicy } from './ownership-policy.js';
 import type { ScopeLookup } from './scope-lookup.js';
+import type { RunDetached } from './session-callbacks.js';
 import type { SessionRecord } from './session-record.js';
 import type { TransactionFrames } from './transaction-frames.js';
 import type { Unflushed } from './unflushed.js';
@@ -16,6 +17,5 @@ export interface SessionSurroundings {
   readonly unflushed: Unflushed;
   /** The sessions that may have a transaction open. */
   readonly transactions: Set<SessionRecord>;
-  /** Runs work in a scope and task of its own. */
-  runDetached(label: string, work: () => void | Promise<void>): Promise<void>;
+  readonly runDetached: RunDetached;
 }

@@ -31,31 +31,31 @@ export async function inTransaction<Em extends EntityManager, Result>(
     result = await transactional(async (fork) => {
       inner = fork;
       if (fork !== em) {
-        record.managed.add(fork);
+        record.ledger.managed.add(fork);
       }
       const returned = await record.enter(fork, () => work(fork));
       if (fork !== em) {
-        record.assertCommittable(fork);
+        record.ledger.assertCommittable(fork);
       }
       return returned;
     });
   } catch (error) {
     forget();
-    await record.runHooks(settle(), 'rollback');
+    await record.settle(settle(), 'rollback');
     throw error;
   }
   forget();
   const ended = settle();
   if (isOutermost) {
-    await record.runHooks(ended, 'commit');
+    await record.settle(ended, 'commit');
   } else {
-    record.hooks.move(ended, em);
+    record.callbacks.move(ended, em);
   }
   return result;
 
   function forget(): void {
     if (inner !== em) {
-      record.forget(inner);
+      record.ledger.forget(inner);
     }
   }
 
@@ -64,7 +64,7 @@ export async function inTransaction<Em extends EntityManager, Result>(
     if (em.isInTransaction()) {
       return inner;
     }
-    record.hooks.move(inner, em);
+    record.callbacks.move(inner, em);
     return em;
   }
 }

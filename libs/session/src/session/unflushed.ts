@@ -20,6 +20,10 @@ export function assertFlushed(record: SessionRecord, ending: ScopeEnding, mode: 
   if (mode === 'ignore' || !GOOD_ENDINGS.has(ending)) {
     return;
   }
+  const unitOfWork = record.session.getUnitOfWork(false);
+  if (mode === 'warn' && unitOfWork.getPersistStack().size === 0 && unitOfWork.getRemoveStack().size === 0) {
+    return;
+  }
   const names = [...findUnflushed(record, mode)].map(describe);
   if (names.length === 0) {
     return;

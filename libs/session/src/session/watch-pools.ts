@@ -13,6 +13,7 @@ export interface Pool {
   readonly options: { readonly max: number };
   readonly totalCount: number;
   readonly idleCount: number;
+  readonly waitingCount: number;
   connect: (...args: unknown[]) => Promise<PoolClient>;
 }
 

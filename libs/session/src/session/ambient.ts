@@ -1,0 +1,18 @@
+import { type EntityManager, TransactionContext, ValidationError } from '@mikro-orm/core';
+
+import { RECORD, type Recorded } from './recorded.js';
+
+/** What MikroORM answers without sessions, but never the EntityManager of another application. */
+export function findAmbient(em: EntityManager, validate: boolean): EntityManager {
+  const found: (EntityManager & Recorded) | undefined = [
+    TransactionContext.getEntityManager(em.name),
+    em.config.get('context')(em.name),
+  ].find((candidate) => candidate?.config === em.config);
+  if (found !== undefined) {
+    return found[RECORD] === undefined ? found : found.getContext(validate);
+  }
+  if (validate && em.global && !em.config.get('allowGlobalContext')) {
+    throw ValidationError.cannotUseGlobalContext();
+  }
+  return em;
+}

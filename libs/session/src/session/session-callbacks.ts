@@ -1,0 +1,76 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import { reportEndFailure } from './report-end-failure.js';
+import type { Scope } from './scope.js';
+
+export type TransactionEnd = 'commit' | 'rollback';
+export type Callback = () => void | Promise<void>;
+
+interface Hook {
+  readonly on: TransactionEnd | 'undo';
+  readonly callback: Callback;
+}
+
+/** Runs work in a scope and task of its own. */
+export type RunDetached = (label: string, work: Callback) => Promise<void>;
+
+/**
+ * Keeps the callbacks of a session: until the outermost transaction they were registered in has ended, or the session.
+ * Those of a savepoint move to the transaction around it when it is released, and end with it when it is rolled back.
+ */
+export class SessionCallbacks {
+  readonly #hooks = new Map<EntityManager, Hook[]>();
+  readonly #onClose: Callback[] = [];
+
+  constructor(
+    private readonly scope: Scope,
+    private readonly runDetached: RunDetached,
+  ) {}
+
+  /** `undo` is ours: it runs at once when the transaction has been rolled back, before the callbacks of the user. */
+  add(em: EntityManager, on: Hook['on'], callback: Callback): void {
+    const hooks = this.#hooks.get(em) ?? [];
+    hooks.push({ on, callback });
+    this.#hooks.set(em, hooks);
+  }
+
+  addOnClose(callback: Callback): void {
+    this.#onClose.push(callback);
+  }
+
+  move(from: EntityManager, to: EntityManager): void {
+    if (from === to) {
+      return;
+    }
+    for (const { on, callback } of this.#hooks.get(from) ?? []) {
+      this.add(to, on, callback);
+    }
+    this.#hooks.delete(from);
+  }
+
+  /** Runs the callbacks for how the transaction of an EntityManager ended, and forgets the others. */
+  async settle(em: EntityManager, end: TransactionEnd): Promise<void> {
+    const hooks = this.#hooks.get(em) ?? [];
+    this.#hooks.delete(em);
+    if (end === 'rollback') {
+      for (const { callback } of hooks.filter(({ on }) => on === 'undo')) {
+        void callback();
+      }
+    }
+    const callbacks = hooks.filter(({ on }) => on === end).map(({ callback }) => callback);
+    await this.#runAll(callbacks, end === 'commit' ? 'afterCommit' : 'afterRollback');
+  }
+
+  async close(): Promise<void> {
+    await this.#runAll(this.#onClose, 'onClose');
+  }
+
+  /** Runs callbacks in scopes of their own. One that throws is reported, and stops neither the next nor the caller. */
+  async #runAll(callbacks: readonly Callback[], label: string): Promise<void> {
+    for (const callback of callbacks) {
+      await this.runDetached(`${label} of ${this.scope.label}`, callback).catch((error: unknown) =>
+        reportEndFailure(this.scope, error),
+      );
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import { type EntityManager, type Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
+
+import { isOpen, JoinedTransactions } from './joined-transactions.js';
+
+/** Knows the transactions of one session: which are open, who is to end them, which can but be rolled back. */
+export class TransactionLedger {
+  /** Counts the transactions begun, those of a flush too. */
+  begun = 0;
+  /** What the session has in the transactions of others. */
+  readonly joined = new JoinedTransactions();
+  /** The EntityManagers whose transaction is ended by the block that made it. */
+  readonly managed = new Set<EntityManager>();
+  /** The EntityManagers whose transaction is ended by the flush that made it. */
+  readonly flushing = new Set<EntityManager>();
+  readonly #transactions = new Map<EntityManager, Transaction>();
+  /** The flushes that failed in the open transaction of an EntityManager, the first of each. */
+  readonly #failures = new WeakMap<EntityManager, { readonly error: unknown }>();
+
+  /** The EntityManagers that have, or had, a transaction of their own. */
+  get managers(): EntityManager[] {
+    return [...this.#transactions.keys()];
+  }
+
+  /** The transactions that hold a connection now. A savepoint holds none of its own. */
+  get open(): [EntityManager, Transaction][] {
+    return [...this.#transactions].filter(([, transaction]) => isOpen(transaction) && !isSavepoint(transaction));
+  }
+
+  /** Remembers a transaction, to roll it back should the session end first. */
+  track(em: EntityManager, transaction: Transaction): void {
+    for (const [known, open] of this.#transactions) {
+      if (!isOpen(open)) {
+        this.#transactions.delete(known);
+      }
+    }
+    this.#transactions.set(em, transaction);
+    this.begun += 1;
+  }
+
+  /** Forgets the savepoint of an EntityManager. Kysely tells the end of a transaction, but not that of a savepoint. */
+  forget(em: EntityManager): void {
+    const transaction = this.#transactions.get(em);
+    if (transaction !== undefined && isSavepoint(transaction)) {
+      this.#transactions.delete(em);
+    }
+    this.#failures.delete(em);
+    this.joined.forget(em);
+    this.managed.delete(em);
+  }
+
+  /** Remembers a failure after which the open transaction of an EntityManager can but be rolled back. */
+  fail(em: EntityManager, error: unknown): void {
+    if (!this.#failures.has(em)) {
+      this.#failures.set(em, { error });
+    }
+  }
+
+  /** Remembers a commit that failed. Tells whether the transaction ended with it. */
+  failCommit(em: EntityManager, error: unknown): boolean {
+    const transaction = this.#transactions.get(em);
+    const isEnded = transaction !== undefined && !isOpen(transaction);
+    if (isEnded) {
+      this.#failures.set(em, { error });
+    }
+    return isEnded;
+  }
+
+  /** @throws the error of a flush that failed in the open transaction, whose commit would lose what was not written */
+  assertCommittable(em: EntityManager): void {
+    const failure = this.#failures.get(em);
+    if (failure !== undefined) {
+      throw failure.error;
+    }
+  }
+
+  /** Rolls back all that is open, what was joined first. Gives the EntityManagers concerned, and the first error. */
+  async rollBack(): Promise<{ readonly managers: EntityManager[]; readonly error: unknown }> {
+    const { open } = this;
+    const managers = [...this.joined.managers, ...open.map(([em]) => em)];
+    const [joined] = await Promise.allSettled([this.joined.rollBack()]);
+    const own = await Promise.allSettled(open.map(([em, transaction]) => rollBack(em, transaction)));
+    const failed = [joined, ...own].find((result) => result.status === 'rejected');
+    return { managers, error: failed?.reason };
+  }
+}
+
+/** Rolls back even when a subscriber to the rollback throws, whose error it throws then. */
+async function rollBack(em: EntityManager, transaction: Transaction): Promise<void> {
+  const connection = em.getConnection('write');
+  try {
+    await connection.rollback(transaction, new TransactionEventBroadcaster(em));
+  } catch (error) {
+    if (isOpen(transaction)) {
+      await connection.rollback(transaction).catch(() => undefined);
+    }
+    throw error;
+  }
+}
+
+function isSavepoint(transaction: Transaction): boolean {
+  return 'savepointName' in (transaction as object);
+}
