@@ -14,7 +14,10 @@ const run = (command, args, cwd) => execFileSync(command, args, { cwd, stdio: 'i
 try {
   run('npm', ['run', 'build', '--silent'], root);
   run('npm', ['pack', '--silent', '--pack-destination', folder], library);
-  const tarball = resolve(folder, readdirSync(folder).find((name) => name.endsWith('.tgz')));
+  const tarball = resolve(
+    folder,
+    readdirSync(folder).find((name) => name.endsWith('.tgz')),
+  );
   run('npx', ['--no', 'publint', 'run', tarball, '--strict'], root);
   run('npx', ['--no', 'attw', tarball, '--profile', 'esm-only'], root);
 

@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { type EntityManager, TransactionPropagation } from '@mikro-orm/postgresql';
 import { SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
@@ -53,6 +53,20 @@ describe('SessionContext callbacks', () => {
     });
 
     expect(calls).toEqual(['end of work', 'one sees 1', 'two', 'closed']);
+  });
+
+  it('wait on when a transactional() call within their transaction is refused', async () => {
+    await factory.run((session) =>
+      session.transactional(async (outer) => {
+        register('outer');
+        await expect(outer.transactional(() => 0, { propagation: TransactionPropagation.NEVER })).rejects.toThrow(
+          'never',
+        );
+        calls.push('refused');
+      }),
+    );
+
+    expect(calls).toEqual(['refused', 'outer committed']);
   });
 
   it('run once, for the outermost commit only', async () => {

@@ -41,7 +41,10 @@ export async function inTransaction<Em extends EntityManager, Result>(
     });
   } catch (error) {
     forget();
-    await record.settle(settle(), 'rollback');
+    // A call that was refused, or a savepoint that could not be made, ends nothing of the transaction around it.
+    if (inner !== em || !em.isInTransaction()) {
+      await record.settle(settle(), 'rollback');
+    }
     throw error;
   }
   forget();

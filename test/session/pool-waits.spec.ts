@@ -1,0 +1,96 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { SessionFactory, SessionPoolDeadlockError } from 'nestjs-mikro-session';
+
+import { Note } from '../support/note.entity.js';
+import { startTestApp, type TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+const POOL_SIZE = 3;
+
+describe('the wait for a connection', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  let factory: SessionFactory<EntityManager>;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: POOL_SIZE } } });
+    factory = app.get(SessionFactory);
+  });
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  const times = <Result>(work: () => Promise<Result>): Promise<Result>[] => Array.from({ length: POOL_SIZE }, work);
+
+  const countElsewhere = (): Promise<number> => factory.run((session) => session.count(Note));
+
+  it('is for an idle connection too, when another call of the same moment gets it', async () => {
+    await Promise.all(times(() => factory.begin(() => undefined)));
+    const bothHoldOne = Promise.withResolvers<void>();
+    let holders = 0;
+    const hold = (): Promise<void> =>
+      factory.begin(async () => {
+        holders += 1;
+        if (holders === 2) {
+          bothHoldOne.resolve();
+        }
+        await bothHoldOne.promise;
+        await factory.begin(() => factory.begin(() => undefined));
+      });
+
+    const ends = await Promise.allSettled([hold(), hold()]);
+
+    expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    expect(ends).toContainEqual({ status: 'rejected', reason: expect.any(SessionPoolDeadlockError) });
+  });
+
+  it('fails a read with the same error as a transaction', async () => {
+    const work = factory.begin(() => factory.begin(() => factory.begin(countElsewhere)));
+
+    await expect(work).rejects.toThrow(SessionPoolDeadlockError);
+  });
+
+  it('goes on beside transactions that do not wait for it', async () => {
+    const allHoldOne = Promise.withResolvers<void>();
+    let holders = 0;
+    const holdAndRead = (): Promise<[void, number]> =>
+      factory.run((session) =>
+        Promise.all([
+          session.transactional(async () => {
+            holders += 1;
+            if (holders === POOL_SIZE) {
+              allHoldOne.resolve();
+            }
+            await allHoldOne.promise;
+            await session.execute('select 1');
+          }),
+          allHoldOne.promise.then(countElsewhere),
+        ]),
+      );
+
+    expect(await Promise.all(times(holdAndRead))).toEqual(Array(POOL_SIZE).fill([undefined, 0]));
+  });
+
+  it('goes on beside flushes that do not wait for it', async () => {
+    await database.query('begin');
+    await database.query('lock table note in exclusive mode');
+    const flush = Promise.withResolvers<void>();
+    const flushAndRead = (): Promise<[void, number]> =>
+      factory.run((session) => {
+        session.create(Note, { text: 'late' });
+        return Promise.all([session.flush(), flush.promise.then(countElsewhere)]);
+      });
+
+    const work = Promise.all(times(flushAndRead));
+    await database.until(
+      `select count(*) = ${POOL_SIZE} from pg_locks where not granted and relation = 'note'::regclass`,
+    );
+    flush.resolve();
+    await database.query('commit');
+
+    expect(await work).toHaveLength(POOL_SIZE);
+  });
+});
