@@ -57,7 +57,7 @@ describe('SessionRegistry', () => {
 describe('the option `leakAfter`', () => {
   it('reports a scope that is open for too long, once, with the stack that opened it', async () => {
     const database = await createTestDatabase();
-    const app = await startTestApp({ databaseUrl: database.url, session: { leakAfter: 5 } });
+    const app = await startTestApp({ databaseUrl: database.url, session: { leakAfter: 100 } });
     const reported = Promise.withResolvers<void>();
     using log = new (class extends CapturedLog {
       override warn(message: unknown): void {
@@ -66,7 +66,10 @@ describe('the option `leakAfter`', () => {
       }
     })();
 
-    await app.get<SessionFactory>(SessionFactory).begin(() => reported.promise, { label: 'slow' });
+    const factory = app.get<SessionFactory>(SessionFactory);
+    await factory.begin(() => 'has connected');
+
+    await factory.begin(() => reported.promise, { label: 'slow' });
 
     expect(log.warnings).toEqual([
       expect.stringMatching(

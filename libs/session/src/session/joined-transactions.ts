@@ -37,11 +37,21 @@ export class JoinedTransactions {
   }
 }
 
+const LOST = Symbol('lost');
+
+interface TransactionState {
+  readonly isCommitted: boolean;
+  readonly isRolledBack: boolean;
+  [LOST]?: boolean;
+}
+
 /** Tells whether a transaction may be open. A savepoint, once begun, always may. */
 export function isOpen(transaction: Transaction): boolean {
-  const { isCommitted, isRolledBack } = transaction as {
-    readonly isCommitted: boolean;
-    readonly isRolledBack: boolean;
-  };
-  return !isCommitted && !isRolledBack;
+  const { isCommitted, isRolledBack, [LOST]: isLost } = transaction as TransactionState;
+  return !isCommitted && !isRolledBack && isLost !== true;
+}
+
+/** Remembers that a transaction went down with its connection, which neither Kysely nor MikroORM tells. */
+export function markLost(transaction: Transaction): void {
+  (transaction as TransactionState)[LOST] = true;
 }

@@ -108,7 +108,11 @@ export class LiveScope implements Scope {
       this.onFirstUse();
     }
     const own = this.#aborter.signal;
-    return this.#outerSignal === undefined ? own : AbortSignal.any([own, this.#outerSignal]);
+    // What is started within a task ends with it.
+    const around =
+      this.startedIn !== undefined && this.startedIn.task === this.task ? this.startedIn.signal : undefined;
+    const others = [this.#outerSignal, around].filter((signal) => signal !== undefined);
+    return others.length === 0 ? own : AbortSignal.any([own, ...others]);
   }
 
   /** Tells whether the code that runs in a scope, or in none, is of the task that a session of this one belongs to. */

@@ -44,14 +44,6 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
     declare [RECORD]?: SessionRecord;
     declare [CONTEXTUAL]?: Contextual;
 
-    constructor(...args: ConstructorParameters<EntityManagerClass>) {
-      super(...args);
-      const [, , , useContext = true] = args;
-      if (useContext) {
-        this[CONTEXTUAL] = 'application';
-      }
-    }
-
     override getContext(validate = true): this {
       const record = this[RECORD];
       if (record !== undefined) {
@@ -69,11 +61,15 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
     }
 
     override fork(options: ForkOptions = {}): this {
-      const fork = super.fork(options);
       const record = this[RECORD];
+      // What follows the context needs no session to be made for it: the middleware of @mikro-orm/nestjs forks so.
+      const isFollower = record === undefined && options.useContext === true;
+      const fork = super.fork(isFollower ? { ...options, disableContextResolution: true } : options);
       if (record !== undefined) {
         fork[RECORD] = record;
         record.guard(fork);
+      } else if (options.useContext === true) {
+        fork[CONTEXTUAL] = 'application';
       }
       return fork;
     }

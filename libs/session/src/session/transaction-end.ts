@@ -1,6 +1,6 @@
-import type { Connection } from '@mikro-orm/core';
+import type { Connection, TransactionEventBroadcaster } from '@mikro-orm/core';
 
-import { isOpen } from './joined-transactions.js';
+import { isOpen, markLost } from './joined-transactions.js';
 
 /**
  * Makes a connection roll back at once what it could not commit. PostgreSQL has ended the transaction then, and what
@@ -15,15 +15,31 @@ export function guardTransactionEnd(connection: Connection): void {
     } catch (error) {
       if (isOpen(transaction) && !('savepointName' in (transaction as object))) {
         // It fails on a broken connection alone, which has nothing left to roll back. The first error tells more.
-        await rollback(transaction, ...rest).catch(() => undefined);
+        await connection.rollback(transaction, ...rest).catch(() => undefined);
       }
       throw error;
     }
   };
-  connection.rollback = async (transaction, ...rest) => {
-    const { isRolledBack } = transaction as { readonly isRolledBack: boolean };
-    if (!isRolledBack) {
-      await rollback(transaction, ...rest);
+  connection.rollback = async (transaction, events, ...rest) => {
+    const { isCommitted } = transaction as { readonly isCommitted: boolean };
+    if (!isOpen(transaction) && !isCommitted) {
+      return;
+    }
+    let isAnnounced = events === undefined;
+    const announce: TransactionEventBroadcaster['dispatchEvent'] = async (event, about) => {
+      await events?.dispatchEvent(event, about);
+      isAnnounced = true;
+    };
+    const announcer =
+      events && Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent: announce });
+    try {
+      await rollback(transaction, announcer, ...rest);
+    } catch (error) {
+      // Not a subscriber but the statement failed, as it does on a broken connection alone.
+      if (isAnnounced && isOpen(transaction)) {
+        markLost(transaction);
+      }
+      throw error;
     }
   };
 }

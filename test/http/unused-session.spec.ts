@@ -1,0 +1,41 @@
+import { Controller, Get } from '@nestjs/common';
+import { SessionContext, SessionRegistry } from 'nestjs-mikro-session';
+
+import { platforms, startTestApp, type TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+@Controller()
+class IdleController {
+  constructor(
+    private readonly context: SessionContext,
+    private readonly registry: SessionRegistry,
+  ) {}
+
+  @Get()
+  get(): unknown {
+    const before = this.registry.list().length;
+    void this.context.current;
+    return { label: this.context.scope.label, before, after: this.registry.list().length };
+  }
+}
+
+describe.each(platforms)('a request over %s', (platform) => {
+  let database: TestDatabase;
+  let app: TestApp;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({ databaseUrl: database.url, platform, controllers: [IdleController] });
+  });
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  it('gets its session on first use, also behind the middleware of @mikro-orm/nestjs', async () => {
+    const answer = await fetch(`${app.url}/?a=1`).then((response) => response.json());
+
+    expect(answer).toEqual({ label: 'GET /', before: 0, after: 1 });
+  });
+});
