@@ -61,6 +61,20 @@ describe('a session after its end', () => {
     expect(await countNotes()).toBe(0);
   });
 
+  it('has forgotten what it had loaded', async () => {
+    await factory.begin((session) => {
+      session.create(Note, { text: 'kept' });
+    });
+
+    const session = await factory.run(async (own) => {
+      await own.findAll(Note);
+      expect(own.getUnitOfWork().getIdentityMap().values()).toHaveLength(1);
+      return own;
+    });
+
+    expect(session.getUnitOfWork(false).getIdentityMap().values()).toEqual([]);
+  });
+
   it('has rolled back, when its scope threw', async () => {
     let kept: EntityManager | undefined;
 

@@ -1,5 +1,5 @@
 import { EntityManager } from '@mikro-orm/postgresql';
-import { SessionClosedError, SessionContext, SessionFactory } from 'nestjs-mikro-session';
+import { JobService, SessionClosedError, SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -105,6 +105,32 @@ describe('SessionFactory', () => {
         });
       });
     });
+  });
+
+  it('isolates a block and a job from the transaction of the session around them', async () => {
+    const seen = await factory.run((outer) =>
+      outer.transactional(async (transaction) => {
+        transaction.create(Note, { text: 'uncommitted' });
+        await transaction.flush();
+        const look = async (session: EntityManager): Promise<unknown[]> => [
+          session.isInTransaction(),
+          app.orm.em.id === session.id,
+          await session.count(Note),
+        ];
+
+        return [
+          await factory.run(look),
+          ...(await app.get<JobService<EntityManager>>(JobService).map([1], look, { transaction: 'none' })),
+          await look(outer),
+        ];
+      }),
+    );
+
+    expect(seen).toEqual([
+      [false, true, 0],
+      [false, true, 0],
+      [true, true, 1],
+    ]);
   });
 
   describe('create', () => {
