@@ -49,8 +49,8 @@ export class ConnectionLeases {
     }
     this.#known.add(client);
     const query = client.query.bind(client);
-    client.query = (text, ...rest) => {
-      const answer = query(text, ...rest);
+    client.query = (text, values, callback) => {
+      const answer = query(text, values, callback);
       return text === 'commit' ? (answer as Promise<{ command: string }>).then(assertCommitted) : answer;
     };
   }

@@ -7,14 +7,15 @@ export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'tr
 
 interface Use {
   readonly operation: ExclusiveOperation;
-  readonly settled: Promise<unknown>;
+  /** Made for who waits for the end. */
+  settled: PromiseWithResolvers<void> | undefined;
   /** True while the call that began it has not returned yet. The flush that a commit() begins with is called then. */
   isStarting: boolean;
 }
 
 /** Lets one operation at a time change the state of an EntityManager. */
 export class ExclusiveUse {
-  readonly #uses = new WeakMap<EntityManager, Use>();
+  readonly #uses = new Map<EntityManager, Use>();
 
   constructor(private readonly record: SessionRecord) {}
 
@@ -29,8 +30,7 @@ export class ExclusiveUse {
     if (running !== undefined) {
       throw new ConcurrentSessionUseError(this.record.scope.label, operation, running.operation);
     }
-    const { promise: settled, resolve } = Promise.withResolvers<void>();
-    const use: Use = { operation, settled, isStarting: true };
+    const use: Use = { operation, settled: undefined, isStarting: true };
     this.#uses.set(em, use);
     try {
       const result = work();
@@ -38,13 +38,17 @@ export class ExclusiveUse {
       return await result;
     } finally {
       this.#uses.delete(em);
-      resolve();
+      use.settled?.resolve();
     }
   }
 
   /** Gives the end of the flush that runs on an EntityManager, if one does. */
   flushOf(em: EntityManager): Promise<unknown> | undefined {
     const use = this.#uses.get(em);
-    return use?.operation === 'flush' || use?.operation === 'commit' ? use.settled : undefined;
+    if (use?.operation !== 'flush' && use?.operation !== 'commit') {
+      return undefined;
+    }
+    use.settled ??= Promise.withResolvers();
+    return use.settled.promise;
   }
 }

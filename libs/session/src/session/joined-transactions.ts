@@ -12,7 +12,7 @@ export class JoinedTransactions {
 
   /** The EntityManagers of the session that take part in a transaction which may go on. */
   get managers(): EntityManager[] {
-    return [...this.#joined].filter(([, { outer }]) => isOpen(outer)).map(([em]) => em);
+    return this.#joined.size === 0 ? [] : [...this.#joined].filter(([, { outer }]) => isOpen(outer)).map(([em]) => em);
   }
 
   add(em: EntityManager, joined: Joined): void {

@@ -59,10 +59,11 @@ class OwnedUnitOfWork extends UnitOfWork {
 
 /** Makes the unit of work of a session, or of a fork of it, refuse what belongs to others. */
 export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void {
-  const unitOfWork = em.getUnitOfWork(false);
+  const unitOfWork = em.getUnitOfWork(false) as OwnedUnitOfWork;
   // MikroORM makes the unit of work itself, in a private field: a change of prototype is the only way in.
   Object.setPrototypeOf(unitOfWork, OwnedUnitOfWork.prototype);
-  Object.assign(unitOfWork, { [RECORD]: record, [MANAGER]: em });
+  unitOfWork[RECORD] = record;
+  unitOfWork[MANAGER] = em;
 }
 
 /** Knows which session has claimed which new entity: MikroORM writes that on an entity only when it is flushed. */
@@ -83,7 +84,7 @@ export class EntityClaims {
       );
       return;
     }
-    if (manager === undefined && operation === 'persist') {
+    if (manager === undefined && owner !== record && operation === 'persist') {
       this.#claims.set(entity, record);
     }
   }

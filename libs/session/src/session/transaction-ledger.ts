@@ -76,6 +76,9 @@ export class TransactionLedger {
   /** Rolls back all that is open, what was joined first. Gives the EntityManagers concerned, and the first error. */
   async rollBack(): Promise<{ readonly managers: EntityManager[]; readonly error: unknown }> {
     const { open } = this;
+    if (open.length === 0 && this.joined.managers.length === 0) {
+      return { managers: [], error: undefined };
+    }
     const managers = [...this.joined.managers, ...open.map(([em]) => em)];
     const [joined] = await Promise.allSettled([this.joined.rollBack()]);
     const own = await Promise.allSettled(open.map(([em, transaction]) => rollBack(em, transaction)));

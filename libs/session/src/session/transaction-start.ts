@@ -1,4 +1,4 @@
-import { type Connection, EventType, type TransactionEventBroadcaster } from '@mikro-orm/core';
+import { type Connection, type EntityManager, EventType, type TransactionEventBroadcaster } from '@mikro-orm/core';
 
 /**
  * Makes a connection roll back what it began when a subscriber to `afterTransactionStart` throws: MikroORM forgets the
@@ -8,7 +8,7 @@ export function guardTransactionStart(connection: Connection): void {
   const begin = connection.begin.bind(connection);
   connection.begin = async (options = {}) => {
     const { eventBroadcaster: events } = options;
-    if (events === undefined) {
+    if (events === undefined || !hasSubscribers(events)) {
       return begin(options);
     }
     let started: unknown;
@@ -29,4 +29,9 @@ export function guardTransactionStart(connection: Connection): void {
       throw error;
     }
   };
+}
+
+function hasSubscribers(events: TransactionEventBroadcaster): boolean {
+  const { em } = events as unknown as { readonly em: EntityManager };
+  return em.getEventManager().getSubscribers().size > 0;
 }

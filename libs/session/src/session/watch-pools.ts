@@ -3,7 +3,7 @@ import type { Connection, MikroORM } from '@mikro-orm/core';
 /** The little of a client of node-postgres that is needed here. */
 export interface PoolClient {
   release: (error?: Error | boolean) => void;
-  query: (text: unknown, ...rest: unknown[]) => unknown;
+  query: (text: unknown, values?: unknown, callback?: unknown) => unknown;
   once(event: 'end', listener: () => void): unknown;
   off(event: 'end', listener: () => void): unknown;
 }
