@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { JobService, SessionFactory } from 'nestjs-mikro-session';
+import { JobService, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -45,6 +45,18 @@ describe('a connection lost within a transaction', () => {
     }
 
     expect(await em.fork().execute('select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
+  it('is over for a scope that caught it, whose end has nothing to roll back', async () => {
+    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    const registry = app.get<SessionRegistry>(SessionRegistry);
+
+    const held = await factory.run(async (session) => {
+      await expect(session.transactional(breakOwnConnection)).rejects.toThrow(LOST);
+      return registry.list().map(({ heldConnections }) => heldConnections);
+    });
+
+    expect(held).toEqual([0]);
   });
 
   it('fails the jobs it hits and no others', async () => {

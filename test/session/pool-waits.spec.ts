@@ -71,7 +71,7 @@ describe('the wait for a connection', () => {
         ]),
       );
 
-    expect(await Promise.all(times(holdAndRead))).toEqual(Array(POOL_SIZE).fill([undefined, 0]));
+    expect(await Promise.all(times(holdAndRead))).toEqual(Array.from({ length: POOL_SIZE }, () => [undefined, 0]));
   });
 
   it('goes on beside flushes that do not wait for it', async () => {

@@ -1,0 +1,116 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import * as fc from 'fast-check';
+
+import { injections } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { Interpreter, isClosed } from './interpreter.js';
+import { judge } from './model.js';
+import { type ProgramApp, startProgramApp } from './program-app.js';
+import { type Program, program } from './program.js';
+import { TAKEN } from './session-steps.js';
+
+/** FC_SEED and FC_PATH replay a failure, FC_RUNS runs more programs than a test run has the time for. */
+const { FC_SEED, FC_PATH, FC_RUNS = '200' } = process.env;
+const RUNS = Number(FC_RUNS);
+const PATIENCE_MS = 10_000;
+const SHRINKING_MS = 120_000 + RUNS * 500;
+
+describe.each(injections)('any program with %s injection', (injection) => {
+  let database: TestDatabase;
+  let app: ProgramApp;
+  let runs = 0;
+  let lastLook: Promise<unknown> = Promise.resolve();
+
+  const start = async (): Promise<void> => {
+    app = await startProgramApp(database.url, injection);
+    await database.query('insert into mark (tag, late) values ($1, $1) on conflict (tag) do nothing', [TAKEN]);
+  };
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    await start();
+  });
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  /** What a hang leaves behind is no part of the next program. */
+  const startAnew = async (): Promise<void> => {
+    await database.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    await within(app.app.close()).catch(() => undefined);
+    await start();
+  };
+
+  /** One statement at a time, which is all that a client of PostgreSQL takes. */
+  const observe = (sql: string, values?: unknown[]): Promise<unknown> => {
+    const look = lastLook.then(() => database.query(sql, values));
+    lastLook = look.catch(() => undefined);
+    return look;
+  };
+
+  const untilIdle = async (): Promise<void> => {
+    const { pool, registry } = app;
+    while (registry.list().length > 0 || pool.idleCount < pool.totalCount || pool.waitingCount > 0) {
+      await nextTurn();
+    }
+  };
+
+  const findRows = async (): Promise<string[]> =>
+    (await database.query<{ tag: string }>('select tag from mark where tag <> $1', [TAKEN])).map(({ tag }) => tag);
+
+  const check = async (steps: Program): Promise<void> => {
+    runs += 1;
+    const interpreter = new Interpreter(app, { name: `${runs}`, observe });
+    const { journal, sessions } = interpreter;
+    try {
+      await within(interpreter.run(steps));
+      await within(untilIdle());
+      const { complaints, committed, unknown } = judge(journal.entries);
+      const rows = await findRows();
+      const stuck = await database.query<{ query: string }>(
+        `select query from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`,
+      );
+
+      expect({
+        complaints: [...journal.complaints, ...complaints],
+        missing: [...committed].filter((tag) => !rows.includes(tag)),
+        tooMany: rows.filter((tag) => !committed.has(tag) && !unknown.has(tag)),
+        stuck,
+        open: [...sessions].filter(([session]) => !isClosed(session)).map(([, part]) => part),
+      }).toEqual({ complaints: [], missing: [], tooMany: [], stuck: [], open: [] });
+    } catch (error) {
+      await startAnew();
+      throw new Error(`${String(error)}\n${String(journal)}`, { cause: error });
+    } finally {
+      await database.query('delete from mark where tag <> $1', [TAKEN]);
+    }
+  };
+
+  it(
+    'commits what it reports, gives each scope a session of its own and leaves nothing behind',
+    () =>
+      fc.assert(fc.asyncProperty(program, check), {
+        numRuns: RUNS,
+        interruptAfterTimeLimit: SHRINKING_MS,
+        markInterruptAsFailure: true,
+        ...(FC_SEED === undefined ? {} : { seed: Number(FC_SEED) }),
+        ...(FC_PATH === undefined ? {} : { path: FC_PATH }),
+      }),
+    SHRINKING_MS + 3 * PATIENCE_MS,
+  );
+});
+
+async function within<Result>(work: Promise<Result>): Promise<Result> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`Did not settle within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,242 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { EntityOwnershipError, SessionOwnershipError } from 'nestjs-mikro-session';
+
+import { nameOf } from './error-name.js';
+import type { Happening, Journal } from './journal.js';
+import { Mark } from './mark.entity.js';
+import type { Place } from './place.js';
+import type { ProgramApp } from './program-app.js';
+import type { Action, Quality, Route } from './program.js';
+
+/** The row that is in the table from the start. */
+export const TAKEN = 'taken';
+
+export interface RunOptions {
+  /** Distinguishes the tags of this run from those of every other. */
+  readonly name: string;
+  /** Asks the database from outside of the application. */
+  observe(sql: string, values?: unknown[]): Promise<unknown>;
+}
+
+type Leaf = Exclude<
+  Action,
+  { readonly do: 'pause' | 'throw' | 'cancel' | 'block' | 'parallel' | 'jobs' | 'transactional' | 'own' }
+>;
+
+type Attempt = 'flush' | 'wrong sql' | 'lose connection' | 'begin' | 'commit' | 'rollback';
+
+/** Does the steps that concern one session alone. */
+export class SessionSteps {
+  readonly #app: ProgramApp;
+  readonly #journal: Journal;
+  readonly #name: string;
+  readonly #observe: RunOptions['observe'];
+  readonly #owners = new WeakMap<Mark, EntityManager>();
+  #tags = 0;
+
+  constructor(app: ProgramApp, journal: Journal, { name, observe }: RunOptions) {
+    this.#observe = observe;
+    this.#app = app;
+    this.#journal = journal;
+    this.#name = name;
+  }
+
+  /** Complains unless every way to the session leads to the same. */
+  assertOneSession(place: Place): void {
+    const { context, orm } = this.#app;
+    const ids = [place.given, context.current, orm.em, place.injected ?? place.given].map((em) => em.id);
+    if (new Set(ids).size > 1 || context.current !== place.session) {
+      this.#journal.complain(place.part, `reached the sessions ${ids.join()}`);
+    }
+  }
+
+  async perform(place: Place, action: Leaf): Promise<void> {
+    switch (action.do) {
+      case 'create':
+        return this.#create(place, action.quality, action.via);
+      case 'insert':
+        return this.#insert(place, action.via);
+      case 'flush':
+        return this.#attempt(place, 'flush', () => this.#session(place, action.via).flush());
+      case 'flush twice at once':
+        return this.#flushTwice(place);
+      case 'read':
+        return this.#read(place, action.times, action.via);
+      case 'wrong sql':
+        return this.#attempt(place, 'wrong sql', () => place.given.execute('select 1 / 0'));
+      case 'lose connection':
+        return this.#loseConnection(place);
+      case 'begin':
+        return this.#attempt(place, 'begin', () => place.given.begin());
+      case 'commit':
+        return this.#attempt(place, 'commit', () => place.given.commit());
+      case 'rollback':
+        return this.#attempt(place, 'rollback', () => place.given.rollback());
+      case 'steal':
+        return this.#steal(place);
+      case 'trespass':
+        return this.#trespass(place);
+    }
+  }
+
+  #session(
+    { given, injected }: Place,
+    via: Route,
+  ): Pick<EntityManager, 'create' | 'persist' | 'insert' | 'flush' | 'find'> {
+    switch (via) {
+      case 'given':
+        return given;
+      case 'context':
+        return this.#app.context.current;
+      case 'orm':
+        return this.#app.orm.em;
+      case 'injected':
+        return injected ?? given;
+    }
+  }
+
+  #newTag({ part }: Place): string {
+    this.#tags += 1;
+    return `${this.#prefix(part)}${this.#tags}`;
+  }
+
+  #prefix(part: number): string {
+    return `${this.#name}.${part}.`;
+  }
+
+  #create(place: Place, quality: Quality, via: Route): void {
+    const tag = this.#newTag(place);
+    const session = this.#session(place, via);
+    const mark = new Mark();
+    switch (quality) {
+      case 'incomplete':
+        break;
+      case 'taken':
+        mark.tag = TAKEN;
+        break;
+      case 'late':
+        mark.late = TAKEN;
+        mark.tag = tag;
+        break;
+      case 'good':
+        mark.tag = tag;
+    }
+    session.persist(mark);
+    this.#own(place, mark);
+    place.marks.push(mark);
+    this.#journal.note(place.part, { event: 'create', tag, quality });
+  }
+
+  async #insert(place: Place, via: Route): Promise<void> {
+    const tag = this.#newTag(place);
+    const error = await failure(() => this.#session(place, via).insert(Mark, { tag }));
+    this.#journal.note(place.part, { event: 'insert', tag, error: error && nameOf(error.cause) });
+    throwIf(error);
+  }
+
+  async #attempt(place: Place, event: Attempt, work: () => Promise<unknown>): Promise<void> {
+    const error = await failure(work);
+    this.#journal.note(place.part, { event, error: error && nameOf(error.cause) } satisfies Happening);
+    throwIf(error);
+  }
+
+  /** Ends the connection of the open transaction from outside, as a restart of the database would. */
+  async #loseConnection(place: Place): Promise<void> {
+    const { given } = place;
+    if (!given.isInTransaction()) {
+      return;
+    }
+    await this.#attempt(place, 'lose connection', async () => {
+      const [row] = await given.execute<{ pid: number }[]>('select pg_backend_pid() as pid');
+      await this.#observe('select pg_terminate_backend($1)', [row?.pid]);
+      await given.execute('select 1');
+    });
+  }
+
+  async #flushTwice(place: Place): Promise<void> {
+    const [first, second] = [place.given.flush(), failure(() => this.#app.orm.em.flush())];
+    const [refusal] = await Promise.all([second, this.#attempt(place, 'flush', () => first).catch(() => undefined)]);
+    const name = refusal && nameOf(refusal.cause);
+    if (name !== 'ConcurrentSessionUseError') {
+      this.#journal.complain(place.part, `a second flush at once was ${name ?? 'accepted'}`);
+    }
+    await first;
+  }
+
+  async #read(place: Place, times: number, via: Route): Promise<void> {
+    const { part } = place;
+    const results = await Promise.allSettled(
+      Array.from({ length: times }, () =>
+        this.#session(place, via).find(Mark, { tag: { $like: `${this.#prefix(part)}%` } }),
+      ),
+    );
+    const found: string[][] = [];
+    const errors: unknown[] = [];
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        errors.push(result.reason);
+      } else {
+        found.push(result.value.map(({ tag }) => tag));
+        result.value.forEach((mark) => this.#own(place, mark));
+      }
+    }
+    this.#journal.note(part, { event: 'read', found, errors: errors.map(nameOf) });
+    throwIf(errors.length === 0 ? undefined : { cause: errors[0] });
+  }
+
+  /** An entity belongs to the first session that it is seen in. */
+  #own({ session, part }: Place, mark: Mark): void {
+    const owner = this.#owners.get(mark) ?? session;
+    this.#owners.set(mark, owner);
+    if (owner !== session) {
+      this.#journal.complain(part, `got the entity "${mark.tag}" of another session`);
+    }
+  }
+
+  /** Tries to persist an entity of a session around this one. */
+  #steal(place: Place): void {
+    for (let { outer } = place; outer !== undefined; outer = outer.outer) {
+      const mark = outer.marks.at(-1);
+      if (mark !== undefined && !outer.life.isOver && outer.session !== place.session) {
+        this.#mustThrow(place, EntityOwnershipError, () => place.given.persist(mark));
+        return;
+      }
+    }
+  }
+
+  /** Tries to use the session of the task that started this one. */
+  #trespass(place: Place): void {
+    const { startedIn } = place.line;
+    if (startedIn !== undefined && !startedIn.life.isOver) {
+      this.#mustThrow(place, SessionOwnershipError, () => startedIn.session.isInTransaction());
+    }
+  }
+
+  #mustThrow({ part }: Place, expected: new (...args: never[]) => Error, work: () => unknown): void {
+    let got = 'nothing';
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof expected) {
+        return;
+      }
+      got = nameOf(error);
+    }
+    this.#journal.complain(part, `${got} was thrown instead of ${expected.name}`);
+  }
+}
+
+async function failure(work: () => Promise<unknown>): Promise<{ readonly cause: unknown } | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (cause) {
+    return { cause };
+  }
+}
+
+function throwIf(error: { readonly cause: unknown } | undefined): void {
+  if (error !== undefined) {
+    throw error.cause;
+  }
+}
