@@ -17,7 +17,6 @@ export const POOL_SIZE = 3;
 export function judge(entries: readonly Entry[]): Verdict {
   const parts = new Map<number, SessionModel>();
   const complaints: string[] = [];
-  const committed = new Set<string>();
   const unknown = new Set<string>();
   /** The parts that may have been in a deadlock since their last entry. */
   const suspects = new Set<number>();
@@ -27,7 +26,7 @@ export function judge(entries: readonly Entry[]): Verdict {
       const { kind, within, isManaged } = entry;
       const complain = (what: string): number => complaints.push(`part ${part} (${kind}): ${what}`);
       const mayBeStuck = (): boolean => suspects.has(part);
-      parts.set(part, new SessionModel(kind, within, isManaged, { committed, unknown, complain, mayBeStuck }));
+      parts.set(part, new SessionModel(kind, within, isManaged, { unknown, complain, mayBeStuck }));
     }
     parts.get(part)?.follow(entry);
     suspects.delete(part);
@@ -40,6 +39,7 @@ export function judge(entries: readonly Entry[]): Verdict {
       complaints.push(`part ${part} (${kind}): never reported`);
     }
   }
+  const committed = new Set([...parts.values()].flatMap((part) => part.committed));
   return { complaints, committed, unknown };
 }
 
