@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { inspect } from 'node:util';
 
 import * as fc from 'fast-check';
 
@@ -53,9 +54,15 @@ describe.each(injections)('any program with %s injection', (injection) => {
     return look;
   };
 
+  /** Requests end when their response is closed, which the client is the first to know. */
   const untilIdle = async (): Promise<void> => {
     const { pool, registry } = app;
+    const deadline = Date.now() + PATIENCE_MS;
     while (registry.list().length > 0 || pool.idleCount < pool.totalCount || pool.waitingCount > 0) {
+      if (Date.now() > deadline) {
+        const { totalCount, idleCount, waitingCount } = pool;
+        throw new Error(`Never idle: ${inspect({ live: registry.list(), totalCount, idleCount, waitingCount })}`);
+      }
       await nextTurn();
     }
   };
@@ -69,7 +76,7 @@ describe.each(injections)('any program with %s injection', (injection) => {
     const { journal, sessions } = interpreter;
     try {
       await within(interpreter.run(steps));
-      await within(untilIdle());
+      await untilIdle();
       const { complaints, committed, unknown } = judge(journal.entries);
       const rows = await findRows();
       const stuck = await database.query<{ query: string }>(
