@@ -1,11 +1,21 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+/** One side of a claim, ready to run. */
+export interface Side {
+  round(): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** One comparison: the same work done in two ways, timed in turn within one run. */
 export interface Claim {
   readonly title: string;
   readonly peer: string;
   /** The most that ours may take, as a multiple of the time of the peer. */
   readonly atMost: number;
-  ours(): Promise<void>;
-  theirs(): Promise<void>;
+  ours(databaseUrl: string): Promise<Side>;
+  theirs(databaseUrl: string): Promise<Side>;
 }
 
 export interface Result {
@@ -21,21 +31,24 @@ export interface Result {
   readonly theirs: number;
 }
 
-/** Runs both sides in turn, the first round uncounted, with the order changed from round to round. */
-export async function measure({ title, peer, atMost, ours, theirs }: Claim, rounds: number): Promise<Result> {
-  await theirs();
-  await ours();
+const WARM_UP = 3;
+
+/** Runs both sides in turn, each in a process of its own, with the order changed from round to round. */
+export async function measure(name: string, claim: Claim, rounds: number, databaseUrl: string): Promise<Result> {
+  const theirs = await start(name, 'theirs', databaseUrl);
+  const ours = await start(name, 'ours', databaseUrl);
   const times: { readonly ours: number; readonly theirs: number }[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    if (round % 2 === 0) {
-      const first = await time(theirs);
-      times.push({ theirs: first, ours: await time(ours) });
-    } else {
-      const first = await time(ours);
-      times.push({ ours: first, theirs: await time(theirs) });
+  for (let round = -WARM_UP; round < rounds; round += 1) {
+    const isOursFirst = round % 2 === 0;
+    const first = await (isOursFirst ? ours : theirs).round();
+    const second = await (isOursFirst ? theirs : ours).round();
+    if (round >= 0) {
+      times.push(isOursFirst ? { ours: first, theirs: second } : { ours: second, theirs: first });
     }
   }
+  await Promise.all([ours.close(), theirs.close()]);
   const ratios = times.map((one) => one.ours / one.theirs);
+  const { title, peer, atMost } = claim;
   return {
     title,
     peer,
@@ -48,10 +61,33 @@ export async function measure({ title, peer, atMost, ours, theirs }: Claim, roun
   };
 }
 
-async function time(work: () => Promise<void>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
+interface Runner {
+  /** Gives the milliseconds of one round. */
+  round(): Promise<number>;
+  close(): Promise<void>;
+}
+
+async function start(name: string, side: 'ours' | 'theirs', databaseUrl: string): Promise<Runner> {
+  const child = fork(fileURLToPath(new URL('./side.ts', import.meta.url)), [name, side, databaseUrl], { execArgv: [] });
+  const ended = once(child, 'exit');
+  const answer = async (): Promise<unknown> => {
+    const [message] = (await Promise.race([once(child, 'message'), ended])) as unknown[];
+    if (child.exitCode !== null) {
+      throw new Error(`The process of the side "${side}" of "${name}" ended with code ${child.exitCode}.`);
+    }
+    return message;
+  };
+  await answer();
+  return {
+    async round() {
+      child.send('round');
+      return Number(await answer());
+    },
+    async close() {
+      child.disconnect();
+      await ended;
+    },
+  };
 }
 
 function median(values: readonly number[]): number {

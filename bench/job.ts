@@ -1,39 +1,43 @@
-import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
-import type { INestApplicationContext } from '@nestjs/common';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService } from 'nestjs-mikro-session';
 
-import { Item, POOL_SIZE } from './applications.ts';
+import { Item, POOL_SIZE, startOurs, startPeer } from './applications.ts';
 import type { Claim } from './claim.ts';
 
 const JOBS = 3_000;
 
-/** What a job that inserts a row and commits costs over the same written by hand. */
-export function jobClaim(app: INestApplicationContext, orm: MikroORM): Claim {
-  const jobs = app.get<JobService<EntityManager>>(JobService);
-  return {
-    title: `${JOBS} jobs that insert a row and commit, ${POOL_SIZE} at once`,
-    peer: 'em.fork() and em.transactional() in as many loops',
-    atMost: 1.05,
-    async ours() {
-      await jobs.map(
-        Array(JOBS).keys(),
-        (session, value) => {
-          session.create(Item, { value });
-        },
-        { concurrency: POOL_SIZE },
-      );
-    },
-    async theirs() {
-      const inputs = Array(JOBS).keys();
-      await Promise.all(
-        Array.from({ length: POOL_SIZE }, async () => {
-          for (const value of inputs) {
-            await orm.em.fork().transactional(async (em) => {
-              em.create(Item, { value });
-            });
-          }
-        }),
-      );
-    },
-  };
+function insert(session: EntityManager, value: number): void {
+  session.create(Item, { value });
 }
+
+/** What a job that inserts a row and commits costs over the same written by hand. */
+export const jobClaim: Claim = {
+  title: `${JOBS} jobs that insert a row and commit, ${POOL_SIZE} at once`,
+  peer: 'em.fork() and em.transactional() in as many loops',
+  atMost: 1.05,
+  async ours(databaseUrl) {
+    const app = await startOurs(databaseUrl);
+    const jobs = app.get<JobService<EntityManager>>(JobService);
+    return {
+      round: async () => void (await jobs.map(Array(JOBS).keys(), insert, { concurrency: POOL_SIZE })),
+      close: () => app.close(),
+    };
+  },
+  async theirs(databaseUrl) {
+    const orm = await startPeer(databaseUrl);
+    const insertAll = async (inputs: Iterable<number>): Promise<void> => {
+      for (const value of inputs) {
+        await orm.em.fork().transactional(async (em) => {
+          em.create(Item, { value });
+        });
+      }
+    };
+    return {
+      async round() {
+        const inputs = Array(JOBS).keys();
+        await Promise.all(Array.from({ length: POOL_SIZE }, () => insertAll(inputs)));
+      },
+      close: () => orm.close(),
+    };
+  },
+};

@@ -1,30 +1,19 @@
-import 'reflect-metadata';
-
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/postgres/embedded-postgres.ts';
-import { startOurs, startPeer } from './applications.ts';
 import { measure, type Result } from './claim.ts';
-import { jobClaim } from './job.ts';
-import { scopeClaim } from './scope.ts';
+import { claims } from './side.ts';
 
 const ROUNDS = 9;
 
 async function run(databaseUrl: string): Promise<Result[]> {
-  const orm = await startPeer(databaseUrl);
-  const app = await startOurs(databaseUrl);
-  try {
-    const results: Result[] = [];
-    for (const claim of [scopeClaim(app, orm), jobClaim(app, orm)]) {
-      results.push(await measure(claim, ROUNDS));
-    }
-    return results;
-  } finally {
-    await app.close();
-    await orm.close(true);
+  const results: Result[] = [];
+  for (const [name, claim] of Object.entries(claims)) {
+    results.push(await measure(name, claim, ROUNDS, databaseUrl));
   }
+  return results;
 }
 
 function print(results: readonly Result[]): void {

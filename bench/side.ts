@@ -1,0 +1,30 @@
+// A process of its own for one side of one claim, so that neither spoils what the engine has learnt of the other. It
+// runs one round for each message and answers with its milliseconds.
+import 'reflect-metadata';
+
+import type { Claim } from './claim.ts';
+import { jobClaim } from './job.ts';
+import { scopeClaim } from './scope.ts';
+
+export const claims: Readonly<Record<string, Claim>> = { scope: scopeClaim, job: jobClaim };
+
+async function serve(claim: Claim, side: 'ours' | 'theirs', databaseUrl: string): Promise<void> {
+  const { round, close } = await claim[side](databaseUrl);
+  process.on('message', () => {
+    const start = performance.now();
+    round().then(
+      () => process.send?.(performance.now() - start),
+      (error: unknown) => {
+        throw error;
+      },
+    );
+  });
+  process.once('disconnect', () => void close());
+  process.send?.('ready');
+}
+
+const [, , name = '', side, databaseUrl = ''] = process.argv;
+const claim = claims[name];
+if (claim !== undefined && (side === 'ours' || side === 'theirs')) {
+  await serve(claim, side, databaseUrl);
+}
