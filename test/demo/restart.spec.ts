@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { type DemoApp, startDemo } from './support/demo-app.js';
 
@@ -18,6 +20,7 @@ describe('RunExecutor', () => {
   it('marks a run as interrupted when the application ends before it', async () => {
     const { body: started } = await demo.client.start({ from: 1, to: 100, simulate: { delayMs: 10_000 } });
     const events = demo.client.events(started.id);
+    await once(demo.app.getHttpServer(), 'request');
     await database.until(`select state = 'running' from run where id = $1`, [started.id]);
 
     await demo.app.close();
