@@ -4,6 +4,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { HttpScopes } from './nest/http-scopes.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope-storage.js';
+import { TaskScopes } from './session/task-scopes.js';
 import { SessionConnections } from './nest/session-connections.js';
 
 /** What all connections of one application share: the current scope, and who opens it for HTTP. */
@@ -12,6 +13,7 @@ import { SessionConnections } from './nest/session-connections.js';
   providers: [
     ScopeStorage,
     SessionConnections,
+    { provide: TaskScopes, useFactory: (storage: ScopeStorage) => new TaskScopes(storage), inject: [ScopeStorage] },
     {
       provide: SessionRegistry,
       useFactory: (storage: ScopeStorage) => new SessionRegistry(storage),
@@ -24,6 +26,6 @@ import { SessionConnections } from './nest/session-connections.js';
       inject: [HttpAdapterHost, ScopeStorage, SessionConnections],
     },
   ],
-  exports: [ScopeStorage, SessionConnections, SessionRegistry],
+  exports: [ScopeStorage, SessionConnections, SessionRegistry, TaskScopes],
 })
 export class SessionCoreModule {}

@@ -14,6 +14,7 @@ import { SessionContext } from './session/session-context.js';
 import { SessionSetupError } from './session/session-error.js';
 import { SessionFactory } from './session/session-factory.js';
 import { SessionSource } from './session/session-source.js';
+import { TaskScopes } from './session/task-scopes.js';
 
 type ChosenExtras = Required<SessionModuleExtras>;
 
@@ -54,6 +55,7 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
           options: SessionModuleOptions,
           storage: ScopeStorage,
           connections: SessionConnections,
+          tasks: TaskScopes,
           orm?: MikroORM,
         ) => {
           assertOnlyOptions(options);
@@ -61,9 +63,11 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
             throw new SessionSetupError(missingOrm(contextName));
           }
           connections.add(options);
-          return SessionSource.create(orm, storage, options);
+          const own = await SessionSource.create(orm, storage, options);
+          tasks.add(own.contextual);
+          return own;
         },
-        inject: [optionsToken, ScopeStorage, SessionConnections, { token: ormToken, optional: true }],
+        inject: [optionsToken, ScopeStorage, SessionConnections, TaskScopes, { token: ormToken, optional: true }],
       },
       ...provided,
     ],

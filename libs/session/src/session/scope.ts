@@ -2,7 +2,19 @@ import { randomUUID } from 'node:crypto';
 
 import { SessionClosedError } from './session-error.js';
 
-export type ScopeKind = 'request' | 'job' | 'run' | 'begin' | 'create' | 'callback' | 'key';
+export type ScopeKind =
+  | 'request'
+  | 'message'
+  | 'operation'
+  | 'event'
+  | 'tick'
+  | 'job'
+  | 'method'
+  | 'run'
+  | 'begin'
+  | 'create'
+  | 'callback'
+  | 'key';
 
 export type ScopeState = 'open' | 'closing' | 'closed';
 
@@ -41,6 +53,8 @@ export interface LiveScopeOptions {
   /** Where the scope is listed while it has a session. */
   readonly live: Set<LiveScope>;
 }
+
+const BLOCKS: ReadonlySet<ScopeKind> = new Set(['method', 'run', 'begin']);
 
 const endings: Record<ScopeEnding, string> = {
   returned: 'it had returned',
@@ -121,7 +135,7 @@ export class LiveScope implements Scope {
       return this.task === user?.task;
     }
     // The main program is a task too, and so are the blocks it opens.
-    return user?.task === undefined || user.task.kind === 'run' || user.task.kind === 'begin';
+    return user?.task === undefined || BLOCKS.has(user.task.kind);
   }
 
   /** Tells whether this scope is the given one or was started in it, jobs included. */
@@ -215,10 +229,15 @@ async function closeAll(members: readonly ScopeMember[], ending: ScopeEnding, la
 function findTask(scope: LiveScope, { kind, startedIn }: LiveScopeOptions): LiveScope | undefined {
   switch (kind) {
     case 'request':
+    case 'message':
+    case 'operation':
+    case 'event':
+    case 'tick':
     case 'job':
     case 'callback':
     case 'key':
       return scope;
+    case 'method':
     case 'run':
     case 'begin':
       return startedIn === undefined ? scope : startedIn.task;

@@ -1,4 +1,4 @@
-import { type EntityManager, type MikroORM, TransactionContext, type TransactionOptions } from '@mikro-orm/core';
+import type { EntityManager, MikroORM, TransactionOptions } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './connection-leases.js';
 import { keepSessionErrors } from './keep-session-errors.js';
@@ -7,7 +7,7 @@ import { EntityClaims } from './owned-unit-of-work.js';
 import { OwnershipPolicy } from './ownership-policy.js';
 import { PoolDeadlock } from './pool-deadlock.js';
 import { RECORD, type Recorded } from './recorded.js';
-import { reportEndFailure } from './report-end-failure.js';
+import { runInScope } from './run-in-scope.js';
 import { LiveScope, type LiveScopeOptions } from './scope.js';
 import { ScopeLookup } from './scope-lookup.js';
 import type { ScopeStorage } from './scope-storage.js';
@@ -120,10 +120,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Opens a scope, runs `work` in it and ends it. */
   async inScope<Result>(options: ScopeOptions, work: (scope: LiveScope) => Promise<Result>): Promise<Result> {
     const scope = this.createScope(options);
-    // The transaction context shields the scope from a transaction that the caller may have open.
-    return this.storage.run(scope, () =>
-      TransactionContext.create(this.contextual, () => endAfter(scope, () => work(scope))),
-    );
+    return runInScope(this.storage, scope, this.contextual, () => work(scope));
   }
 
   /** Runs `work` with the session of a new scope. With `transaction`, commits before the end. */
@@ -178,17 +175,4 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const outside = config.get('context');
     config.set('context', (name) => this.tryCurrent ?? outside(name));
   }
-}
-
-/** Ends the scope when `work` has settled. The error of `work` goes before one of the end. */
-async function endAfter<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
-  let result: Result;
-  try {
-    result = await work();
-  } catch (error) {
-    await scope.end('threw').catch((endError: unknown) => reportEndFailure(scope, endError));
-    throw error;
-  }
-  await scope.end('returned');
-  return result;
 }

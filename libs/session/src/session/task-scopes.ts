@@ -1,0 +1,47 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import { runInScope } from './run-in-scope.js';
+import { LiveScope, type LiveScopeOptions } from './scope.js';
+import type { ScopeStorage } from './scope-storage.js';
+
+/** Opens the scopes of tasks that are not tied to one connection: messages, operations, events, ticks. */
+export class TaskScopes {
+  readonly #storage: ScopeStorage;
+  readonly #shields: EntityManager[] = [];
+
+  constructor(storage: ScopeStorage) {
+    this.#storage = storage;
+  }
+
+  /** The scope of the running code. */
+  get current(): LiveScope | undefined {
+    return this.#storage.current;
+  }
+
+  /** Remembers the contextual EntityManager of a connection, which hides open transactions from new tasks. */
+  add(contextual: EntityManager): void {
+    this.#shields.push(contextual);
+  }
+
+  /** Makes a scope that its maker ends. */
+  create(options: Omit<LiveScopeOptions, 'live'>): LiveScope {
+    return new LiveScope({ ...options, live: this.#storage.live });
+  }
+
+  /** Runs `work` in a new scope, which ends when it has settled. Without any connection there is nothing to open. */
+  run<Result>(options: Omit<LiveScopeOptions, 'live'>, work: () => Promise<Result>): Promise<Result> {
+    const [shield] = this.#shields;
+    return shield === undefined ? work() : this.runIn(this.create(options), work);
+  }
+
+  /** Runs `work` in a scope that `create` has made, and ends it when `work` has settled. */
+  runIn<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
+    const [shield] = this.#shields;
+    return shield === undefined ? work() : runInScope(this.#storage, scope, shield, work);
+  }
+
+  /** Runs `work` in a scope, and leaves the scope open. */
+  enter<Result>(scope: LiveScope, work: () => Result): Result {
+    return this.#storage.run(scope, work);
+  }
+}
