@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { reportEndFailure } from '../session/report-end-failure.js';
+import type { Roster } from '../session/roster.js';
 import { LiveScope } from '../session/scope.js';
 
 /** The scope of an HTTP request. It ends when the response is closed and no handler is at work. */
@@ -10,7 +11,7 @@ export class HttpScope extends LiveScope {
   #handlers = 0;
   #isResponseClosed = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, live: Set<LiveScope>) {
+  constructor(request: IncomingMessage, response: ServerResponse, live: Roster<LiveScope>) {
     super({ kind: 'request', live });
     this.#request = request;
     this.#response = response;

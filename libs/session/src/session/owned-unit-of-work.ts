@@ -11,6 +11,12 @@ type Lock = UnitOfWork['lock'];
 type Register = UnitOfWork['register'];
 
 const MANAGER = Symbol('entity manager');
+const CLAIM = Symbol('claim');
+
+interface Claimed {
+  /** The session that is to insert the entity. */
+  [CLAIM]?: SessionRecord;
+}
 
 /**
  * Refuses entities of other live sessions. Every persist, remove and merge passes here, cascaded ones too. Tells what is
@@ -66,26 +72,28 @@ export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void 
   unitOfWork[MANAGER] = em;
 }
 
-/** Knows which session has claimed which new entity: MikroORM writes that on an entity only when it is flushed. */
-export class EntityClaims {
-  readonly #claims = new WeakMap<AnyEntity, SessionRecord>();
-
-  /**
-   * @throws {EntityOwnershipError} when another live session manages the entity
-   */
-  claim(entity: AnyEntity, record: SessionRecord, operation: string): void {
-    const wrapped = helper(entity);
-    const manager: (EntityManager & Recorded) | undefined = wrapped.__em;
-    const owner = manager === undefined ? this.#claims.get(entity) : manager[RECORD];
-    if (owner !== undefined && owner !== record && owner.isOpen) {
-      const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
-      record.refuse(
-        new EntityOwnershipError(`${wrapped.__meta.className}${key}`, operation, owner.scope.label, record.scope.label),
-      );
-      return;
-    }
-    if (manager === undefined && owner !== record && operation === 'persist') {
-      this.#claims.set(entity, record);
-    }
+/**
+ * Claims an entity for a session. A new one carries its claim: MikroORM writes its EntityManager on it only when it is
+ * flushed.
+ *
+ * @throws {EntityOwnershipError} when another live session manages the entity
+ */
+export function claimEntity(entity: AnyEntity, record: SessionRecord, operation: string): void {
+  const wrapped = helper(entity);
+  const claimed = wrapped as Claimed;
+  const manager: (EntityManager & Recorded) | undefined = wrapped.__em;
+  const owner = manager === undefined ? claimed[CLAIM] : manager[RECORD];
+  if (owner === record) {
+    return;
+  }
+  if (owner?.isOpen === true) {
+    const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
+    record.refuse(
+      new EntityOwnershipError(`${wrapped.__meta.className}${key}`, operation, owner.scope.label, record.scope.label),
+    );
+    return;
+  }
+  if (manager === undefined && operation === 'persist') {
+    claimed[CLAIM] = record;
   }
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
+import type { Enrolled, Roster } from './roster.js';
 import { SessionClosedError } from './session-error.js';
 
 export type ScopeKind =
@@ -51,7 +52,7 @@ export interface LiveScopeOptions {
   readonly signal?: AbortSignal | undefined;
   readonly info?: Readonly<Record<string, unknown>> | undefined;
   /** Where the scope is listed while it has a session. */
-  readonly live: Set<LiveScope>;
+  readonly live: Roster<LiveScope>;
 }
 
 const BLOCKS: ReadonlySet<ScopeKind> = new Set(['method', 'run', 'begin']);
@@ -70,7 +71,9 @@ export function describeEnding(ending: ScopeEnding): string {
 }
 
 /** A scope with the means to end it. Everything here is cheap until the first session is opened. */
-export class LiveScope implements Scope {
+export class LiveScope implements Scope, Enrolled<LiveScope> {
+  before: LiveScope | undefined;
+  after: LiveScope | undefined;
   readonly kind: ScopeKind;
   readonly info: Readonly<Record<string, unknown>>;
   readonly startedIn: LiveScope | undefined;
@@ -79,7 +82,7 @@ export class LiveScope implements Scope {
   readonly #openedAt = Date.now();
   readonly #label: string | undefined;
   readonly #outerSignal: AbortSignal | undefined;
-  readonly #live: Set<LiveScope>;
+  readonly #live: Roster<LiveScope>;
   #id: string | undefined;
   #aborter: AbortController | undefined;
   #members: Map<object, ScopeMember> | undefined;

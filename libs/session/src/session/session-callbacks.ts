@@ -7,7 +7,7 @@ export type TransactionEnd = 'commit' | 'rollback';
 export type Callback = () => void | Promise<void>;
 
 interface Hook {
-  readonly on: TransactionEnd | 'undo';
+  readonly on: TransactionEnd;
   readonly callback: Callback;
 }
 
@@ -27,8 +27,7 @@ export class SessionCallbacks {
     private readonly runDetached: RunDetached,
   ) {}
 
-  /** `undo` is ours: it runs at once when the transaction has been rolled back, before the callbacks of the user. */
-  add(em: EntityManager, on: Hook['on'], callback: Callback): void {
+  add(em: EntityManager, on: TransactionEnd, callback: Callback): void {
     const hooks = this.#hooks.get(em) ?? [];
     hooks.push({ on, callback });
     this.#hooks.set(em, hooks);
@@ -39,9 +38,6 @@ export class SessionCallbacks {
   }
 
   move(from: EntityManager, to: EntityManager): void {
-    if (from === to) {
-      return;
-    }
     for (const { on, callback } of this.#hooks.get(from) ?? []) {
       this.add(to, on, callback);
     }
@@ -52,11 +48,6 @@ export class SessionCallbacks {
   async settle(em: EntityManager, end: TransactionEnd): Promise<void> {
     const hooks = this.#hooks.get(em) ?? [];
     this.#hooks.delete(em);
-    if (end === 'rollback') {
-      for (const { callback } of hooks.filter(({ on }) => on === 'undo')) {
-        void callback();
-      }
-    }
     const callbacks = hooks.filter(({ on }) => on === end).map(({ callback }) => callback);
     await this.#runAll(callbacks, end === 'commit' ? 'afterCommit' : 'afterRollback');
   }

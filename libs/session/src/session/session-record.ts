@@ -1,10 +1,11 @@
 import type { AnyEntity, EntityManager, Transaction } from '@mikro-orm/core';
 
 import { ExclusiveUse } from './exclusive-use.js';
-import { makeNew } from './make-new.js';
+import { InsertedEntities } from './inserted-entities.js';
 import { OpenStreams } from './open-streams.js';
-import { guardUnitOfWork } from './owned-unit-of-work.js';
+import { claimEntity, guardUnitOfWork } from './owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
+import type { Enrolled } from './roster.js';
 import { describeEnding, type LiveScope, type ScopeEnding, type ScopeMember } from './scope.js';
 import { SessionCallbacks, type TransactionEnd } from './session-callbacks.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError, SessionStateError } from './session-error.js';
@@ -13,10 +14,13 @@ import { TransactionLedger } from './transaction-ledger.js';
 import { assertFlushed } from './unflushed.js';
 
 /** What is known of one session. Its parts are made on first use: most sessions need few of them. */
-export class SessionRecord implements ScopeMember {
+export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
+  before: SessionRecord | undefined;
+  after: SessionRecord | undefined;
   #exclusive: ExclusiveUse | undefined;
   #ledger: TransactionLedger | undefined;
   #callbacks: SessionCallbacks | undefined;
+  #inserted: InsertedEntities | undefined;
   #streams: OpenStreams | undefined;
   #isGuarded = false;
   #ending: ScopeEnding | undefined;
@@ -89,7 +93,7 @@ export class SessionRecord implements ScopeMember {
 
   claim(entity: AnyEntity, operation: string): void {
     if (!this.surroundings.ownership.isOff) {
-      this.surroundings.claims.claim(entity, this, operation);
+      claimEntity(entity, this, operation);
     }
   }
 
@@ -99,7 +103,7 @@ export class SessionRecord implements ScopeMember {
 
   /** Undoes with the transaction what an EntityManager of this session remembers of a row it has inserted. */
   inserted(em: EntityManager, entity: AnyEntity): void {
-    this.callbacks.add(em, 'undo', () => makeNew(entity, [em, this.session]));
+    (this.#inserted ??= new InsertedEntities(this.session)).add(entity, em);
   }
 
   /** Remembers a transaction, to roll it back should the session end first. */
@@ -151,7 +155,20 @@ export class SessionRecord implements ScopeMember {
 
   /** Runs the callbacks that wait for the transaction of an EntityManager to end so. */
   async settle(em: EntityManager, end: TransactionEnd): Promise<void> {
+    if (end === 'commit') {
+      this.#inserted?.commit(em);
+    } else {
+      this.#inserted?.rollBack(em);
+    }
     await this.#callbacks?.settle(em, end);
+  }
+
+  /** Leaves what waits for the end of a savepoint to the transaction around it. */
+  release(savepoint: EntityManager, around: EntityManager): void {
+    if (savepoint !== around) {
+      this.#inserted?.move(savepoint, around);
+      this.#callbacks?.move(savepoint, around);
+    }
   }
 
   async close(ending: ScopeEnding): Promise<void> {

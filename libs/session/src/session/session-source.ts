@@ -3,11 +3,11 @@ import type { EntityManager, MikroORM, TransactionOptions } from '@mikro-orm/cor
 import { ConnectionLeases } from './connection-leases.js';
 import { keepSessionErrors } from './keep-session-errors.js';
 import { LeakWatch } from './leak-watch.js';
-import { EntityClaims } from './owned-unit-of-work.js';
 import { OwnershipPolicy } from './ownership-policy.js';
 import { PoolDeadlock } from './pool-deadlock.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { runInScope } from './run-in-scope.js';
+import { Roster } from './roster.js';
 import { LiveScope, type LiveScopeOptions } from './scope.js';
 import { ScopeLookup } from './scope-lookup.js';
 import type { ScopeStorage } from './scope-storage.js';
@@ -49,11 +49,10 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     this.#surroundings = {
       scopes: this.#scopes,
       ownership: new OwnershipPolicy(defaults.ownership ?? 'error'),
-      claims: new EntityClaims(),
       leaks: new LeakWatch(defaults.leakAfter),
       frames: new TransactionFrames(),
       unflushed: defaults.unflushed ?? 'warn',
-      transactions: new Set(),
+      transactions: new Roster(),
       runDetached: (label, work) => this.inScope({ kind: 'callback', label }, async () => work()),
     };
     this.#adopt();

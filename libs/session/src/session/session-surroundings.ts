@@ -1,6 +1,6 @@
-import type { EntityClaims } from './owned-unit-of-work.js';
 import type { LeakWatch } from './leak-watch.js';
 import type { OwnershipPolicy } from './ownership-policy.js';
+import type { Roster } from './roster.js';
 import type { ScopeLookup } from './scope-lookup.js';
 import type { RunDetached } from './session-callbacks.js';
 import type { SessionRecord } from './session-record.js';
@@ -11,11 +11,10 @@ import type { Unflushed } from './unflushed.js';
 export interface SessionSurroundings {
   readonly scopes: ScopeLookup;
   readonly ownership: OwnershipPolicy;
-  readonly claims: EntityClaims;
   readonly leaks: LeakWatch;
   readonly frames: TransactionFrames;
   readonly unflushed: Unflushed;
   /** The sessions that may have a transaction open. */
-  readonly transactions: Set<SessionRecord>;
+  readonly transactions: Roster<SessionRecord>;
   readonly runDetached: RunDetached;
 }

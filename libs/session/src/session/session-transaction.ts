@@ -52,7 +52,7 @@ export async function inTransaction<Em extends EntityManager, Result>(
   if (isOutermost) {
     await record.settle(ended, 'commit');
   } else {
-    record.callbacks.move(ended, em);
+    record.release(ended, em);
   }
   return result;
 
@@ -67,7 +67,7 @@ export async function inTransaction<Em extends EntityManager, Result>(
     if (em.isInTransaction()) {
       return inner;
     }
-    record.callbacks.move(inner, em);
+    record.release(inner, em);
     return em;
   }
 }
