@@ -1,6 +1,11 @@
 import { TransactionAbortedError } from './session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
 
+const IS_OUT = Symbol('checked out');
+
+/** A connection of a pool that is followed: none of its own before it is checked out for the first time. */
+type Leased = PoolClient & { [IS_OUT]?: boolean };
+
 /** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
 export type Waits = (pool: Pool, client: Promise<PoolClient>) => Promise<PoolClient>;
 
@@ -11,49 +16,43 @@ export type Waits = (pool: Pool, client: Promise<PoolClient>) => Promise<PoolCli
  * restart of the database the pool would shrink, until it hangs for ever. Here it is given back when it breaks.
  */
 export class ConnectionLeases {
-  readonly #known = new WeakSet<PoolClient>();
-
   constructor(private readonly waits: Waits) {}
 
   follow(pool: Pool): void {
+    pool.on('acquire', (client) => this.#take(client));
+    pool.on('release', (_error, client: Leased) => {
+      client[IS_OUT] = false;
+    });
     const connect = pool.connect.bind(pool);
-    pool.connect = async (...args) => {
-      if (args.length > 0) {
-        return connect(...args);
-      }
-      return this.#lease(await (mustWait(pool) ? this.waits(pool, connect()) : connect()));
-    };
+    pool.connect = (...args) =>
+      args.length > 0 || !mustWait(pool) ? connect(...args) : this.waits(pool, connect(...args));
   }
 
-  #lease(client: PoolClient): PoolClient {
-    this.#watchCommits(client);
-    const giveBack = client.release;
-    let isOut = true;
-    const release = (error?: Error | boolean): void => {
-      if (isOut) {
-        isOut = false;
-        client.off('end', onBroken);
-        giveBack(error);
-      }
-    };
-    const onBroken = (): void => release(true);
-    client.once('end', onBroken);
-    client.release = release;
-    return client;
-  }
-
-  /** Reads the answer to COMMIT, which is ROLLBACK when a statement of the transaction had failed. */
-  #watchCommits(client: PoolClient): void {
-    if (this.#known.has(client)) {
-      return;
+  #take(client: Leased): void {
+    if (client[IS_OUT] === undefined) {
+      client.once('end', () => giveBack(client));
+      watchCommits(client);
     }
-    this.#known.add(client);
-    const query = client.query.bind(client);
-    client.query = (text, values, callback) => {
-      const answer = query(text, values, callback);
-      return text === 'commit' ? (answer as Promise<{ command: string }>).then(assertCommitted) : answer;
-    };
+    client[IS_OUT] = true;
   }
+}
+
+/** Gives back a connection that broke while it was checked out. Who holds it may do so once more. */
+function giveBack(client: Leased): void {
+  if (client[IS_OUT] === true) {
+    const { release } = client;
+    client.release = () => undefined;
+    release(true);
+  }
+}
+
+/** Reads the answer to COMMIT, which is ROLLBACK when a statement of the transaction had failed. */
+function watchCommits(client: PoolClient): void {
+  const query = client.query.bind(client);
+  client.query = (text, values, callback) => {
+    const answer = query(text, values, callback);
+    return text === 'commit' ? (answer as Promise<{ command: string }>).then(assertCommitted) : answer;
+  };
 }
 
 /** An idle connection may be promised to somebody who asked for it in the same turn of the event loop. */

@@ -5,7 +5,7 @@ import { ConcurrentSessionUseError } from './session-error.js';
 
 export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'transactional';
 
-interface Use {
+export interface Use {
   readonly operation: ExclusiveOperation;
   /** Made for who waits for the end. */
   settled: PromiseWithResolvers<void> | undefined;
@@ -13,38 +13,58 @@ interface Use {
   isStarting: boolean;
 }
 
+const USE = Symbol('exclusive use');
+
+type Used = EntityManager & { [USE]?: Use | undefined };
+
 /** Lets one operation at a time change the state of an EntityManager. */
 export class ExclusiveUse {
-  readonly #uses = new Map<EntityManager, Use>();
-
   constructor(private readonly record: SessionRecord) {}
 
   /**
-   * @throws {ConcurrentSessionUseError} while another operation runs, before `work` begins
+   * Begins an operation, which `leave` ends. Gives nothing for a part of the operation that runs.
+   *
+   * @throws {ConcurrentSessionUseError} while another operation runs
    */
-  async run<Result>(em: EntityManager, operation: ExclusiveOperation, work: () => Promise<Result>): Promise<Result> {
-    const running = this.#uses.get(em);
+  enter(em: Used, operation: ExclusiveOperation): Use | undefined {
+    const running = em[USE];
     if (running?.isStarting === true && running.operation === 'commit' && operation === 'flush') {
-      return work();
+      return undefined;
     }
     if (running !== undefined) {
       throw new ConcurrentSessionUseError(this.record.scope.label, operation, running.operation);
     }
     const use: Use = { operation, settled: undefined, isStarting: true };
-    this.#uses.set(em, use);
-    try {
-      const result = work();
-      use.isStarting = false;
-      return await result;
-    } finally {
-      this.#uses.delete(em);
+    em[USE] = use;
+    return use;
+  }
+
+  leave(em: Used, use: Use | undefined): void {
+    if (use !== undefined) {
+      em[USE] = undefined;
       use.settled?.resolve();
     }
   }
 
+  /**
+   * @throws {ConcurrentSessionUseError} while another operation runs, before `work` begins
+   */
+  async run<Result>(em: Used, operation: ExclusiveOperation, work: () => Promise<Result>): Promise<Result> {
+    const use = this.enter(em, operation);
+    try {
+      const result = work();
+      if (use !== undefined) {
+        use.isStarting = false;
+      }
+      return await result;
+    } finally {
+      this.leave(em, use);
+    }
+  }
+
   /** Gives the end of the flush that runs on an EntityManager, if one does. */
-  flushOf(em: EntityManager): Promise<unknown> | undefined {
-    const use = this.#uses.get(em);
+  flushOf(em: Used): Promise<unknown> | undefined {
+    const use = em[USE];
     if (use?.operation !== 'flush' && use?.operation !== 'commit') {
       return undefined;
     }

@@ -12,7 +12,6 @@ import {
 
 import { findAmbient } from './ambient.js';
 import { RECORD, type Recorded } from './recorded.js';
-import { SessionStateError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
 import { inTransaction, isJoining } from './session-transaction.js';
 
@@ -80,7 +79,14 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this || record === undefined) {
         return em === this ? super.flush() : em.flush();
       }
-      return record.exclusive.run(em, 'flush', () => record.flush(em, () => super.flush()));
+      const use = record.exclusive.enter(em, 'flush');
+      try {
+        await (em.isInTransaction()
+          ? record.flushWithin(em, super.flush())
+          : record.flushAlone(em, () => super.flush()));
+      } finally {
+        record.exclusive.leave(em, use);
+      }
     }
 
     /** Lets overlapping reads that each want a flush before them wait for the first one's. */
@@ -137,13 +143,9 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this || record === undefined) {
         return em === this ? super.begin(options) : em.begin(options);
       }
-      return record.exclusive.run(em, 'begin', async () => {
-        if (em.isInTransaction()) {
-          throw new SessionStateError(
-            `begin() was called on the session of "${record.scope.label}", which has a transaction open already. ` +
-              'Use session.transactional() for a savepoint.',
-          );
-        }
+      const use = record.exclusive.enter(em, 'begin');
+      try {
+        record.assertIdle(em);
         await super.begin(options);
         const transaction = em.getTransactionContext();
         if (transaction !== undefined) {
@@ -152,7 +154,9 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         if (transaction !== undefined && options.ctx !== undefined) {
           record.ledger.joined.add(em, { savepoint: transaction, outer: options.ctx });
         }
-      });
+      } finally {
+        record.exclusive.leave(em, use);
+      }
     }
 
     override async commit(): Promise<void> {

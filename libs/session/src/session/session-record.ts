@@ -117,22 +117,30 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     return this.surroundings.frames.run(transaction, work);
   }
 
-  /** Runs the flush of an EntityManager of this session, and the callbacks of a transaction that was for it alone. */
-  async flush(em: EntityManager, flush: () => Promise<void>): Promise<void> {
-    const { ledger } = this;
-    const { begun } = ledger;
-    const isAlone = !em.isInTransaction();
+  /** Waits for a flush in an open transaction, which can but be rolled back when it fails. */
+  async flushWithin(em: EntityManager, flush: Promise<void>): Promise<void> {
     try {
-      await (isAlone ? this.#flushAlone(em, flush) : flush());
+      await flush;
     } catch (error) {
-      if (isAlone) {
-        await this.settle(em, 'rollback');
-      } else {
-        ledger.fail(em, error);
-      }
+      this.ledger.fail(em, error);
       throw error;
     }
-    if (isAlone && ledger.begun > begun) {
+  }
+
+  /** Runs a flush that makes a transaction for itself, and the callbacks of that. */
+  async flushAlone(em: EntityManager, flush: () => Promise<void>): Promise<void> {
+    const { ledger } = this;
+    const { begun, flushing } = ledger;
+    flushing.add(em);
+    try {
+      await this.surroundings.frames.runFlush(em, flush);
+    } catch (error) {
+      flushing.delete(em);
+      await this.settle(em, 'rollback');
+      throw error;
+    }
+    flushing.delete(em);
+    if (ledger.begun > begun) {
       await this.settle(em, 'commit');
     }
   }
@@ -141,6 +149,16 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
   hasBlock(em: EntityManager): boolean {
     const { flushing, managed } = this.ledger;
     return flushing.has(em) || (em !== this.session && managed.has(em));
+  }
+
+  /** @throws {SessionStateError} while a transaction is open */
+  assertIdle(em: EntityManager): void {
+    if (em.isInTransaction()) {
+      throw new SessionStateError(
+        `begin() was called on the session of "${this.scope.label}", which has a transaction open already. ` +
+          'Use session.transactional() for a savepoint.',
+      );
+    }
   }
 
   /** @throws {SessionStateError} while a block owns the transaction */
@@ -211,16 +229,6 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     }
     if (error !== undefined) {
       throw error;
-    }
-  }
-
-  async #flushAlone(em: EntityManager, flush: () => Promise<void>): Promise<void> {
-    const { flushing } = this.ledger;
-    flushing.add(em);
-    try {
-      await this.surroundings.frames.runFlush(em, flush);
-    } finally {
-      flushing.delete(em);
     }
   }
 }

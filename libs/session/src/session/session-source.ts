@@ -117,7 +117,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   }
 
   /** Opens a scope, runs `work` in it and ends it. */
-  async inScope<Result>(options: ScopeOptions, work: (scope: LiveScope) => Promise<Result>): Promise<Result> {
+  inScope<Result>(options: ScopeOptions, work: (scope: LiveScope) => Promise<Result>): Promise<Result> {
     const scope = this.createScope(options);
     return runInScope(this.storage, scope, this.contextual, () => work(scope));
   }

@@ -5,7 +5,6 @@ export interface PoolClient {
   release: (error?: Error | boolean) => void;
   query: (text: unknown, values?: unknown, callback?: unknown) => unknown;
   once(event: 'end', listener: () => void): unknown;
-  off(event: 'end', listener: () => void): unknown;
 }
 
 /** The little of a pool of node-postgres that is needed here. */
@@ -15,6 +14,8 @@ export interface Pool {
   readonly idleCount: number;
   readonly waitingCount: number;
   connect: (...args: unknown[]) => Promise<PoolClient>;
+  on(event: 'acquire', listener: (client: PoolClient) => void): unknown;
+  on(event: 'release', listener: (error: unknown, client: PoolClient) => void): unknown;
 }
 
 interface ConnectionState {
