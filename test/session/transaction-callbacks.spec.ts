@@ -129,6 +129,19 @@ describe('SessionContext callbacks', () => {
     expect(calls).toEqual(['nothing flushed', 'work committed']);
   });
 
+  it('run after the rollback of a flush that failed on its own', async () => {
+    await database.query(`insert into note (id, text) values (1, 'a')`);
+
+    await factory.run(async (session) => {
+      register('flush');
+      session.persist(Object.assign(new Note(), { id: 1, text: 'again' }));
+      await expect(session.flush()).rejects.toThrow('duplicate key');
+      calls.push('failed');
+    });
+
+    expect(calls).toEqual(['flush rolled back', 'failed']);
+  });
+
   it('run with a session of their own', async () => {
     await factory.begin(async (session) => {
       context.afterCommit(async () => {
