@@ -6,15 +6,19 @@ import { isOpen, JoinedTransactions } from './joined-transactions.js';
 export class TransactionLedger {
   /** Counts the transactions begun, those of a flush too. */
   begun = 0;
-  /** What the session has in the transactions of others. */
-  readonly joined = new JoinedTransactions();
   /** The EntityManagers whose transaction is ended by the block that made it. */
   readonly managed = new Set<EntityManager>();
   /** The EntityManagers whose transaction is ended by the flush that made it. */
   readonly flushing = new Set<EntityManager>();
   readonly #transactions = new Map<EntityManager, Transaction>();
   /** The flushes that failed in the open transaction of an EntityManager, the first of each. */
-  readonly #failures = new WeakMap<EntityManager, { readonly error: unknown }>();
+  #failures: WeakMap<EntityManager, { readonly error: unknown }> | undefined;
+  #joined: JoinedTransactions | undefined;
+
+  /** What the session has in the transactions of others. */
+  get joined(): JoinedTransactions {
+    return (this.#joined ??= new JoinedTransactions());
+  }
 
   /** The EntityManagers that have, or had, a transaction of their own. */
   get managers(): EntityManager[] {
@@ -43,13 +47,14 @@ export class TransactionLedger {
     if (transaction !== undefined && isSavepoint(transaction)) {
       this.#transactions.delete(em);
     }
-    this.#failures.delete(em);
-    this.joined.forget(em);
+    this.#failures?.delete(em);
+    this.#joined?.forget(em);
     this.managed.delete(em);
   }
 
   /** Remembers a failure after which the open transaction of an EntityManager can but be rolled back. */
   fail(em: EntityManager, error: unknown): void {
+    this.#failures ??= new WeakMap();
     if (!this.#failures.has(em)) {
       this.#failures.set(em, { error });
     }
@@ -60,6 +65,7 @@ export class TransactionLedger {
     const transaction = this.#transactions.get(em);
     const isEnded = transaction !== undefined && !isOpen(transaction);
     if (isEnded) {
+      this.#failures ??= new WeakMap();
       this.#failures.set(em, { error });
     }
     return isEnded;
@@ -67,7 +73,7 @@ export class TransactionLedger {
 
   /** @throws the error of a flush that failed in the open transaction, whose commit would lose what was not written */
   assertCommittable(em: EntityManager): void {
-    const failure = this.#failures.get(em);
+    const failure = this.#failures?.get(em);
     if (failure !== undefined) {
       throw failure.error;
     }
@@ -76,11 +82,12 @@ export class TransactionLedger {
   /** Rolls back all that is open, what was joined first. Gives the EntityManagers concerned, and the first error. */
   async rollBack(): Promise<{ readonly managers: EntityManager[]; readonly error: unknown }> {
     const { open } = this;
-    if (open.length === 0 && this.joined.managers.length === 0) {
+    const joinedManagers = this.#joined?.managers ?? [];
+    if (open.length === 0 && joinedManagers.length === 0) {
       return { managers: [], error: undefined };
     }
-    const managers = [...this.joined.managers, ...open.map(([em]) => em)];
-    const [joined] = await Promise.allSettled([this.joined.rollBack()]);
+    const managers = [...joinedManagers, ...open.map(([em]) => em)];
+    const [joined] = await Promise.allSettled([this.#joined?.rollBack()]);
     const own = await Promise.allSettled(open.map(([em, transaction]) => rollBack(em, transaction)));
     const failed = [joined, ...own].find((result) => result.status === 'rejected');
     return { managers, error: failed?.reason };
