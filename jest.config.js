@@ -24,4 +24,6 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.mts',
   globalTeardown: '<rootDir>/test/support/global-teardown.mts',
   maxWorkers: 2,
+  // A hang still ends, but a slow machine is no failure.
+  testTimeout: 30_000,
 };

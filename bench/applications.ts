@@ -14,7 +14,7 @@ export const POOL_SIZE = 8;
 class Root {}
 Reflect.decorate([Module({})], Root);
 
-function options(databaseUrl: string): Options {
+export function options(databaseUrl: string): Options {
   return {
     driver: PostgreSqlDriver,
     clientUrl: databaseUrl,
@@ -38,4 +38,11 @@ export async function startPeer(databaseUrl: string): Promise<MikroORM> {
   const orm = await MikroORM.init(options(databaseUrl));
   await orm.schema.refresh();
   return orm;
+}
+
+/** Makes the table anew, with one row. */
+export async function prepare(databaseUrl: string): Promise<void> {
+  const orm = await startPeer(databaseUrl);
+  await orm.em.fork().insert(Item, { id: 1, value: 1 });
+  await orm.close();
 }

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 /** One side of a claim, ready to run. */
 export interface Side {
-  round(): Promise<void>;
+  /** Gives the milliseconds that count, where those are not the ones that pass. */
+  round(): Promise<number | void>;
   close(): Promise<void>;
 }
 
@@ -14,6 +15,8 @@ export interface Claim {
   readonly peer: string;
   /** The most that ours may take, as a multiple of the time of the peer. */
   readonly atMost: number;
+  /** @default 9 */
+  readonly rounds?: number;
   ours(databaseUrl: string): Promise<Side>;
   theirs(databaseUrl: string): Promise<Side>;
 }
@@ -32,11 +35,13 @@ export interface Result {
 }
 
 const WARM_UP = 3;
+const ROUNDS = 9;
 
 /** Runs both sides in turn, each in a process of its own, with the order changed from round to round. */
-export async function measure(name: string, claim: Claim, rounds: number, databaseUrl: string): Promise<Result> {
+export async function measure(name: string, claim: Claim, databaseUrl: string): Promise<Result> {
   const theirs = await start(name, 'theirs', databaseUrl);
   const ours = await start(name, 'ours', databaseUrl);
+  const { title, peer, atMost, rounds = ROUNDS } = claim;
   const times: { readonly ours: number; readonly theirs: number }[] = [];
   for (let round = -WARM_UP; round < rounds; round += 1) {
     const isOursFirst = round % 2 === 0;
@@ -48,7 +53,6 @@ export async function measure(name: string, claim: Claim, rounds: number, databa
   }
   await Promise.all([ours.close(), theirs.close()]);
   const ratios = times.map((one) => one.ours / one.theirs);
-  const { title, peer, atMost } = claim;
   return {
     title,
     peer,

@@ -3,17 +3,18 @@
 import 'reflect-metadata';
 
 import type { Claim } from './claim.ts';
+import { httpClaims } from './http.ts';
 import { jobClaim } from './job.ts';
 import { scopeClaim } from './scope.ts';
 
-export const claims: Readonly<Record<string, Claim>> = { scope: scopeClaim, job: jobClaim };
+export const claims: Readonly<Record<string, Claim>> = { scope: scopeClaim, job: jobClaim, ...httpClaims };
 
 async function serve(claim: Claim, side: 'ours' | 'theirs', databaseUrl: string): Promise<void> {
   const { round, close } = await claim[side](databaseUrl);
   process.on('message', () => {
     const start = performance.now();
     round().then(
-      () => process.send?.(performance.now() - start),
+      (counted) => process.send?.(counted ?? performance.now() - start),
       (error: unknown) => {
         throw error;
       },

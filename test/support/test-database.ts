@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type QueryResultRow } from 'pg';
 
 const PREFIX = 'mikro_session_test_';
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 15_000;
 
 /** A database of its own for one test file, with a client of its own to look at it from outside. */
 export interface TestDatabase {

@@ -32,6 +32,8 @@ export type EntityManagerClass = new (
 export interface SessionLookup {
   tryCurrent(): EntityManager | undefined;
   current(): EntityManager;
+  /** One that answers as the application's does, where a scope is there to answer. */
+  follower(): EntityManager | undefined;
 }
 
 /**
@@ -61,8 +63,13 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
 
     override fork(options: ForkOptions = {}): this {
       const record = this[RECORD];
-      // What follows the context needs no session to be made for it: the middleware of @mikro-orm/nestjs forks so.
+      // What follows the context needs no session to be made for it: the middleware of @mikro-orm/nestjs forks so. It
+      // has no state either, so that one is enough for all.
       const isFollower = record === undefined && options.useContext === true;
+      const shared = isFollower && Object.keys(options).length === 1 ? lookup.follower() : undefined;
+      if (shared !== undefined) {
+        return shared as this;
+      }
       const fork = super.fork(isFollower ? { ...options, disableContextResolution: true } : options);
       if (record !== undefined) {
         fork[RECORD] = record;

@@ -35,6 +35,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Resolves to the session of the current scope on every call, and throws where there is none. */
   readonly contextual: Em;
   readonly #em: Em;
+  readonly #follower: Em;
   readonly #scopes: ScopeLookup;
   readonly #surroundings: SessionSurroundings;
   #configured: SessionForkOptions = {};
@@ -57,6 +58,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     };
     this.#adopt();
     this.contextual = this.#fork({ useContext: true }, 'session');
+    this.#follower = this.#fork({ useContext: true }, 'application');
   }
 
   /**
@@ -167,6 +169,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const sessions = createSessionClass(this.#em.constructor as EntityManagerClass, {
       current: () => this.current,
       tryCurrent: () => this.tryCurrent,
+      follower: () => (this.currentScope === undefined ? undefined : this.#follower),
     });
     // A change of prototype, once per application, spares the user a line of configuration before MikroORM.init().
     Object.setPrototypeOf(this.#em, sessions.prototype as object);
