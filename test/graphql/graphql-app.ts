@@ -1,9 +1,8 @@
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import type { Type } from '@nestjs/common';
 import { GraphQLModule } from '@nestjs/graphql';
 import { MercuriusDriver, type MercuriusDriverConfig } from '@nestjs/mercurius';
 import { type Client, createClient } from 'graphql-ws';
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 
 import { startTestApp, type TestApp, type TestAppOptions } from '../support/test-app.js';
 
@@ -83,7 +82,7 @@ export async function startGraphqlApp({
     connect: () =>
       createClient({
         url: `${app.url.replace('http', 'ws')}/graphql`,
-        webSocketImpl: WebSocket as unknown as Type,
+        webSocketImpl: WebSocket,
         retryAttempts: 0,
       }),
   };

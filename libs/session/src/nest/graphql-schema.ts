@@ -27,8 +27,10 @@ export interface ResolverSurroundings {
 /** Makes all resolvers of a schema run in the given surroundings. */
 export function surroundResolvers(schema: Schema, surroundings: ResolverSurroundings): void {
   for (const field of findFields(schema)) {
-    const { resolve = surroundings.defaultResolver, subscribe } = field;
-    field.resolve = resolve === undefined ? surroundProperty(surroundings) : surround(resolve, surroundings.resolve);
+    const { resolve = surroundings.defaultResolver ?? readMember, subscribe } = field;
+    field.resolve = isReader(resolve)
+      ? surroundReader(resolve, surroundings.resolve)
+      : surround(resolve, surroundings.resolve);
     if (subscribe !== undefined) {
       field.subscribe = surround(subscribe, surroundings.subscribe);
     }
@@ -47,22 +49,22 @@ function surround(resolver: Resolver, around: ResolverSurroundings['resolve']): 
   return (source, args, context, info) => around(context, info, () => resolver(source, args, context, info));
 }
 
-/** Most fields are properties of what their parent returned: reading those is left as fast as it was. */
-function surroundProperty({ resolve }: ResolverSurroundings): Resolver {
-  const callMember = surround(resolveMember, resolve);
-  return (source, args, context, info) => {
-    if (isObject(source) && Object.hasOwn(source, info.fieldName)) {
-      const value = source[info.fieldName];
-      if (typeof value !== 'function') {
-        return value;
-      }
-    }
-    return callMember(source, args, context, info);
-  };
+/** Tells a resolver that only reads a property of its source: that of GraphQL, and that of @nestjs/graphql. */
+function isReader(resolver: Resolver): boolean {
+  return resolver === readMember || (resolver.name === 'rootFieldResolver' && resolver.length === 1);
 }
 
-/** Does what GraphQL does for a field without a resolver. */
-function resolveMember(source: unknown, args: unknown, context: unknown, info: ResolveInfo): unknown {
+/** Nearly all fields are plain properties: reading those runs no code of the user, and stays as fast as it was. */
+function surroundReader(reader: Resolver, around: ResolverSurroundings['resolve']): Resolver {
+  const surrounded = surround(reader, around);
+  return (source, args, context, info) =>
+    isObject(source) && Object.hasOwn(source, info.fieldName) && typeof source[info.fieldName] !== 'function'
+      ? reader(source, args, context, info)
+      : surrounded(source, args, context, info);
+}
+
+/** Does what GraphQL does for a field without a resolver: reads the property, or calls the method, of its name. */
+function readMember(source: unknown, args: unknown, context: unknown, info: ResolveInfo): unknown {
   if (!isObject(source)) {
     return undefined;
   }
