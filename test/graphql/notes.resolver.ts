@@ -4,6 +4,7 @@ import {
   type CallHandler,
   type CanActivate,
   type ExecutionContext,
+  Inject,
   Injectable,
   type NestInterceptor,
   UseGuards,
@@ -21,11 +22,11 @@ import {
   ResolveField,
   Resolver,
 } from '@nestjs/graphql';
-import DataLoader from 'dataloader';
 import { InjectSession, type Scope, SessionContext } from 'nestjs-mikro-session';
 import { map, type Observable } from 'rxjs';
 
 import { Note } from '../support/note.entity.js';
+import { NoteLoader } from './note-loader.js';
 
 /** Collects which sessions each part of an operation got to see, by the label of its scope. */
 @Injectable()
@@ -48,29 +49,18 @@ export class Sightings {
   }
 }
 
-/** Loads notes in batches. It is a singleton, and its caches are per scope. */
+/** Tells which session each batch was loaded with. */
 @Injectable()
-export class NoteLoader {
-  readonly #loaders = new WeakMap<Scope, DataLoader<number, Note>>();
+export class WatchedNoteLoader extends NoteLoader {
+  @Inject()
+  private readonly orm!: MikroORM;
 
-  constructor(
-    private readonly orm: MikroORM,
-    private readonly context: SessionContext,
-    private readonly sightings: Sightings,
-  ) {}
+  @Inject()
+  private readonly sightings!: Sightings;
 
-  load(id: number): Promise<Note> {
-    const { scope } = this.context;
-    const loader = this.#loaders.get(scope) ?? new DataLoader((ids: readonly number[]) => this.#loadAll(ids));
-    this.#loaders.set(scope, loader);
-    return loader.load(id);
-  }
-
-  async #loadAll(ids: readonly number[]): Promise<Note[]> {
+  protected override loadAll(ids: readonly number[]): Promise<Note[]> {
     this.sightings.note('dataloader', this.orm.em.id);
-    const notes = await this.orm.em.find(Note, { id: { $in: [...ids] } });
-    const byId = new Map(notes.map((note) => [note.id, note]));
-    return ids.map((id) => byId.get(id) as Note);
+    return super.loadAll(ids);
   }
 }
 

@@ -4,7 +4,8 @@ import { Note } from '../support/note.entity.js';
 import { injections } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { drivers, type GraphqlApp, startGraphqlApp } from './graphql-app.js';
-import { NoteLoader, NotesResolver, NotesService, Sightings } from './notes.resolver.js';
+import { NoteLoader } from './note-loader.js';
+import { NotesResolver, NotesService, Sightings, WatchedNoteLoader } from './notes.resolver.js';
 
 describe.each(drivers)('a GraphQL operation with %s', (driver) => {
   describe.each(injections)('and %s injection', (injection) => {
@@ -19,7 +20,7 @@ describe.each(drivers)('a GraphQL operation with %s', (driver) => {
         driver,
         session: { injection },
         imports: [MikroOrmModule.forFeature([Note])],
-        providers: [Sightings, NotesService, NoteLoader, NotesResolver],
+        providers: [Sightings, NotesService, { provide: NoteLoader, useClass: WatchedNoteLoader }, NotesResolver],
       });
       sightings = app.get(Sightings);
     });

@@ -10,13 +10,13 @@ interface Result {
   readonly errors?: readonly unknown[];
 }
 
-type Arguments = [source: unknown, context?: object, variables?: unknown, operationName?: string | null];
+type Arguments = [source: unknown, context?: object | null, variables?: unknown, operationName?: string | null];
 
 /** What Mercurius adds to Fastify: a function that runs an operation, whichever way it came. */
 interface Mercurius {
   (...args: Arguments): Promise<Result>;
   readonly schema: Schema;
-  addHook(name: 'preExecution', hook: (schema: unknown, document: Document, context: object) => Promise<void>): void;
+  addHook(name: 'preExecution', hook: (schema: unknown, document: Document) => Promise<void>): void;
 }
 
 /** The Fastify instance of a driver, where it has one. */
@@ -24,7 +24,8 @@ export interface FastifyWithMercurius {
   graphql?: Mercurius;
 }
 
-interface Named {
+/** What names an operation. Its document is known when it has been parsed. */
+interface Naming {
   document?: Document;
   readonly operationName: string | null | undefined;
 }
@@ -39,18 +40,19 @@ export function surroundMercurius(
   if (fastify === undefined || graphql === undefined) {
     return;
   }
-  const running = new WeakMap<object, Named>();
-  graphql.addHook('preExecution', async (_schema, document, context) => {
-    const named = running.get(context);
-    if (named !== undefined) {
-      named.document = document;
+  const namings = new WeakMap<object, Naming>();
+  graphql.addHook('preExecution', async (_schema, document) => {
+    const naming = operations.current === undefined ? undefined : namings.get(operations.current);
+    if (naming !== undefined) {
+      naming.document = document;
     }
   });
   fastify.graphql = new Proxy(graphql, {
-    apply(target, self, [source, context = {}, variables, operationName]: Arguments) {
-      const named: Named = { operationName };
-      running.set(context, named);
-      const scope = operations.open(context, () => describe(named));
+    apply(target, self, [source, given, variables, operationName]: Arguments) {
+      const context = given ?? {};
+      const naming: Naming = { operationName };
+      const scope = operations.open(context, () => describe(naming));
+      namings.set(scope, naming);
       return operations.runIn(scope, async () => {
         const result = await Reflect.apply(target, self, [source, context, variables, operationName]);
         if (result.errors !== undefined && result.errors.length > 0) {
@@ -68,7 +70,7 @@ export function surroundMercurius(
   }
 }
 
-function describe({ document, operationName }: Named): string {
+function describe({ document, operationName }: Naming): string {
   const operations = document?.definitions.filter(({ kind }) => kind === 'OperationDefinition') ?? [];
   const operation = operations.find(({ name }) => name?.value === operationName) ?? operations[0];
   return operation === undefined ? 'operation' : describeOperation(operation);

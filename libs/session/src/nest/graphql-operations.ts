@@ -1,5 +1,5 @@
 import { reportEndFailure } from '../session/report-end-failure.js';
-import type { ScopeEnding } from '../session/scope.js';
+import type { LiveScope, ScopeEnding } from '../session/scope.js';
 import type { ScopeStorage } from '../session/scope-storage.js';
 import type { TaskScopes } from '../session/task-scopes.js';
 import { ByOperation } from './graphql-by-operation.js';
@@ -17,6 +17,11 @@ export class GraphqlOperations {
     private readonly storage: ScopeStorage,
     private readonly tasks: TaskScopes,
   ) {}
+
+  /** The scope of the running code. */
+  get current(): LiveScope | undefined {
+    return this.storage.current;
+  }
 
   /** Opens a scope that the caller ends. */
   open(context: unknown, label: () => string): OperationScope {
