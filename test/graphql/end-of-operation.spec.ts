@@ -197,4 +197,27 @@ describe.each(drivers)('the end of a GraphQL operation with %s', (driver) => {
       await client.dispose();
     });
   });
+
+  it('fails the operation for changes that were not flushed, where the options say so', async () => {
+    const database = await createTestDatabase();
+    const reported: string[] = [];
+    const logger = { debug() {}, info() {}, warn() {}, error: (message: unknown) => reported.push(String(message)) };
+    const app = await startGraphqlApp({
+      databaseUrl: database.url,
+      driver,
+      session: { unflushed: 'error' },
+      apollo: { logger },
+      providers: [Stage, StageResolver],
+    });
+
+    using log = new CapturedLog();
+
+    const { errors } = await app.send('mutation { forgets }');
+
+    const [error] = errors ?? [];
+    expect([error?.message, ...reported].join()).toContain('The scope "mutation" ended with 1 unflushed change(s)');
+    expect(log.errors).toEqual([]);
+    await app.app.close();
+    await database.drop();
+  });
 });

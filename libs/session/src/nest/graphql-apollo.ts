@@ -1,11 +1,10 @@
-import type { GraphqlDriver } from './graphql-drivers.js';
-import type { OperationNode, Resolver } from './graphql-info.js';
+import { endingOf, type OperationNode, type Resolver } from './graphql-info.js';
 import type { GraphqlOperations } from './graphql-operations.js';
 import { type Schema, surroundResolvers } from './graphql-schema.js';
 
 interface RequestContext {
   readonly contextValue: unknown;
-  readonly operation?: OperationNode | null;
+  readonly operation?: OperationNode | undefined;
   readonly errors?: readonly unknown[];
 }
 
@@ -18,7 +17,7 @@ type OnOperation = (
   id: unknown,
   payload: unknown,
   args: { readonly contextValue?: unknown; readonly document: { readonly definitions: readonly OperationNode[] } },
-  result: unknown,
+  result: { readonly errors?: readonly unknown[] },
 ) => unknown;
 
 export interface ApolloOptions {
@@ -27,11 +26,6 @@ export interface ApolloOptions {
   readonly plugins?: readonly unknown[];
   readonly subscriptions?: Readonly<Record<string, unknown>>;
   readonly installSubscriptionHandlers?: boolean;
-}
-
-/** Tells the drivers that run an Apollo Server, in this process and on a schema of its own. */
-export function isApollo(driver: GraphqlDriver): boolean {
-  return 'registerExpress' in driver && 'registerFastify' in driver;
 }
 
 /** Gives the options with which Apollo Server opens a scope for each operation. */
@@ -56,16 +50,14 @@ export function withOperations<Options extends ApolloOptions>(
 
 /** An Apollo Server plugin. Its hooks run after the last resolver, and before the response is sent. */
 function createPlugin(operations: GraphqlOperations): object {
-  const end = async ({ contextValue, operation, errors = [] }: RequestContext): Promise<void> => {
-    if (operation !== undefined && operation !== null) {
-      await operations.end(contextValue, operation, errors.length === 0 ? 'returned' : 'threw');
-    }
-  };
   return {
-    requestDidStart: async () => ({ willSendResponse: end }),
-    // When the hook of another plugin has failed. Apollo Server reports that failure itself.
+    requestDidStart: async () => ({
+      willSendResponse: ({ contextValue, operation, errors }: RequestContext) =>
+        operations.end(contextValue, operation, endingOf(errors)),
+    }),
+    // When a hook has failed, this one or another. Apollo Server reports that failure itself.
     unexpectedErrorProcessingRequest: ({ requestContext }: { readonly requestContext: RequestContext }) =>
-      end(requestContext),
+      operations.end(requestContext.contextValue, requestContext.operation, 'threw'),
   };
 }
 
@@ -84,7 +76,7 @@ function withSocketOperations(
     try {
       return await socket.onOperation?.(context, id, payload, args, result);
     } finally {
-      await operations.endAll(args.contextValue, args.document.definitions);
+      await operations.endAll(args.contextValue, args.document.definitions, endingOf(result.errors));
     }
   };
   return { subscriptions: { ...subscriptions, 'graphql-ws': { ...socket, onOperation } } };

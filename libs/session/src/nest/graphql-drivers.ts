@@ -1,7 +1,7 @@
 import type { OnModuleInit } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
-import { type ApolloOptions, isApollo, withOperations } from './graphql-apollo.js';
+import { type ApolloOptions, withOperations } from './graphql-apollo.js';
 import { type FastifyWithMercurius, surroundMercurius } from './graphql-mercurius.js';
 import type { GraphqlOperations } from './graphql-operations.js';
 
@@ -63,4 +63,9 @@ export class GraphqlDrivers implements OnModuleInit {
         subscribe,
       );
   }
+}
+
+/** Tells the drivers that run an Apollo Server, in this process and on a schema of its own. */
+function isApollo(driver: GraphqlDriver): boolean {
+  return 'registerExpress' in driver && 'registerFastify' in driver;
 }

@@ -1,3 +1,5 @@
+import type { ScopeEnding } from '../session/scope.js';
+
 /** What is needed of the operation of a GraphQL document. It is the same object for all resolvers of an operation. */
 export interface OperationNode {
   readonly operation: string;
@@ -20,6 +22,11 @@ export type Resolver = (source: unknown, args: unknown, context: unknown, info: 
 /** Names an operation to people: `query GetUsers`, or `query` when it has no name. */
 export function describeOperation({ operation, name }: OperationNode): string {
   return name === undefined ? operation : `${operation} ${name.value}`;
+}
+
+/** Tells how an operation ended, which with errors may have a result, too. */
+export function endingOf(errors: readonly unknown[] = []): ScopeEnding {
+  return errors.length === 0 ? 'returned' : 'threw';
 }
 
 /** Gives an object that all resolvers below one root field share, and no others: each event of a subscription has one. */

@@ -53,13 +53,7 @@ export function surroundMercurius(
       const naming: Naming = { operationName };
       const scope = operations.open(context, () => describe(naming));
       namings.set(scope, naming);
-      return operations.runIn(scope, async () => {
-        const result = await Reflect.apply(target, self, [source, context, variables, operationName]);
-        if (result.errors !== undefined && result.errors.length > 0) {
-          await scope.end('threw');
-        }
-        return result;
-      });
+      return operations.execute(scope, () => Reflect.apply(target, self, [source, context, variables, operationName]));
     },
   });
   if (subscription !== undefined && subscription !== false) {

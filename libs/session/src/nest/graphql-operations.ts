@@ -3,7 +3,7 @@ import type { LiveScope, ScopeEnding } from '../session/scope.js';
 import type { ScopeStorage } from '../session/scope-storage.js';
 import type { TaskScopes } from '../session/task-scopes.js';
 import { ByOperation } from './graphql-by-operation.js';
-import { describeOperation, type OperationNode, type ResolveInfo, rootOf } from './graphql-info.js';
+import { describeOperation, endingOf, type OperationNode, type ResolveInfo, rootOf } from './graphql-info.js';
 import { identifyByOperation, OperationScope } from './graphql-operation-scope.js';
 import { SubscriptionEvents } from './graphql-subscription-events.js';
 
@@ -40,6 +40,22 @@ export class GraphqlOperations {
   /** Runs `work` in a scope, which ends when it has settled. */
   runIn<Result>(scope: OperationScope, work: () => Promise<Result>): Promise<Result> {
     return this.tasks.runIn(scope, work);
+  }
+
+  /** The same for all that an operation does: its result tells whether it has failed. */
+  async execute<Result extends { readonly errors?: readonly unknown[] }>(
+    scope: OperationScope,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    let result: Result;
+    try {
+      result = await this.enter(scope, work);
+    } catch (error) {
+      await end(scope, 'threw');
+      throw error;
+    }
+    await end(scope, endingOf(result.errors));
+    return result;
   }
 
   /** Gives the scope that a resolver runs in. The first resolver of a query or mutation opens it. */
@@ -88,17 +104,36 @@ export class GraphqlOperations {
   }
 
   /** Ends the scope of a query or mutation, if one of its resolvers has run. */
-  async end(context: unknown, operation: OperationNode, ending: ScopeEnding): Promise<void> {
-    await this.#operations.get(context, operation)?.end(ending);
-  }
-
-  /** Ends the scopes of all operations of a document, and reports the failures. */
-  async endAll(context: unknown, operations: readonly OperationNode[]): Promise<void> {
-    for (const operation of operations) {
-      const scope = this.#operations.get(context, operation);
-      await scope?.end('returned').catch((error: unknown) => reportEndFailure(scope, error));
+  async end(context: unknown, operation: OperationNode | undefined, ending: ScopeEnding): Promise<void> {
+    const scope = this.#findOpen(context, operation);
+    if (scope !== undefined) {
+      await end(scope, ending);
     }
   }
+
+  /** Ends the scopes of operations where a failure to do so can only be reported. */
+  async endAll(context: unknown, operations: readonly OperationNode[], ending: ScopeEnding): Promise<void> {
+    for (const operation of operations) {
+      const scope = this.#findOpen(context, operation);
+      if (scope !== undefined) {
+        await endReporting(scope, ending);
+      }
+    }
+  }
+
+  #findOpen(context: unknown, operation: OperationNode | undefined): OperationScope | undefined {
+    const scope = operation === undefined ? undefined : this.#operations.get(context, operation);
+    return scope?.state === 'open' ? scope : undefined;
+  }
+}
+
+/** A failure at the end of an operation fails it. When it has failed already, the first errors are what its client gets. */
+function end(scope: OperationScope, ending: ScopeEnding): Promise<void> {
+  return ending === 'threw' ? endReporting(scope, ending) : scope.end(ending);
+}
+
+function endReporting(scope: OperationScope, ending: ScopeEnding): Promise<void> {
+  return scope.end(ending).catch((error: unknown) => reportEndFailure(scope, error));
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
