@@ -1,6 +1,8 @@
 import { Global, Module } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 
+import { GraphqlDrivers } from './nest/graphql-drivers.js';
+import { GraphqlOperations } from './nest/graphql-operations.js';
 import { HttpScopes } from './nest/http-scopes.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope-storage.js';
@@ -24,6 +26,12 @@ import { SessionConnections } from './nest/session-connections.js';
       useFactory: (host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) =>
         new HttpScopes(host, storage, () => connections.wantHttpScopes),
       inject: [HttpAdapterHost, ScopeStorage, SessionConnections],
+    },
+    {
+      provide: GraphqlDrivers,
+      useFactory: (modules: ModulesContainer, storage: ScopeStorage, tasks: TaskScopes) =>
+        new GraphqlDrivers(modules, new GraphqlOperations(storage, tasks)),
+      inject: [ModulesContainer, ScopeStorage, TaskScopes],
     },
   ],
   exports: [ScopeStorage, SessionConnections, SessionRegistry, TaskScopes],

@@ -33,7 +33,8 @@ export class HttpScopes {
 
   #install(adapter: AbstractHttpAdapter): void {
     adapter.use((request: ScopedRequest, response: ServerResponse, next: () => void) => {
-      if (!this.#isEnabled()) {
+      // A connection that became a WebSocket lives on: its messages are the tasks, not the request that opened it.
+      if (!this.#isEnabled() || isUpgrade(request)) {
         next();
         return;
       }
@@ -90,4 +91,8 @@ export class HttpScopes {
   #runIn(scope: HttpScope, work: () => unknown): unknown {
     return this.#storage.current === scope ? work() : this.#storage.run(scope, work);
   }
+}
+
+function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean }): boolean {
+  return request.upgrade === true;
 }

@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/core';
+import { type EntityManager, TransactionContext } from '@mikro-orm/core';
 
 import { runInScope } from './run-in-scope.js';
 import { LiveScope, type LiveScopeOptions } from './scope.js';
@@ -42,6 +42,10 @@ export class TaskScopes {
 
   /** Runs `work` in a scope, and leaves the scope open. */
   enter<Result>(scope: LiveScope, work: () => Result): Result {
-    return this.#storage.run(scope, work);
+    const [shield] = this.#shields;
+    // To hide a transaction takes as long as to enter the scope, and there hardly ever is one.
+    return shield === undefined || TransactionContext.currentTransactionContext() === undefined
+      ? this.#storage.run(scope, work)
+      : this.#storage.run(scope, () => TransactionContext.create(shield, work));
   }
 }

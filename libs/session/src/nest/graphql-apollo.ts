@@ -1,0 +1,83 @@
+import { endingOf, type OperationNode, type Resolver } from './graphql-info.js';
+import type { GraphqlOperations } from './graphql-operations.js';
+import { type Schema, surroundResolvers } from './graphql-schema.js';
+
+interface RequestContext {
+  readonly contextValue: unknown;
+  readonly operation?: OperationNode | undefined;
+  readonly errors?: readonly unknown[];
+}
+
+interface SocketOptions {
+  readonly onOperation?: OnOperation;
+}
+
+type OnOperation = (
+  socket: unknown,
+  id: unknown,
+  payload: unknown,
+  args: { readonly contextValue?: unknown; readonly document: { readonly definitions: readonly OperationNode[] } },
+  result: { readonly errors?: readonly unknown[] },
+) => unknown;
+
+export interface ApolloOptions {
+  readonly schema?: Schema | null;
+  readonly fieldResolver?: Resolver;
+  readonly plugins?: readonly unknown[];
+  readonly subscriptions?: Readonly<Record<string, unknown>>;
+  readonly installSubscriptionHandlers?: boolean;
+}
+
+/** Gives the options with which Apollo Server opens a scope for each operation. */
+export function withOperations<Options extends ApolloOptions>(
+  options: Options,
+  operations: GraphqlOperations,
+): Options {
+  if (options.schema === undefined || options.schema === null) {
+    return options;
+  }
+  surroundResolvers(options.schema, {
+    resolve: (context, info, work) => operations.enter(operations.scopeOf(context, info), work),
+    subscribe: (context, info, work) => operations.subscribe(context, info, work),
+    defaultResolver: options.fieldResolver,
+  });
+  return {
+    ...options,
+    plugins: [...(options.plugins ?? []), createPlugin(operations)],
+    ...withSocketOperations(options, operations),
+  };
+}
+
+/** An Apollo Server plugin. Its hooks run after the last resolver, and before the response is sent. */
+function createPlugin(operations: GraphqlOperations): object {
+  return {
+    requestDidStart: async () => ({
+      willSendResponse: ({ contextValue, operation, errors }: RequestContext) =>
+        operations.end(contextValue, operation, endingOf(errors)),
+    }),
+    // When a hook has failed, this one or another. Apollo Server reports that failure itself.
+    unexpectedErrorProcessingRequest: ({ requestContext }: { readonly requestContext: RequestContext }) =>
+      operations.end(requestContext.contextValue, requestContext.operation, 'threw'),
+  };
+}
+
+/** Queries and mutations that come through a WebSocket do not pass Apollo Server, but graphql-ws alone. */
+function withSocketOperations(
+  options: ApolloOptions,
+  operations: GraphqlOperations,
+): Pick<ApolloOptions, 'subscriptions'> {
+  const { subscriptions = options.installSubscriptionHandlers === true ? { 'graphql-ws': true } : undefined } = options;
+  const given = subscriptions?.['graphql-ws'];
+  if (given === undefined || given === false) {
+    return {};
+  }
+  const socket = (given === true ? {} : given) as SocketOptions;
+  const onOperation: OnOperation = async (context, id, payload, args, result) => {
+    try {
+      return await socket.onOperation?.(context, id, payload, args, result);
+    } finally {
+      await operations.endAll(args.contextValue, args.document.definitions, endingOf(result.errors));
+    }
+  };
+  return { subscriptions: { ...subscriptions, 'graphql-ws': { ...socket, onOperation } } };
+}

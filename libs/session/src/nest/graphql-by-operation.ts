@@ -1,0 +1,27 @@
+import type { OperationNode } from './graphql-info.js';
+
+/**
+ * Keeps one value per operation for as long as the operation is known. Contexts may be shared by operations, and parsed
+ * documents by requests, so only both together tell one operation from another.
+ */
+export class ByOperation<Value> {
+  readonly #values = new WeakMap<object, WeakMap<OperationNode, Value>>();
+
+  get(context: unknown, operation: OperationNode): Value | undefined {
+    return this.#values.get(toKey(context, operation))?.get(operation);
+  }
+
+  set(context: unknown, operation: OperationNode, value: Value): void {
+    const key = toKey(context, operation);
+    const known = this.#values.get(key);
+    if (known === undefined) {
+      this.#values.set(key, new WeakMap([[operation, value]]));
+    } else {
+      known.set(operation, value);
+    }
+  }
+}
+
+function toKey(context: unknown, operation: OperationNode): object {
+  return typeof context === 'object' && context !== null ? context : operation;
+}

@@ -1,0 +1,79 @@
+import type { ResolveInfo, Resolver } from './graphql-info.js';
+
+interface Field {
+  resolve?: Resolver | undefined;
+  subscribe?: Resolver | undefined;
+}
+
+interface ObjectType {
+  readonly name: string;
+  getFields(): Readonly<Record<string, Field>>;
+}
+
+/** What is needed of a GraphQLSchema. */
+export interface Schema {
+  getTypeMap(): Readonly<Record<string, { readonly [Symbol.toStringTag]: string }>>;
+}
+
+export interface ResolverSurroundings {
+  /** Runs what resolves a field, code of the user. */
+  resolve(context: unknown, info: ResolveInfo, work: () => unknown): unknown;
+  /** Runs what starts a subscription. */
+  subscribe(context: unknown, info: ResolveInfo, work: () => unknown): unknown;
+  /** Resolves the fields without a resolver of their own. @default reads the property, or calls the method, of that name */
+  readonly defaultResolver?: Resolver | undefined;
+}
+
+/** Makes all resolvers of a schema run in the given surroundings. */
+export function surroundResolvers(schema: Schema, surroundings: ResolverSurroundings): void {
+  for (const field of findFields(schema)) {
+    const { resolve = surroundings.defaultResolver ?? readMember, subscribe } = field;
+    field.resolve = isReader(resolve)
+      ? surroundReader(resolve, surroundings.resolve)
+      : surround(resolve, surroundings.resolve);
+    if (subscribe !== undefined) {
+      field.subscribe = surround(subscribe, surroundings.subscribe);
+    }
+  }
+}
+
+function* findFields(schema: Schema): Iterable<Field> {
+  for (const [name, type] of Object.entries(schema.getTypeMap())) {
+    if (type[Symbol.toStringTag] === 'GraphQLObjectType' && !name.startsWith('__')) {
+      yield* Object.values((type as unknown as ObjectType).getFields());
+    }
+  }
+}
+
+function surround(resolver: Resolver, around: ResolverSurroundings['resolve']): Resolver {
+  return (source, args, context, info) => around(context, info, () => resolver(source, args, context, info));
+}
+
+/** Tells a resolver that only reads a property of its source: that of GraphQL, and that of @nestjs/graphql. */
+function isReader(resolver: Resolver): boolean {
+  return resolver === readMember || (resolver.name === 'rootFieldResolver' && resolver.length === 1);
+}
+
+/** Nearly all fields are plain properties: reading those runs no code of the user, and stays as fast as it was. */
+function surroundReader(reader: Resolver, around: ResolverSurroundings['resolve']): Resolver {
+  const surrounded = surround(reader, around);
+  return (source, args, context, info) =>
+    isObject(source) && Object.hasOwn(source, info.fieldName) && typeof source[info.fieldName] !== 'function'
+      ? reader(source, args, context, info)
+      : surrounded(source, args, context, info);
+}
+
+/** Does what GraphQL does for a field without a resolver: reads the property, or calls the method, of its name. */
+function readMember(source: unknown, args: unknown, context: unknown, info: ResolveInfo): unknown {
+  if (!isObject(source)) {
+    return undefined;
+  }
+  const value = source[info.fieldName];
+  return typeof value === 'function' ? (value as Method).call(source, args, context, info) : value;
+}
+
+type Method = (this: unknown, args: unknown, context: unknown, info: ResolveInfo) => unknown;
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}
