@@ -12,11 +12,17 @@ export class Stage {
   settled = Promise.withResolvers<unknown>();
   closed = Promise.withResolvers<void>();
   /** What handlers had to say, in order. */
-  readonly said: Record<string, unknown>[] = [];
+  readonly said: Line[] = [];
 
   reset(): void {
     Object.assign(this, new Stage());
   }
+}
+
+interface Line {
+  readonly name: string;
+  readonly label: string;
+  readonly session: number;
 }
 
 export interface Arrival {
@@ -45,7 +51,7 @@ export class Actor {
   /** Waits for the test, and uses the session then. */
   async waitAndUse(): Promise<unknown> {
     await this.stage.goOn.promise;
-    const outcome = await this.session.count(Note).catch((error: unknown) => error);
+    const outcome = await this.session.count(Note, { text: 'never committed' }).catch((error: unknown) => error);
     this.stage.settled.resolve(outcome);
     return outcome;
   }

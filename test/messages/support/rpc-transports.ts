@@ -7,6 +7,7 @@ import {
   ClientProxyFactory,
   type CustomTransportStrategy,
   type MicroserviceOptions,
+  type NatsOptions,
   type ReadPacket,
   Server,
   Transport,
@@ -70,7 +71,11 @@ class LocalClient extends ClientProxy {
   }
 
   protected async dispatchEvent<T>({ pattern, data }: ReadPacket): Promise<T> {
-    return this.server.handleEvent(pattern, { pattern, data }, new BaseRpcContext([pattern])) as Promise<T>;
+    return this.server.handleEvent(
+      this.normalizePattern(pattern),
+      { pattern, data },
+      new BaseRpcContext([pattern]),
+    ) as Promise<T>;
   }
 }
 
@@ -82,8 +87,12 @@ export const local: RpcTransport = {
 };
 
 function nats(url: string): RpcTransport {
-  const options = { transport: Transport.NATS, options: { servers: [url] } } as const;
-  return { name: 'NATS', makeServer: () => options, makeClient: () => ClientProxyFactory.create(options) };
+  const options: NatsOptions = { transport: Transport.NATS, options: { servers: [url] } };
+  return {
+    name: 'NATS',
+    makeServer: () => options,
+    makeClient: () => ClientProxyFactory.create({ ...options, transport: Transport.NATS }),
+  };
 }
 
 /** All that can be reached from here. */

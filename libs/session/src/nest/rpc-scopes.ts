@@ -43,8 +43,7 @@ export class RpcScopes {
     this.#known.add(server);
     const transport = TRANSPORTS[Number(server.transportId ?? NaN)] ?? server.constructor.name;
     server.addHandler = (pattern, handler, isEventHandler, extras) => {
-      const name = typeof pattern === 'string' ? pattern : JSON.stringify(pattern);
-      const label = `${isEventHandler === true ? 'event' : 'message'} "${name}" (${transport})`;
+      const label = `${isEventHandler === true ? 'event' : 'message'} ${JSON.stringify(pattern)} (${transport})`;
       addHandler.call(server, pattern, this.#watch(handler, label, pattern), isEventHandler, extras);
     };
   }
