@@ -22,7 +22,7 @@ export interface RpcTransport {
   makeClient(microservice: INestMicroservice, server: MicroserviceOptions): ClientProxy;
 }
 
-const tcp: RpcTransport = {
+export const tcp: RpcTransport = {
   name: 'TCP',
   makeServer: () => ({ transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } }),
   makeClient: (microservice) => {
