@@ -6,7 +6,7 @@ import { WsAdapter } from '@nestjs/platform-ws';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
 
-export interface GatewayMessage {
+interface GatewayMessage {
   readonly event: string;
   readonly data: unknown;
 }
