@@ -5,7 +5,7 @@ import { Controller, UseInterceptors } from '@nestjs/common';
 import { EventPattern, MessagePattern, RpcException } from '@nestjs/microservices';
 import { type OnGatewayConnection, SubscribeMessage, WebSocketGateway, WsException } from '@nestjs/websockets';
 import { InjectSession, SessionContext, SessionFactory } from 'nestjs-mikro-session';
-import { lastValueFrom } from 'rxjs';
+import { firstValueFrom, lastValueFrom } from 'rxjs';
 
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
@@ -154,7 +154,7 @@ describe.each(injections)('the end of a message, with %s injection', (injection)
     const app = await startRpc(tcp);
     using log = new CapturedLog();
 
-    await expect(lastValueFrom(app.client.send(pattern, {}))).rejects.toEqual(END_FAILURE);
+    await expect(firstValueFrom(app.client.send(pattern, {}))).rejects.toEqual(END_FAILURE);
 
     expect(log.errors).toEqual([
       `The scope "message "${pattern}" (TCP)" could not be ended cleanly: ` +

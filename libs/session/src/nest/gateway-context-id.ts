@@ -8,28 +8,20 @@ const CONTEXT_ID = Symbol('context id');
 type Scoped = MessageScope & { [CONTEXT_ID]?: ContextId };
 
 /**
- * Makes NestJS give the next message of a client request-scoped providers of its own. It keeps one context id on the
- * client for as long as it is connected, so that all of its messages would share them, and the first one's session.
+ * Hands a client's context id, which NestJS has made for the current message, over to the scope of that message. Left
+ * on the client it would stay for as long as the client does, and all of its messages would share their request-scoped
+ * providers, with the first one's session. `ContextIdFactory.getByRequest(client)` goes on to find it.
  */
-export function forgetContextId(client: object): void {
-  Reflect.deleteProperty(client, REQUEST_CONTEXT_ID);
-}
-
-/** Makes `ContextIdFactory.getByRequest(client)` answer with the context id of the message that asks. */
-export function keepContextId(client: object, currentScope: () => MessageScope | undefined): void {
-  const scope: Scoped | undefined = currentScope();
-  const contextId = Reflect.get(client, REQUEST_CONTEXT_ID) as ContextId | undefined;
-  if (scope === undefined || contextId === undefined) {
+export function giveContextIdPerMessage(client: object, currentScope: () => Scoped | undefined): void {
+  const scope = currentScope();
+  const made = Object.getOwnPropertyDescriptor(client, REQUEST_CONTEXT_ID);
+  if (scope === undefined || made === undefined) {
     return;
   }
-  scope[CONTEXT_ID] = contextId;
+  scope[CONTEXT_ID] = made.value as ContextId;
   Object.defineProperty(client, REQUEST_CONTEXT_ID, {
-    get: () => contextIdOf(currentScope()),
+    get: () => currentScope()?.[CONTEXT_ID],
     enumerable: false,
     configurable: true,
   });
-}
-
-function contextIdOf(scope: Scoped | undefined): ContextId | undefined {
-  return scope?.[CONTEXT_ID];
 }

@@ -2,7 +2,7 @@ import type { ModulesContainer } from '@nestjs/core';
 import { isObservable, of } from 'rxjs';
 
 import { ClientScopes } from './client-scopes.js';
-import { forgetContextId, keepContextId } from './gateway-context-id.js';
+import { giveContextIdPerMessage } from './gateway-context-id.js';
 import {
   type Gateway,
   type GatewayController,
@@ -73,15 +73,11 @@ export class GatewayScopes {
   }
 
   #call(handler: GatewayHandler, client: object, args: unknown[], { isStatic }: Gateway): unknown {
-    if (isStatic) {
-      return handler(client, ...args);
+    const result = handler(client, ...args);
+    if (!isStatic) {
+      giveContextIdPerMessage(client, () => this.#messages.current);
     }
-    forgetContextId(client);
-    try {
-      return handler(client, ...args);
-    } finally {
-      keepContextId(client, () => this.#messages.current);
-    }
+    return result;
   }
 }
 
