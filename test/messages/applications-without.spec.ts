@@ -58,12 +58,14 @@ describe('an application', () => {
         session: {},
         providers: [ScopedGateway],
       });
+      const { subscribeEvents } = WebSocketsController.prototype;
       const again = await startGatewayApp({
         adapter,
         databaseUrl: database.url,
         session: {},
         providers: [ScopedGateway],
       });
+      expect(WebSocketsController.prototype.subscribeEvents).toBe(subscribeEvents);
       const plain = await NestFactory.create(PlainModule, { logger: ['error', 'warn'] });
       adapter.install(plain);
       await plain.listen(0, '127.0.0.1');

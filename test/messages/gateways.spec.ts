@@ -6,6 +6,7 @@ import {
   Catch,
   Inject,
   Injectable,
+  Scope,
   UseFilters,
   UseGuards,
   UseInterceptors,
@@ -176,16 +177,14 @@ class ActorGateway {
   }
 }
 
-/** What is made per message, and knows the one it is made for. */
-@Injectable()
-class Mine {
-  constructor(@InjectSession() readonly session: EntityManager) {}
-}
+/** What is made per message. */
+@Injectable({ scope: Scope.REQUEST })
+class Mine {}
 
 @WebSocketGateway()
 class ClientGateway {
   constructor(
-    @InjectSession() private readonly session: EntityManager,
+    private readonly mine: Mine,
     @Inject(REQUEST) private readonly request: Client,
     private readonly moduleRef: ModuleRef,
     private readonly stage: Stage,
@@ -210,7 +209,7 @@ class ClientGateway {
       this.stage.goOn.resolve();
     }
     const mine = await this.moduleRef.resolve(Mine, ContextIdFactory.getByRequest(client), { strict: false });
-    return answer(`${order}: ${mine.session.id === this.session.id}`);
+    return answer(`${order}: ${mine === this.mine}`);
   }
 }
 
@@ -224,6 +223,19 @@ class DoorGateway implements OnGatewayConnection, OnGatewayDisconnect {
 
   async handleDisconnect(): Promise<void> {
     await this.actor.say('out');
+  }
+}
+
+/** A gateway that does not care who comes and goes. */
+@WebSocketGateway()
+class QuietGateway {
+  constructor(@InjectSession() session: EntityManager, stage: Stage) {
+    stage.made.push(session);
+  }
+
+  @SubscribeMessage('quiet')
+  quiet(): WsResponse<string> {
+    return answer('quiet');
   }
 }
 
@@ -440,7 +452,7 @@ describe.each(adapters)('the connection of a client over $name', (adapter) => {
         adapter,
         databaseUrl: database.url,
         session: { injection },
-        providers: [Stage, Actor, DoorGateway, OtherDoorGateway],
+        providers: [Stage, Actor, DoorGateway, OtherDoorGateway, QuietGateway],
       });
     });
 
@@ -449,8 +461,9 @@ describe.each(adapters)('the connection of a client over $name', (adapter) => {
       await database.drop();
     });
 
-    it('gives each handler of its beginning and its end a scope of its own', async () => {
-      const { said } = app.get(Stage);
+    it('gives each handler of its beginning and its end a scope of its own, and makes nothing for the other gateways', async () => {
+      const { said, made } = app.get(Stage);
+      const madeAtStart = made.length;
 
       const client = await app.connect();
       await database.until('select count(*) = 2 from note');
@@ -463,6 +476,7 @@ describe.each(adapters)('the connection of a client over $name', (adapter) => {
         'out: disconnection of DoorGateway',
       ]);
       expect(new Set(said.map(({ session }) => session)).size).toBe(3);
+      expect(made).toHaveLength(madeAtStart);
       await database.until(
         `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
       );

@@ -13,6 +13,8 @@ export class Stage {
   closed = Promise.withResolvers<void>();
   /** What handlers had to say, in order. */
   readonly said: Line[] = [];
+  /** What was made for gateways. */
+  readonly made: EntityManager[] = [];
 
   reset(): void {
     Object.assign(this, new Stage());
