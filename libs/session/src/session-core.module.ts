@@ -3,13 +3,16 @@ import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 
 import { GraphqlDrivers } from './nest/graphql-drivers.js';
 import { GraphqlOperations } from './nest/graphql-operations.js';
+import { GatewayScopes } from './nest/gateway-scopes.js';
 import { HttpScopes } from './nest/http-scopes.js';
+import { MessageScopes } from './nest/message-scopes.js';
+import { RpcScopes } from './nest/rpc-scopes.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { TaskScopes } from './session/task-scopes.js';
 import { SessionConnections } from './nest/session-connections.js';
 
-/** What all connections of one application share: the current scope, and who opens it for HTTP. */
+/** What all connections of one application share: the current scope, and who opens it for requests and messages. */
 @Global()
 @Module({
   providers: [
@@ -32,6 +35,21 @@ import { SessionConnections } from './nest/session-connections.js';
       useFactory: (modules: ModulesContainer, storage: ScopeStorage, tasks: TaskScopes) =>
         new GraphqlDrivers(modules, new GraphqlOperations(storage, tasks)),
       inject: [ModulesContainer, ScopeStorage, TaskScopes],
+    },
+    {
+      provide: MessageScopes,
+      useFactory: (tasks: TaskScopes, storage: ScopeStorage) => new MessageScopes(tasks, storage),
+      inject: [TaskScopes, ScopeStorage],
+    },
+    {
+      provide: RpcScopes,
+      useFactory: (modules: ModulesContainer, messages: MessageScopes) => new RpcScopes(modules, messages),
+      inject: [ModulesContainer, MessageScopes],
+    },
+    {
+      provide: GatewayScopes,
+      useFactory: (modules: ModulesContainer, messages: MessageScopes) => GatewayScopes.install(modules, messages),
+      inject: [ModulesContainer, MessageScopes],
     },
   ],
   exports: [ScopeStorage, SessionConnections, SessionRegistry, TaskScopes],
