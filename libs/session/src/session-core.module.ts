@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { HttpScopes } from './nest/http-scopes.js';
+import { TaskHooksModule } from './nest/task-hooks.module.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { TaskScopes } from './session/task-scopes.js';
@@ -10,6 +11,7 @@ import { SessionConnections } from './nest/session-connections.js';
 /** What all connections of one application share: the current scope, and who opens it for HTTP. */
 @Global()
 @Module({
+  imports: [TaskHooksModule],
   providers: [
     ScopeStorage,
     SessionConnections,
