@@ -1,13 +1,13 @@
 import { once } from 'node:events';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { EntityManager } from '@mikro-orm/postgresql';
 import { BullModule, getQueueToken, OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Inject, Injectable, Scope } from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';
 import type { Job, JobsOptions, Queue } from 'bullmq';
-import { InjectSession, InSession, SessionClosedError, SessionContext, SessionRegistry } from 'nestjs-mikro-session';
+import { InjectSession, InSession, SessionClosedError, SessionContext } from 'nestjs-mikro-session';
 
+import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -87,10 +87,7 @@ describe.each(backends)('@nestjs/bullmq on %s', (backend) => {
       });
 
       afterEach(async () => {
-        // The listener of an event of a worker ends when it likes: nobody waits for it.
-        while (app.get<SessionRegistry>(SessionRegistry).list().length > 0) {
-          await nextTurn();
-        }
+        await noLiveScope(app);
         await database.query('delete from note');
       });
 
