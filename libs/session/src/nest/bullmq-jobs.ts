@@ -1,5 +1,5 @@
 import type { TaskScopes } from '../session/task-scopes.js';
-import type { KnownClass } from './known-class.js';
+import { type KnownClass, warnOfUnknown } from './known-class.js';
 
 interface BullJob {
   readonly id?: string;
@@ -43,6 +43,7 @@ export function scopeJobs(explorer: BullExplorer, scopes: TaskScopes): void {
 function scopeWorker(worker: BullWorker, scopes: TaskScopes): void {
   const { processFn } = worker;
   if (processFn === undefined) {
+    warnOfUnknown(BULL_EXPLORER);
     return;
   }
   worker.processFn = (job, token, signal) => {

@@ -25,12 +25,17 @@ export function findInstances<Instance>(modules: ModulesContainer, known: KnownC
     }
   }
   if (isNamed && found.size === 0) {
-    new Logger('Session').warn(
-      `No sessions are opened for ${known.what}: the class "${known.className}" is not the one that is known. ` +
-        'Open one in each with @InSession(), and look for a newer version of nestjs-mikro-session.',
-    );
+    warnOfUnknown(known);
   }
   return found;
+}
+
+/** Tells that a class is there, but is not as it was when this package was written. */
+export function warnOfUnknown({ what, className }: KnownClass): void {
+  new Logger('Session').warn(
+    `No sessions are opened for ${what}: the class "${className}" is not the one that is known. ` +
+      'Open one in each with @InSession(), and look for a newer version of nestjs-mikro-session.',
+  );
 }
 
 function hasMethods(prototype: object | undefined, methods: readonly string[]): boolean {
