@@ -41,8 +41,8 @@ class Ledger {
   }
 
   @InSession({ propagation: 'mandatory' })
-  async mandatory(): Promise<number> {
-    return this.context.current.id;
+  async mandatory(): Promise<string> {
+    return this.context.scope.id;
   }
 
   @InSession({ propagation: 'never' })
@@ -281,7 +281,7 @@ describe.each(injections)('@InSession() with %s injection', (injection) => {
 
   describe('that is mandatory', () => {
     it('runs in the current scope', async () => {
-      const isSame = await factory.run(async (session) => (await ledger.mandatory()) === session.id);
+      const isSame = await factory.run(async () => (await ledger.mandatory()) === context.scope.id);
 
       expect(isSame).toBe(true);
     });
@@ -426,14 +426,18 @@ class TwoConnections {
     @Inject(getSessionContextToken('reports')) private readonly reports: SessionContext,
   ) {}
 
-  @InSession()
-  async inMain(): Promise<string> {
-    return this.main.current.name;
+  @InSession({ transaction: true })
+  async inMain(): Promise<boolean[]> {
+    return this.areInTransaction();
   }
 
   @InSession({ contextName: 'reports', transaction: true })
-  async inReports(): Promise<[string, boolean]> {
-    return [this.reports.current.name, this.reports.current.isInTransaction()];
+  async inReports(): Promise<boolean[]> {
+    return this.areInTransaction();
+  }
+
+  private areInTransaction(): boolean[] {
+    return [this.main, this.reports].map(({ current }) => current.isInTransaction());
   }
 }
 
@@ -457,8 +461,8 @@ describe('@InSession()', () => {
     });
     const both = app.get<TwoConnections>(TwoConnections);
 
-    expect(await both.inMain()).toBe('default');
-    expect(await both.inReports()).toEqual(['reports', true]);
+    expect(await both.inMain()).toEqual([true, false]);
+    expect(await both.inReports()).toEqual([false, true]);
     await app.app.close();
   });
 

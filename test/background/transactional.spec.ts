@@ -1,7 +1,14 @@
 import { Transactional } from '@mikro-orm/decorators/legacy';
 import { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { Controller, Inject, Injectable, Param, Post } from '@nestjs/common';
-import { InjectSession, InSession, JobService, SessionContext, SessionRegistry } from 'nestjs-mikro-session';
+import {
+  InjectSession,
+  InSession,
+  JobService,
+  SessionContext,
+  SessionFactory,
+  SessionRegistry,
+} from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
@@ -55,6 +62,12 @@ class WithEm extends Books {
   @InSession()
   @Transactional()
   async below(text: string): Promise<Seen> {
+    return this.enter(text);
+  }
+
+  @Transactional()
+  @InSession()
+  async above(text: string): Promise<Seen> {
     return this.enter(text);
   }
 
@@ -233,6 +246,13 @@ describe.each(injections)('@Transactional() of MikroORM with %s injection', (inj
 
     await expect(booked).rejects.toMatchObject({ message: 'no', seen: [true, true] });
     expect(await count()).toBe(0);
+  });
+
+  it('stands above an @InSession() of the same method where a scope is open', async () => {
+    const seen = await app.get<SessionFactory>(SessionFactory).run(() => app.get<WithEm>(WithEm).above('a'));
+
+    expect(seen).toEqual(seenIn('SessionFactory.run'));
+    expect(await count()).toBe(1);
   });
 
   it('stands below an @InSession() of the same method', async () => {

@@ -8,6 +8,7 @@ import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { type Propagation, runSessionMethod } from './session-method.js';
 import { getSessionSourceToken } from './tokens.js';
 
+/** Options of one `@InSession()`. */
 export interface InSessionOptions {
   /**
    * `join` runs the method in the current scope, or in a new one where there is none. `new` always opens one, isolated

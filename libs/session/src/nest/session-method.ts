@@ -4,6 +4,7 @@ import type { LiveScope } from '../session/scope.js';
 import { NoActiveSessionError, SessionStateError } from '../session/session-error.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 
+/** What a method with `@InSession()` makes of the scope that it is called in. */
 export type Propagation = 'join' | 'new' | 'mandatory' | 'never';
 
 export interface SessionMethodOptions {
