@@ -5,6 +5,7 @@ describe('nestjs-mikro-session', () => {
     expect(Object.keys(door).toSorted()).toEqual([
       'ConcurrentSessionUseError',
       'EntityOwnershipError',
+      'InSession',
       'InjectSession',
       'JobError',
       'JobService',

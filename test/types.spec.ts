@@ -1,5 +1,12 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { JobOutcome, JobService, OwnedSession, SessionContext, SessionFactory } from 'nestjs-mikro-session';
+import {
+  InSession,
+  type JobOutcome,
+  type JobService,
+  type OwnedSession,
+  type SessionContext,
+  type SessionFactory,
+} from 'nestjs-mikro-session';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
@@ -9,6 +16,30 @@ function expectType<Expected, Actual>(_isEqual: Equal<Expected, Actual>): void {
 class Lengths {
   handle(input: string): Promise<number> {
     return Promise.resolve(input.length);
+  }
+}
+
+class Methods {
+  @InSession()
+  async promise(input: string): Promise<number> {
+    return input.length;
+  }
+
+  @InSession({ transaction: true })
+  generic<Result>(work: (input: number) => Promise<Result>): Promise<Result> {
+    return work(1);
+  }
+
+  // @ts-expect-error the session would end before the work of the caller
+  @InSession()
+  value(): number {
+    return 1;
+  }
+
+  // @ts-expect-error the session would end before the first value is read
+  @InSession()
+  async *stream(): AsyncGenerator<number> {
+    yield 1;
   }
 }
 
@@ -37,6 +68,9 @@ async function types(
   expectType<EntityManager, typeof current>(true);
   expectType<EntityManager | undefined, typeof tryCurrent>(true);
 
+  // @ts-expect-error a property is no method
+  InSession()(Methods.prototype, 'promise');
+
   // @ts-expect-error the worker takes strings
   await jobs.map([1], Lengths);
   // @ts-expect-error a session is not to be tied to the transaction of another
@@ -47,6 +81,6 @@ async function types(
 
 describe('the types', () => {
   it('are checked by the compiler', () => {
-    expect(types).toBeInstanceOf(Function);
+    expect([types, Methods]).toEqual([expect.any(Function), expect.any(Function)]);
   });
 });

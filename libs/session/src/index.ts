@@ -3,6 +3,7 @@ export type { JobOptions, JobProgress } from './jobs/job-options.js';
 export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
+export { InSession, type InSessionDecorator, type InSessionOptions } from './nest/in-session.js';
 export { InjectSession } from './nest/inject-session.js';
 export type {
   SessionModuleExtras,
@@ -10,6 +11,7 @@ export type {
   SessionOptionsFactory,
 } from './nest/session-module-options.js';
 export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
+export type { Propagation } from './nest/session-method.js';
 export { SessionModule } from './session.module.js';
 export type { Scope, ScopeKind, ScopeState } from './session/scope.js';
 export { SessionContext } from './session/session-context.js';

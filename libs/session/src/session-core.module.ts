@@ -7,6 +7,7 @@ import { GatewayScopes } from './nest/gateway-scopes.js';
 import { HttpScopes } from './nest/http-scopes.js';
 import { MessageScopes } from './nest/message-scopes.js';
 import { RpcScopes } from './nest/rpc-scopes.js';
+import { TaskHooksModule } from './nest/task-hooks.module.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { TaskScopes } from './session/task-scopes.js';
@@ -15,6 +16,7 @@ import { SessionConnections } from './nest/session-connections.js';
 /** What all connections of one application share: the current scope, and who opens it for requests and messages. */
 @Global()
 @Module({
+  imports: [TaskHooksModule],
   providers: [
     ScopeStorage,
     SessionConnections,

@@ -8,7 +8,13 @@ import { ModuleRef } from '@nestjs/core';
 import { JobService } from './jobs/job.service.js';
 import { SessionConnections } from './nest/session-connections.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';
-import { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
+import {
+  getJobServiceToken,
+  getSessionContextToken,
+  getSessionFactoryToken,
+  getSessionSourceToken,
+  getSessionToken,
+} from './nest/tokens.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { SessionContext } from './session/session-context.js';
 import { SessionSetupError } from './session/session-error.js';
@@ -26,7 +32,7 @@ interface SessionProviders {
 /** Lists what SessionModule provides for one connection. */
 export function createSessionProviders(extras: ChosenExtras, optionsToken: InjectionToken): SessionProviders {
   const { contextName } = extras;
-  const source = contextName === undefined ? SessionSource : `${contextName}_SessionSource`;
+  const source = getSessionSourceToken(contextName);
   const ormToken = contextName === undefined ? MikroORM : getMikroORMToken(contextName);
   const provided: Provider[] = [
     {
@@ -71,7 +77,7 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
       },
       ...provided,
     ],
-    exports: provided.map((provider) => (provider as { readonly provide: InjectionToken }).provide),
+    exports: [source, ...provided.map((provider) => (provider as { readonly provide: InjectionToken }).provide)],
   };
 }
 

@@ -3,6 +3,7 @@ import type { InjectionToken } from '@nestjs/common';
 import { JobService } from '../jobs/job.service.js';
 import { SessionContext } from '../session/session-context.js';
 import { SessionFactory } from '../session/session-factory.js';
+import { SessionSource } from '../session/session-source.js';
 
 /** Gives the injection token of the session of a connection. */
 export function getSessionToken(contextName?: string): string {
@@ -22,4 +23,9 @@ export function getSessionContextToken(contextName?: string): InjectionToken<Ses
 /** Gives the injection token of the JobService of a connection: the class itself for the default one. */
 export function getJobServiceToken(contextName?: string): InjectionToken<JobService> {
   return contextName === undefined ? JobService : `${contextName}_JobService`;
+}
+
+/** Gives the injection token of what makes the sessions of a connection, for the decorators of this package. */
+export function getSessionSourceToken(contextName?: string): InjectionToken<SessionSource> {
+  return contextName === undefined ? SessionSource : `${contextName}_SessionSource`;
 }

@@ -125,9 +125,9 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
       this.onFirstUse();
     }
     const own = this.#aborter.signal;
-    // What is started within a task ends with it.
-    const around =
-      this.startedIn !== undefined && this.startedIn.task === this.task ? this.startedIn.signal : undefined;
+    // What is started within a task ends with it, and a method with its caller.
+    const isWithinTask = this.kind === 'method' || this.startedIn?.task === this.task;
+    const around = isWithinTask ? this.startedIn?.signal : undefined;
     const others = [this.#outerSignal, around].filter((signal) => signal !== undefined);
     return others.length === 0 ? own : AbortSignal.any([own, ...others]);
   }
@@ -191,7 +191,8 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return this.#closed;
   }
 
-  protected assertOpen(): void {
+  /** @throws {SessionClosedError} after the end */
+  assertOpen(): void {
     if (this.#ending !== undefined) {
       throw new SessionClosedError(this.label, describeEnding(this.#ending));
     }
@@ -239,8 +240,9 @@ function findTask(scope: LiveScope, { kind, startedIn }: LiveScopeOptions): Live
     case 'job':
     case 'callback':
     case 'key':
-      return scope;
+    // It gets no session as an argument: that of the caller is nothing but a mistake in it.
     case 'method':
+      return scope;
     case 'run':
     case 'begin':
       return startedIn === undefined ? scope : startedIn.task;

@@ -35,10 +35,13 @@ export class SessionClosedError extends SessionError {
 export class SessionOwnershipError extends SessionError {
   readonly code = 'SESSION_OWNERSHIP';
 
-  constructor(owner: string, user: string | undefined) {
+  constructor(owner: string, user: { readonly label: string; readonly kind: string } | undefined) {
     super(
-      `The session of "${owner}" was used ${user === undefined ? 'outside of every scope' : `in "${user}"`}. ` +
-        'A session belongs to one task: inject one with @InjectSession(), or open one with SessionFactory.run().',
+      `The session of "${owner}" was used ${user === undefined ? 'outside of every scope' : `in "${user.label}"`}. ` +
+        (user?.kind === 'method'
+          ? 'Its @InSession() gives it a session of its own: take that from SessionContext.current, a repository or ' +
+            'an injected EntityManager.'
+          : 'A session belongs to one task: inject one with @InjectSession(), or open one with SessionFactory.run().'),
     );
   }
 }

@@ -78,7 +78,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     const { scopes, ownership } = this.surroundings;
     const user = scopes.current;
     if (user !== this.scope && !ownership.isOff && !this.scope.isUsableIn(user)) {
-      ownership.report(new SessionOwnershipError(this.scope.label, user?.label));
+      ownership.report(new SessionOwnershipError(this.scope.label, user));
     }
     if (!this.#isGuarded) {
       this.#isGuarded = true;

@@ -1,0 +1,122 @@
+import 'reflect-metadata';
+import { inspect } from 'node:util';
+
+import { Inject, Optional } from '@nestjs/common';
+
+import { SessionSetupError } from '../session/session-error.js';
+import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import { type Propagation, runSessionMethod } from './session-method.js';
+import { getSessionSourceToken } from './tokens.js';
+
+/** Options of one `@InSession()`. */
+export interface InSessionOptions {
+  /**
+   * `join` runs the method in the current scope, or in a new one where there is none. `new` always opens one, isolated
+   * from the session and the transaction of the caller. `mandatory` wants a current scope, `never` wants none.
+   *
+   * @default 'join', on a listener of @nestjs/event-emitter the scope of the call: there 'join' has to be asked for
+   */
+  readonly propagation?: Propagation;
+  /** Commits when the method returns and rolls back when it throws. Joins a transaction that the scope has open. */
+  readonly transaction?: true | BeginOptions;
+  /** Names the connection. @default the default connection */
+  readonly contextName?: string;
+}
+
+/** Decorates methods that return a promise. On others it is a type error: their session would end before their work. */
+export type InSessionDecorator = <Method extends (...args: never[]) => Promise<unknown>>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<Method>,
+) => void;
+
+type Method = (this: unknown, ...args: unknown[]) => unknown;
+
+const OPTIONS = 'nestjs-mikro-session:in-session';
+
+/**
+ * Runs a method of a provider in a session scope, which `SessionContext.current`, an injected EntityManager and a
+ * repository reach. Stands above or below other decorators alike. In a method with a session of its own, an
+ * `@InjectSession()` of request-scoped injection is still that of the caller, and is refused.
+ *
+ * @throws {NoActiveSessionError} with `mandatory`, outside of every scope
+ * @throws {SessionStateError} with `never`, in a scope
+ * @throws {SessionSetupError} on an instance that NestJS did not make, or without SessionModule
+ *
+ * @example
+ * @Cron('0 3 * * *')
+ * @InSession({ transaction: true })
+ * async purge(): Promise<void> { ... }
+ */
+export function InSession(options: InSessionOptions = {}): InSessionDecorator {
+  assertOptions(options);
+  const key = Symbol('session source');
+  return (target, name, descriptor) => {
+    const { constructor: owner } = target as { readonly constructor: { readonly name: string } };
+    const method = (descriptor as PropertyDescriptor | undefined)?.value as unknown;
+    if (typeof method !== 'function') {
+      throw new TypeError(`Expected "${owner.name}.${String(name)}" to be a method, where it has @InSession().`);
+    }
+    Inject(getSessionSourceToken(options.contextName))(target, key);
+    Optional()(target, key);
+    const wrapper = wrap(method as Method, { name, key, options, className: owner.name });
+    Object.assign(descriptor, { value: wrapper });
+  };
+}
+
+/** Gives the options that a method was decorated with. */
+export function findInSessionOptions(method: unknown): InSessionOptions | undefined {
+  return typeof method === 'function' ? (Reflect.getMetadata(OPTIONS, method) as InSessionOptions) : undefined;
+}
+
+interface Wrapping {
+  readonly name: string | symbol;
+  readonly className: string;
+  /** Where NestJS puts the source of the sessions into the instance. */
+  readonly key: symbol;
+  readonly options: InSessionOptions;
+}
+
+function wrap(method: Method, { name, className, key, options }: Wrapping): Method {
+  // @Transactional() of MikroORM takes nothing but an async function.
+  const wrapper = async function (this: unknown, ...args: unknown[]): Promise<unknown> {
+    const source = (this as Partial<Record<symbol, SessionSource>> | undefined)?.[key];
+    if (source === undefined) {
+      throw new SessionSetupError(missingSource(className, String(name), options.contextName));
+    }
+    const label = `${(this as object).constructor.name}.${String(name)}`;
+    return runSessionMethod(source, { ...options, label }, async () => method.apply(this, args));
+  };
+  for (const kept of Reflect.getOwnMetadataKeys(method) as unknown[]) {
+    Reflect.defineMetadata(kept, Reflect.getOwnMetadata(kept, method), wrapper);
+  }
+  Reflect.defineMetadata(OPTIONS, options, wrapper);
+  // BullMQ looks at the length: whether a processor takes an abort signal.
+  return Object.defineProperties(wrapper, {
+    name: { value: method.name, configurable: true },
+    length: { value: method.length, configurable: true },
+  });
+}
+
+function assertOptions({ propagation, transaction }: InSessionOptions): void {
+  const known: readonly unknown[] = [undefined, 'join', 'new', 'mandatory', 'never'] satisfies (
+    | Propagation
+    | undefined
+  )[];
+  if (!known.includes(propagation)) {
+    throw new TypeError(
+      `Expected \`propagation\` to be 'join', 'new', 'mandatory' or 'never', got \`${inspect(propagation)}\`.`,
+    );
+  }
+  if (propagation === 'never' && transaction !== undefined) {
+    throw new TypeError("@InSession({ propagation: 'never' }) has no session, and so no transaction.");
+  }
+}
+
+function missingSource(className: string, name: string, contextName: string | undefined): string {
+  const module = contextName === undefined ? 'SessionModule.forRoot()' : `SessionModule for "${contextName}"`;
+  return (
+    `"${className}.${name}" has @InSession(), but was called on an object that no session was provided to. ` +
+    `List "${className}" in the \`providers\` of a module, so that NestJS makes it, and add ${module} to the imports.`
+  );
+}

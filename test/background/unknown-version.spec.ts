@@ -1,0 +1,61 @@
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { Injectable } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { SessionModule } from 'nestjs-mikro-session';
+
+import { CapturedLog } from '../support/captured-log.js';
+import { ormOptions } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+@Injectable()
+class ScheduleExplorer {}
+
+@Injectable()
+class EventSubscribersLoader {
+  subscribe(): void {}
+}
+
+@Injectable()
+class ProcessorDecoratorService {}
+
+describe('SessionModule beside a package whose inside it does not know', () => {
+  let database: TestDatabase;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+  });
+
+  afterAll(() => database.drop());
+
+  it.each([
+    [ScheduleExplorer, 'the ticks of @nestjs/schedule'],
+    [EventSubscribersLoader, 'the listeners of @nestjs/event-emitter'],
+    [ProcessorDecoratorService, 'BullMQ jobs'],
+  ])('warns at start of %p, and starts', async (unknown, what) => {
+    const module = await Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
+      providers: [unknown],
+    }).compile();
+    using log = new CapturedLog();
+
+    await module.init();
+
+    expect(log.warnings).toEqual([
+      `No sessions are opened for ${what}: the class "${unknown.name}" is not the one that is known. Open one in each ` +
+        'with @InSession(), and look for a newer version of nestjs-mikro-session.',
+    ]);
+    await module.close();
+  });
+
+  it('says nothing where there is no such package', async () => {
+    const module = await Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
+    }).compile();
+    using log = new CapturedLog();
+
+    await module.init();
+
+    expect(log.warnings).toEqual([]);
+    await module.close();
+  });
+});
