@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { RequestMethod } from '@nestjs/common';
@@ -68,7 +69,7 @@ export class HttpScopes {
   }
 
   #watch(handler: Handler): Handler {
-    return (request, response, next) => {
+    const watched: Handler = (request, response, next) => {
       const scope = request[SCOPE] ?? request.raw?.[SCOPE];
       if (scope === undefined) {
         return handler(request, response, next);
@@ -84,10 +85,19 @@ export class HttpScopes {
         throw error;
       }
     };
+    return copyRoute(handler, watched);
   }
 
   /** Enters the scope anew where Fastify left it: it parses the body in the context of the socket. */
   #runIn(scope: HttpScope, work: () => unknown): unknown {
     return this.#storage.current === scope ? work() : this.#storage.run(scope, work);
   }
+}
+
+/** Fastify's adapter finds the version, the schema and other options of a route on its handler. */
+function copyRoute(from: Handler, to: Handler): Handler {
+  for (const key of Reflect.getMetadataKeys(from) as unknown[]) {
+    Reflect.defineMetadata(key, Reflect.getMetadata(key, from), to);
+  }
+  return Object.assign(to, from);
 }
