@@ -61,6 +61,6 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
   await app.listen(0, '127.0.0.1');
   const orm = app.get<AnyOrm>(MikroORM);
   await orm.schema.update();
-  await orm.em.fork().nativeDelete(Note, {});
+  await orm.em.fork().nativeDelete(Note, {}, { filters: false });
   return { app, orm, url: await app.getUrl(), get: (token) => app.get(token as Type, { strict: false }) };
 }

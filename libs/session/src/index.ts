@@ -3,6 +3,7 @@ export type { JobOptions, JobProgress } from './jobs/job-options.js';
 export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
+export type { HttpOptions, HttpRequest } from './nest/http-options.js';
 export { InjectSession } from './nest/inject-session.js';
 export type {
   SessionModuleExtras,
@@ -12,6 +13,7 @@ export type {
 export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
 export { SessionModule } from './session.module.js';
 export type { Scope, ScopeKind, ScopeState } from './session/scope.js';
+export type { ScopeInfo } from './session/scope-info.js';
 export { SessionContext } from './session/session-context.js';
 export {
   ConcurrentSessionUseError,

@@ -22,7 +22,7 @@ import { SessionConnections } from './nest/session-connections.js';
     {
       provide: HttpScopes,
       useFactory: (host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) =>
-        new HttpScopes(host, storage, () => connections.wantHttpScopes),
+        new HttpScopes(host, storage, connections),
       inject: [HttpAdapterHost, ScopeStorage, SessionConnections],
     },
   ],

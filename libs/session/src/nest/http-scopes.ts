@@ -5,7 +5,9 @@ import { RequestMethod } from '@nestjs/common';
 import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 
 import type { ScopeStorage } from '../session/scope-storage.js';
+import type { HttpInfo } from './http-options.js';
 import { HttpScope } from './http-scope.js';
+import type { SessionConnections } from './session-connections.js';
 
 const SCOPE = Symbol('session scope');
 
@@ -18,11 +20,13 @@ type Register = (...args: unknown[]) => unknown;
 /** Opens a scope for each HTTP request, over Express and over Fastify. */
 export class HttpScopes {
   readonly #storage: ScopeStorage;
-  readonly #isEnabled: () => boolean;
+  readonly #connections: SessionConnections;
+  readonly #getInfo: HttpInfo;
 
-  constructor(host: HttpAdapterHost, storage: ScopeStorage, isEnabled: () => boolean) {
+  constructor(host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) {
     this.#storage = storage;
-    this.#isEnabled = isEnabled;
+    this.#connections = connections;
+    this.#getInfo = (request) => connections.httpInfo(request);
     // Emits at once under NestFactory, later under a testing module. A standalone application has no adapter.
     host.init$.subscribe(() => {
       const adapter = host.httpAdapter as AbstractHttpAdapter | null;
@@ -34,11 +38,11 @@ export class HttpScopes {
 
   #install(adapter: AbstractHttpAdapter): void {
     adapter.use((request: ScopedRequest, response: ServerResponse, next: () => void) => {
-      if (!this.#isEnabled()) {
+      if (!this.#connections.wantHttpScopes) {
         next();
         return;
       }
-      const scope = new HttpScope(request, response, this.#storage.live);
+      const scope = new HttpScope({ request, response, live: this.#storage.live, getInfo: this.#getInfo });
       request[SCOPE] = scope;
       this.#storage.run(scope, next);
     });
@@ -74,7 +78,7 @@ export class HttpScopes {
       if (scope === undefined) {
         return handler(request, response, next);
       }
-      scope.enterHandler();
+      scope.enterHandler(request);
       const leave = (): void => scope.leaveHandler();
       try {
         const outcome = this.#runIn(scope, () => handler(request, response, next));

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
+import { inheritInfo, type ScopeInfo } from './scope-info.js';
 import { SessionClosedError } from './session-error.js';
 
 export type ScopeKind =
@@ -32,8 +33,11 @@ export interface Scope {
   readonly state: ScopeState;
   /** Aborts when the scope will not be able to deliver its result: the client went away, or the job was cancelled. */
   readonly signal: AbortSignal;
-  /** What the opener of the scope had to say about it, for the `fork` option and for logs. */
-  readonly info: Readonly<Record<string, unknown>>;
+  /**
+   * What the opener of the scope had to say about it, for the `fork` option and for logs. A scope that is started within
+   * another has the info of that one too, job or block.
+   */
+  readonly info: ScopeInfo;
 }
 
 /** What a scope closes at its end: one session per connection. */
@@ -49,7 +53,7 @@ export interface LiveScopeOptions {
   /** The scope that the code which opened this one ran in. */
   readonly startedIn?: LiveScope | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly info?: Readonly<Record<string, unknown>> | undefined;
+  readonly info?: ScopeInfo | undefined;
   /** Where the scope is listed while it has a session. */
   readonly live: Set<LiveScope>;
 }
@@ -72,12 +76,12 @@ export function describeEnding(ending: ScopeEnding): string {
 /** A scope with the means to end it. Everything here is cheap until the first session is opened. */
 export class LiveScope implements Scope {
   readonly kind: ScopeKind;
-  readonly info: Readonly<Record<string, unknown>>;
   readonly startedIn: LiveScope | undefined;
   /** The scope that began the line of execution this one runs on. None for what the main program made. */
   readonly task: LiveScope | undefined;
   readonly #openedAt = Date.now();
   readonly #label: string | undefined;
+  readonly #info: ScopeInfo;
   readonly #outerSignal: AbortSignal | undefined;
   readonly #live: Set<LiveScope>;
   #id: string | undefined;
@@ -89,7 +93,7 @@ export class LiveScope implements Scope {
 
   constructor(options: LiveScopeOptions) {
     this.kind = options.kind;
-    this.info = options.info ?? {};
+    this.#info = inheritInfo(options.info, options.startedIn);
     this.task = findTask(this, options);
     this.startedIn = findOpen(options.startedIn);
     this.#label = options.label;
@@ -103,6 +107,10 @@ export class LiveScope implements Scope {
 
   get label(): string {
     return this.#label ?? this.kind;
+  }
+
+  get info(): ScopeInfo {
+    return this.#info;
   }
 
   get openedAt(): Date {

@@ -1,6 +1,7 @@
 import type { EntityManager, MikroORM, TransactionOptions } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './connection-leases.js';
+import { mergeForkOptions, setFilterParams } from './fork-options.js';
 import { keepSessionErrors } from './keep-session-errors.js';
 import { LeakWatch } from './leak-watch.js';
 import { EntityClaims } from './owned-unit-of-work.js';
@@ -54,7 +55,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       frames: new TransactionFrames(),
       unflushed: defaults.unflushed ?? 'warn',
       transactions: new Set(),
-      runDetached: (label, work) => this.inScope({ kind: 'callback', label }, async () => work()),
+      runDetached: (about, work) => this.inScope({ kind: 'callback', ...about }, async () => work()),
     };
     this.#adopt();
     this.contextual = this.#fork({ useContext: true }, 'session');
@@ -150,7 +151,9 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
 
   #open(scope: LiveScope, fork?: SessionForkOptions): SessionRecord {
     const defaults = typeof this.defaults.fork === 'function' ? this.defaults.fork(scope) : this.defaults.fork;
-    const session: Em & Recorded = this.#fork({ ...defaults, ...this.#configured, ...fork });
+    const options = mergeForkOptions(scope, defaults, this.#configured, fork);
+    const session: Em & Recorded = this.#fork(options);
+    setFilterParams(session, options);
     const record = new SessionRecord(scope, session, this.#surroundings);
     session[RECORD] = record;
     this.#surroundings.leaks.watch(record);
