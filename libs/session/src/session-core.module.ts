@@ -5,6 +5,7 @@ import { HttpScopes } from './nest/http-scopes.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { TaskScopes } from './session/task-scopes.js';
+import { SessionTelemetry } from './telemetry/session-telemetry.js';
 import { SessionConnections } from './nest/session-connections.js';
 
 /** What all connections of one application share: the current scope, and who opens it for HTTP. */
@@ -17,6 +18,11 @@ import { SessionConnections } from './nest/session-connections.js';
     {
       provide: SessionRegistry,
       useFactory: (storage: ScopeStorage) => new SessionRegistry(storage),
+      inject: [ScopeStorage],
+    },
+    {
+      provide: SessionTelemetry,
+      useFactory: (storage: ScopeStorage) => SessionTelemetry.start(storage),
       inject: [ScopeStorage],
     },
     {

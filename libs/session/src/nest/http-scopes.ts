@@ -44,6 +44,7 @@ export class HttpScopes {
       }
       const scope = new HttpScope({ request, response, live: this.#storage.live, getInfo: this.#getInfo });
       request[SCOPE] = scope;
+      this.#storage.observer?.entered(scope);
       this.#storage.run(scope, next);
     });
     this.#watchHandlers(adapter);

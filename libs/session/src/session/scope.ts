@@ -117,6 +117,10 @@ export class LiveScope implements Scope {
     return new Date(this.#openedAt);
   }
 
+  get ending(): ScopeEnding | undefined {
+    return this.#ending;
+  }
+
   get state(): ScopeState {
     if (this.#ending === undefined) {
       return 'open';

@@ -157,6 +157,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const record = new SessionRecord(scope, session, this.#surroundings);
     session[RECORD] = record;
     this.#surroundings.leaks.watch(record);
+    this.storage.observer?.opened(scope, this.orm);
     return record;
   }
 
