@@ -65,19 +65,21 @@ class NotesController {
 
 describe.each(strategies)('two tenants with $name', (strategy: Strategy) => {
   let database: TestDatabase;
+  let app: TestApp;
 
   beforeEach(async () => {
     database = await createTestDatabase();
   });
 
   afterEach(async () => {
+    await app.app.close();
     await strategy.cleanUp(database);
     await database.drop();
   });
 
-  const start = async (): Promise<TestApp> => {
+  const start = async (): Promise<void> => {
     const { platform, injection, orm, fork } = strategy;
-    const app = await startTestApp({
+    app = await startTestApp({
       databaseUrl: database.url,
       platform,
       orm,
@@ -86,11 +88,10 @@ describe.each(strategies)('two tenants with $name', (strategy: Strategy) => {
       providers: [Notes, NoteWorker],
     });
     await strategy.prepare(database);
-    return app;
   };
 
   it('never see a row of the other in 500 requests that interleave, nor in what they start', async () => {
-    const app = await start();
+    await start();
 
     const seen = await Promise.all(
       Array.from({ length: REQUESTS }, async (_, n) => {
@@ -103,11 +104,10 @@ describe.each(strategies)('two tenants with $name', (strategy: Strategy) => {
     expect(seen.filter(({ status }) => status !== 200)).toEqual([]);
     expect(seen.filter(({ tenants }) => tenants.length < PLACES)).toEqual([]);
     expect(seen.filter(({ tenant, tenants }) => tenants.some((other) => other !== tenant))).toEqual([]);
-    await app.app.close();
   }, 60_000);
 
   it('are refused a session where nobody said which of them it is for', async () => {
-    const app = await start();
+    await start();
     app.app.useLogger(false);
 
     const response = await fetch(`${app.url}/1`);
@@ -117,6 +117,5 @@ describe.each(strategies)('two tenants with $name', (strategy: Strategy) => {
     expect(response.status).toBe(500);
     expect(outcomes).toMatchObject([{ status: 'rejected', reason: expect.any(TypeError) }]);
     await expect(block).rejects.toThrow(strategy.refusal);
-    await app.app.close();
   });
 });

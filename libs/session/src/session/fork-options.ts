@@ -14,19 +14,27 @@ type GivenOptions = SessionForkOptions | undefined;
  * @throws {TypeError} where an option has no value, as when the tenant of a scope was forgotten
  */
 export function mergeForkOptions(scope: Scope, ...given: readonly GivenOptions[]): SessionForkOptions {
-  let merged: SessionForkOptions = {};
-  for (const options of given) {
-    if (options !== undefined) {
-      merged = { ...merged, ...options, ...mergeContents(merged, options) };
-    }
+  const merged = given.reduce(addForkOptions, undefined);
+  if (merged === undefined) {
+    return {};
   }
   assertNoneMissing(scope, 'fork', merged);
   return merged;
 }
 
+export function addForkOptions(earlier: GivenOptions, later: GivenOptions): GivenOptions {
+  if (earlier === undefined || later === undefined) {
+    return earlier ?? later;
+  }
+  return { ...earlier, ...later, ...mergeContents(earlier, later) };
+}
+
 /** Gives a session, or a fork that becomes one, its filter parameters. */
 export function setFilterParams(em: EntityManager, { filterParams }: SessionForkOptions): void {
-  for (const [name, params] of Object.entries(filterParams ?? {})) {
+  if (filterParams === undefined) {
+    return;
+  }
+  for (const [name, params] of Object.entries(filterParams)) {
     em.setFilterParams(name, params);
   }
 }

@@ -63,7 +63,7 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
    * the scopes that this factory opens, where neither they nor the scope around them says otherwise.
    */
   configure(options: Omit<SessionOptions, 'label'>): void {
-    this.#source.configure(options.fork ?? {});
+    this.#source.configure(options.fork);
     this.#info = options.info === undefined ? this.#info : { ...this.#info, ...options.info };
   }
 

@@ -1,7 +1,7 @@
 import type { EntityManager, MikroORM, TransactionOptions } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './connection-leases.js';
-import { mergeForkOptions, setFilterParams } from './fork-options.js';
+import { addForkOptions, mergeForkOptions, setFilterParams } from './fork-options.js';
 import { keepSessionErrors } from './keep-session-errors.js';
 import { LeakWatch } from './leak-watch.js';
 import { EntityClaims } from './owned-unit-of-work.js';
@@ -38,7 +38,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   readonly #em: Em;
   readonly #scopes: ScopeLookup;
   readonly #surroundings: SessionSurroundings;
-  #configured: SessionForkOptions = {};
+  #configured: SessionForkOptions | undefined;
 
   private constructor(
     readonly orm: MikroORM,
@@ -98,8 +98,8 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return scope === undefined ? undefined : this.sessionIn(scope);
   }
 
-  configure(fork: SessionForkOptions): void {
-    this.#configured = { ...this.#configured, ...fork };
+  configure(fork: SessionForkOptions | undefined): void {
+    this.#configured = addForkOptions(this.#configured, fork);
   }
 
   /** Makes a scope that its maker ends. */
