@@ -21,6 +21,8 @@ export interface TestAppOptions extends ModuleMetadata {
   readonly platform?: Platform;
   readonly session?: SessionModuleOptions & SessionModuleExtras;
   readonly orm?: Partial<Options>;
+  /** What `main.ts` would do with the application before it listens. */
+  readonly configure?: (app: INestApplication) => void;
 }
 
 export interface TestApp {
@@ -44,7 +46,7 @@ export function ormOptions(databaseUrl: string, options: Partial<Options> = {}):
 
 /** Starts an application that listens on a free port of 127.0.0.1, with the table of notes made and empty. */
 export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
-  const { databaseUrl, platform = 'express', session, orm: ormExtras, ...metadata } = options;
+  const { databaseUrl, platform = 'express', session, orm: ormExtras, configure, ...metadata } = options;
   const module = await Test.createTestingModule({
     ...metadata,
     imports: [
@@ -55,9 +57,10 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
   }).compile();
   const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
   const app = module.createNestApplication(adapter, { logger: ['error', 'warn'] });
+  configure?.(app);
   await app.listen(0, '127.0.0.1');
   const orm = app.get<AnyOrm>(MikroORM);
   await orm.schema.update();
-  await orm.em.fork().nativeDelete(Note, {});
+  await orm.em.fork().nativeDelete(Note, {}, { filters: false });
   return { app, orm, url: await app.getUrl(), get: (token) => app.get(token as Type, { strict: false }) };
 }

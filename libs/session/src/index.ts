@@ -3,6 +3,7 @@ export type { JobOptions, JobProgress } from './jobs/job-options.js';
 export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
+export type { HttpOptions, HttpRequest } from './nest/http-options.js';
 export { InSession, type InSessionDecorator, type InSessionOptions } from './nest/in-session.js';
 export { InjectSession } from './nest/inject-session.js';
 export type {
@@ -14,6 +15,7 @@ export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, get
 export type { Propagation } from './nest/session-method.js';
 export { SessionModule } from './session.module.js';
 export type { Scope, ScopeKind, ScopeState } from './session/scope.js';
+export type { ScopeInfo } from './session/scope-info.js';
 export { SessionContext } from './session/session-context.js';
 export {
   ConcurrentSessionUseError,

@@ -11,6 +11,7 @@ import { TaskHooksModule } from './nest/task-hooks.module.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { TaskScopes } from './session/task-scopes.js';
+import { SessionTelemetry } from './telemetry/session-telemetry.js';
 import { SessionConnections } from './nest/session-connections.js';
 
 /** What all connections of one application share: the current scope, and who opens it for requests and messages. */
@@ -27,9 +28,14 @@ import { SessionConnections } from './nest/session-connections.js';
       inject: [ScopeStorage],
     },
     {
+      provide: SessionTelemetry,
+      useFactory: (storage: ScopeStorage) => SessionTelemetry.start(storage),
+      inject: [ScopeStorage],
+    },
+    {
       provide: HttpScopes,
       useFactory: (host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) =>
-        new HttpScopes(host, storage, () => connections.wantHttpScopes),
+        new HttpScopes(host, storage, connections),
       inject: [HttpAdapterHost, ScopeStorage, SessionConnections],
     },
     {

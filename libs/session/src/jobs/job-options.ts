@@ -1,3 +1,4 @@
+import type { ScopeInfo } from '../session/scope-info.js';
 import type { BeginOptions } from '../session/session-source.js';
 
 /** How far the work has come. `done` counts the jobs that succeeded, `failed` those that threw. A cancelled one is neither. */
@@ -16,8 +17,11 @@ export interface JobOptions {
   readonly transaction?: 'job' | 'none' | BeginOptions;
   /** Names the jobs in errors and logs: `job 7 of NAME`. @default the name of the worker */
   readonly label?: string;
-  /** What the `fork` function of the module may want to know: it is found in the `info` of each job's scope. */
-  readonly info?: Readonly<Record<string, unknown>>;
+  /**
+   * What the `fork` function of the module may want to know: it is found in the `info` of each job's scope, and adds to
+   * the info of the scope that starts the jobs. Jobs that a request starts have its tenant, unless you say otherwise.
+   */
+  readonly info?: ScopeInfo;
   /** When it aborts, no further job starts, and the `signal` of the running ones aborts. */
   readonly signal?: AbortSignal;
   /** Called after each job. */

@@ -72,6 +72,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     const { concurrency, transaction = 'job', ...rest } = { ...this.#defaults, ...options };
     const run = new JobRun({
       ...rest,
+      info: { ...this.#defaults.info, ...this.#source.currentScope?.info, ...options.info },
       source: this.#source,
       inputs,
       work: toJobFunction(worker, this.#moduleRef),

@@ -3,18 +3,31 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { reportEndFailure } from '../session/report-end-failure.js';
 import type { Roster } from '../session/roster.js';
 import { LiveScope } from '../session/scope.js';
+import type { ScopeInfo } from '../session/scope-info.js';
+import type { HttpInfo, HttpRequest } from './http-options.js';
+
+interface HttpScopeOptions {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly live: Roster<LiveScope>;
+  readonly getInfo: HttpInfo;
+}
 
 /** The scope of an HTTP request. It ends when the response is closed and no handler is at work. */
 export class HttpScope extends LiveScope {
   readonly #request: IncomingMessage & { readonly originalUrl?: string };
   readonly #response: ServerResponse;
+  readonly #getInfo: HttpInfo;
+  #handled: HttpRequest;
   #handlers = 0;
   #isResponseClosed = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, live: Roster<LiveScope>) {
+  constructor({ request, response, live, getInfo }: HttpScopeOptions) {
     super({ kind: 'request', live });
     this.#request = request;
+    this.#handled = request;
     this.#response = response;
+    this.#getInfo = getInfo;
   }
 
   override get label(): string {
@@ -22,7 +35,14 @@ export class HttpScope extends LiveScope {
     return `${this.#request.method} ${path}`;
   }
 
-  enterHandler(): void {
+  /** Asked anew each time: a guard may tell the tenant of the request, and be the first to use a session. */
+  override get info(): ScopeInfo {
+    return this.#getInfo(this.#handled);
+  }
+
+  /** @param request what the handler gets, which Fastify makes around the one of Node */
+  enterHandler(request: HttpRequest): void {
+    this.#handled = request;
     this.#handlers += 1;
   }
 

@@ -1,10 +1,13 @@
+import 'reflect-metadata';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { RequestMethod } from '@nestjs/common';
 import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 
 import type { ScopeStorage } from '../session/scope-storage.js';
+import type { HttpInfo } from './http-options.js';
 import { HttpScope } from './http-scope.js';
+import type { SessionConnections } from './session-connections.js';
 
 const SCOPE = Symbol('session scope');
 
@@ -17,11 +20,13 @@ type Register = (...args: unknown[]) => unknown;
 /** Opens a scope for each HTTP request, over Express and over Fastify. */
 export class HttpScopes {
   readonly #storage: ScopeStorage;
-  readonly #isEnabled: () => boolean;
+  readonly #connections: SessionConnections;
+  readonly #getInfo: HttpInfo;
 
-  constructor(host: HttpAdapterHost, storage: ScopeStorage, isEnabled: () => boolean) {
+  constructor(host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) {
     this.#storage = storage;
-    this.#isEnabled = isEnabled;
+    this.#connections = connections;
+    this.#getInfo = (request) => connections.httpInfo(request);
     // Emits at once under NestFactory, later under a testing module. A standalone application has no adapter.
     host.init$.subscribe(() => {
       const adapter = host.httpAdapter as AbstractHttpAdapter | null;
@@ -34,12 +39,13 @@ export class HttpScopes {
   #install(adapter: AbstractHttpAdapter): void {
     adapter.use((request: ScopedRequest, response: ServerResponse, next: () => void) => {
       // A connection that became a WebSocket lives on: its messages are the tasks, not the request that opened it.
-      if (!this.#isEnabled() || isUpgrade(request)) {
+      if (!this.#connections.wantHttpScopes || isUpgrade(request)) {
         next();
         return;
       }
-      const scope = new HttpScope(request, response, this.#storage.live);
+      const scope = new HttpScope({ request, response, live: this.#storage.live, getInfo: this.#getInfo });
       request[SCOPE] = scope;
+      this.#storage.observer?.entered(scope);
       this.#storage.run(scope, next);
     });
     this.#watchHandlers(adapter);
@@ -69,12 +75,12 @@ export class HttpScopes {
   }
 
   #watch(handler: Handler): Handler {
-    return (request, response, next) => {
+    const watched: Handler = (request, response, next) => {
       const scope = request[SCOPE] ?? request.raw?.[SCOPE];
       if (scope === undefined) {
         return handler(request, response, next);
       }
-      scope.enterHandler();
+      scope.enterHandler(request);
       const leave = (): void => scope.leaveHandler();
       try {
         const outcome = this.#runIn(scope, () => handler(request, response, next));
@@ -85,6 +91,7 @@ export class HttpScopes {
         throw error;
       }
     };
+    return copyRoute(handler, watched);
   }
 
   /** Enters the scope anew where Fastify left it: it parses the body in the context of the socket. */
@@ -95,4 +102,12 @@ export class HttpScopes {
 
 function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean }): boolean {
   return request.upgrade === true;
+}
+
+/** Fastify's adapter finds the version, the schema and other options of a route on its handler. */
+function copyRoute(from: Handler, to: Handler): Handler {
+  for (const key of Reflect.getMetadataKeys(from) as unknown[]) {
+    Reflect.defineMetadata(key, Reflect.getMetadata(key, from), to);
+  }
+  return Object.assign(to, from);
 }

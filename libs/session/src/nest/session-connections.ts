@@ -1,3 +1,5 @@
+import { NO_INFO, type ScopeInfo } from '../session/scope-info.js';
+import type { HttpRequest } from './http-options.js';
 import type { SessionModuleOptions } from './session-module-options.js';
 
 /** Knows the options of every connection that SessionModule was imported for. */
@@ -10,5 +12,16 @@ export class SessionConnections {
 
   get wantHttpScopes(): boolean {
     return this.#options.some(({ http }) => http !== false);
+  }
+
+  /** Gives what the options of all connections have to say of a request. */
+  httpInfo(request: HttpRequest): ScopeInfo {
+    let info = NO_INFO;
+    for (const { http } of this.#options) {
+      if (http !== false && http?.info !== undefined) {
+        info = { ...info, ...http.info(request) };
+      }
+    }
+    return info;
   }
 }

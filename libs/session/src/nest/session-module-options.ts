@@ -1,10 +1,11 @@
 import type { SessionDefaults } from '../session/session-options.js';
+import type { HttpOptions } from './http-options.js';
 import type { JobOptions } from '../jobs/job-options.js';
 
 /** Options of SessionModule for one connection. */
 export interface SessionModuleOptions extends SessionDefaults {
-  /** `false` opens no scope for HTTP requests. @default a scope for each request */
-  readonly http?: false;
+  /** What HTTP requests get. `false` opens no scope for them. @default a scope for each request */
+  readonly http?: HttpOptions | false;
   /** Defaults for the options of JobService. */
   readonly jobs?: JobOptions;
 }

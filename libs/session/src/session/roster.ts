@@ -29,9 +29,10 @@ export class Roster<Member extends Enrolled<Member>> implements Iterable<Member>
     this.#last = member;
   }
 
-  delete(member: Member): void {
+  /** Tells whether the member was there. */
+  delete(member: Member): boolean {
     if (!this.has(member)) {
-      return;
+      return false;
     }
     const { before, after } = member;
     if (before === undefined) {
@@ -46,6 +47,7 @@ export class Roster<Member extends Enrolled<Member>> implements Iterable<Member>
     }
     member.before = undefined;
     member.after = undefined;
+    return true;
   }
 
   *[Symbol.iterator](): Iterator<Member> {

@@ -15,7 +15,9 @@ export function runInScope<Result>(
   shield: EntityManager,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  return storage.run(scope, () => TransactionContext.create(shield, () => endAfter(scope, work)));
+  const run = (): Promise<Result> =>
+    storage.run(scope, () => TransactionContext.create(shield, () => endAfter(scope, work)));
+  return storage.observer === undefined ? run() : storage.observer.run(scope, run);
 }
 
 async function endAfter<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {

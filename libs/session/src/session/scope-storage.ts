@@ -1,13 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import { Roster } from './roster.js';
+import { LiveScopes } from './live-scopes.js';
 import type { LiveScope } from './scope.js';
+import type { ScopeObserver } from './scope-observer.js';
 
 /** Knows the scope of the running code. One per application, so that two applications never meet. */
 export class ScopeStorage {
-  /** The scopes that have a session now. */
-  readonly live = new Roster<LiveScope>();
+  readonly live = new LiveScopes();
   readonly #storage = new AsyncLocalStorage<LiveScope>();
+
+  /** Who is told of scopes, if anybody is. */
+  get observer(): ScopeObserver | undefined {
+    return this.live.observer;
+  }
 
   get current(): LiveScope | undefined {
     return this.#storage.getStore();

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { Enrolled, Roster } from './roster.js';
+import { inheritInfo, type ScopeInfo } from './scope-info.js';
 import { SessionClosedError } from './session-error.js';
 
 export type ScopeKind =
@@ -33,8 +34,11 @@ export interface Scope {
   readonly state: ScopeState;
   /** Aborts when the scope will not be able to deliver its result: the client went away, or the job was cancelled. */
   readonly signal: AbortSignal;
-  /** What the opener of the scope had to say about it, for the `fork` option and for logs. */
-  readonly info: Readonly<Record<string, unknown>>;
+  /**
+   * What the opener of the scope had to say about it, for the `fork` option and for logs. A scope that is started within
+   * another has the info of that one too, job or block.
+   */
+  readonly info: ScopeInfo;
 }
 
 /** What a scope closes at its end: one session per connection. */
@@ -50,7 +54,7 @@ export interface LiveScopeOptions {
   /** The scope that the code which opened this one ran in. */
   readonly startedIn?: LiveScope | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly info?: Readonly<Record<string, unknown>> | undefined;
+  readonly info?: ScopeInfo | undefined;
   /** Where the scope is listed while it has a session. */
   readonly live: Roster<LiveScope>;
 }
@@ -75,12 +79,12 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   before: LiveScope | undefined;
   after: LiveScope | undefined;
   readonly kind: ScopeKind;
-  readonly info: Readonly<Record<string, unknown>>;
   readonly startedIn: LiveScope | undefined;
   /** The scope that began the line of execution this one runs on. None for what the main program made. */
   readonly task: LiveScope | undefined;
   readonly #openedAt = Date.now();
   readonly #label: string | undefined;
+  readonly #info: ScopeInfo;
   readonly #outerSignal: AbortSignal | undefined;
   readonly #live: Roster<LiveScope>;
   #id: string | undefined;
@@ -92,7 +96,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
 
   constructor(options: LiveScopeOptions) {
     this.kind = options.kind;
-    this.info = options.info ?? {};
+    this.#info = inheritInfo(options.info, options.startedIn);
     this.task = findTask(this, options);
     this.startedIn = findOpen(options.startedIn);
     this.#label = options.label;
@@ -108,8 +112,16 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return this.#label ?? this.kind;
   }
 
+  get info(): ScopeInfo {
+    return this.#info;
+  }
+
   get openedAt(): Date {
     return new Date(this.#openedAt);
+  }
+
+  get ending(): ScopeEnding | undefined {
+    return this.#ending;
   }
 
   get state(): ScopeState {

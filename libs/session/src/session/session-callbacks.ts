@@ -12,7 +12,7 @@ interface Hook {
 }
 
 /** Runs work in a scope and task of its own. */
-export type RunDetached = (label: string, work: Callback) => Promise<void>;
+export type RunDetached = (about: Pick<Scope, 'label' | 'info'>, work: Callback) => Promise<void>;
 
 /**
  * Keeps the callbacks of a session: until the outermost transaction they were registered in has ended, or the session.
@@ -59,9 +59,8 @@ export class SessionCallbacks {
   /** Runs callbacks in scopes of their own. One that throws is reported, and stops neither the next nor the caller. */
   async #runAll(callbacks: readonly Callback[], label: string): Promise<void> {
     for (const callback of callbacks) {
-      await this.runDetached(`${label} of ${this.scope.label}`, callback).catch((error: unknown) =>
-        reportEndFailure(this.scope, error),
-      );
+      const about = { label: `${label} of ${this.scope.label}`, info: this.scope.info };
+      await this.runDetached(about, callback).catch((error: unknown) => reportEndFailure(this.scope, error));
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 import type { ScopeKind } from './scope.js';
+import type { ScopeInfo } from './scope-info.js';
 import type { SessionOptions } from './session-options.js';
 import type { BeginOptions, ScopeOptions, SessionSource } from './session-source.js';
 
@@ -22,7 +23,7 @@ export type OwnedSession<Em extends EntityManager = EntityManager> = Em &
  */
 export class SessionFactory<Em extends EntityManager = EntityManager> {
   readonly #source: SessionSource<Em>;
-  #info: Readonly<Record<string, unknown>> = {};
+  #info: ScopeInfo | undefined;
 
   constructor(source: SessionSource<Em>) {
     this.#source = source;
@@ -59,19 +60,20 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
 
   /**
    * Sets defaults for the sessions of this connection that are made from now on. They add to earlier ones. `info` is for
-   * the scopes that this factory opens.
+   * the scopes that this factory opens, where neither they nor the scope around them says otherwise.
    */
   configure(options: Omit<SessionOptions, 'label'>): void {
-    this.#source.configure(options.fork ?? {});
-    this.#info = { ...this.#info, ...options.info };
+    this.#source.configure(options.fork);
+    this.#info = options.info === undefined ? this.#info : { ...this.#info, ...options.info };
   }
 
   #scopeOptions(kind: ScopeKind, { label, info }: SessionOptions): ScopeOptions {
+    const startedIn = this.#source.currentScope;
     return {
       kind,
       label: label ?? `SessionFactory.${kind}`,
-      startedIn: this.#source.currentScope,
-      info: { ...this.#info, ...info },
+      startedIn,
+      info: this.#info === undefined ? info : { ...this.#info, ...startedIn?.info, ...info },
     };
   }
 }

@@ -2,6 +2,7 @@ import type { ForkOptions } from '@mikro-orm/core';
 
 import type { Ownership } from './ownership-policy.js';
 import type { Scope } from './scope.js';
+import type { ScopeInfo } from './scope-info.js';
 import type { Unflushed } from './unflushed.js';
 
 /** Options of one session, or of all that a SessionFactory makes. */
@@ -10,22 +11,34 @@ export interface SessionOptions {
   readonly label?: string;
   /** Options of the fork that the session is. They add to those of the module. */
   readonly fork?: SessionForkOptions;
-  /** What the `fork` function of the module and your own code may want to know of the scope: a tenant, a user. */
-  readonly info?: Readonly<Record<string, unknown>>;
+  /**
+   * What the `fork` function of the module and your own code may want to know of the scope: a tenant, a user. It adds to
+   * what is known of the scope that this one is started in.
+   */
+  readonly info?: ScopeInfo;
 }
 
 /**
  * MikroORM's fork options, less those that would tie a session to something outside of its scope.
  * The option `session` means row-level-security settings there, not a session in our sense.
  */
-export type SessionForkOptions = Omit<
+export interface SessionForkOptions extends Omit<
   ForkOptions,
   'clear' | 'useContext' | 'keepTransactionContext' | 'disableContextResolution'
->;
+> {
+  /** Parameters of filters, by the name of the filter, as for MikroORM's `setFilterParams()`. */
+  readonly filterParams?: Readonly<Record<string, Record<string, unknown>>>;
+}
 
 /** Options of all sessions of one connection. */
 export interface SessionDefaults {
-  /** Fork options of every session, or how to find those of one scope: a schema per tenant, a read-only replica. */
+  /**
+   * Fork options of every session, or how to find those of one scope: a schema per tenant, filter parameters, variables
+   * of row level security. A session is refused when one of them is given without a value.
+   *
+   * @example
+   * fork: ({ info }) => ({ schema: info['tenant'] as string })
+   */
   readonly fork?: SessionForkOptions | ((scope: Scope) => SessionForkOptions);
   /**
    * Gives the object that stands for the current scope where AsyncLocalStorage knows none: SQLAlchemy's `scopefunc`. The

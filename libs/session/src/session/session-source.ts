@@ -1,6 +1,7 @@
 import type { EntityManager, MikroORM, TransactionOptions } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './connection-leases.js';
+import { addForkOptions, mergeForkOptions, setFilterParams } from './fork-options.js';
 import { keepSessionErrors } from './keep-session-errors.js';
 import { LeakWatch } from './leak-watch.js';
 import { OwnershipPolicy } from './ownership-policy.js';
@@ -38,7 +39,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   readonly #follower: Em;
   readonly #scopes: ScopeLookup;
   readonly #surroundings: SessionSurroundings;
-  #configured: SessionForkOptions = {};
+  #configured: SessionForkOptions | undefined;
 
   private constructor(
     readonly orm: MikroORM,
@@ -54,7 +55,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       frames: new TransactionFrames(),
       unflushed: defaults.unflushed ?? 'warn',
       transactions: new Roster(),
-      runDetached: (label, work) => this.inScope({ kind: 'callback', label }, async () => work()),
+      runDetached: (about, work) => this.inScope({ kind: 'callback', ...about }, async () => work()),
     };
     this.#adopt();
     this.contextual = this.#fork({ useContext: true }, 'session');
@@ -98,8 +99,8 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return scope === undefined ? undefined : this.sessionIn(scope);
   }
 
-  configure(fork: SessionForkOptions): void {
-    this.#configured = { ...this.#configured, ...fork };
+  configure(fork: SessionForkOptions | undefined): void {
+    this.#configured = addForkOptions(this.#configured, fork);
   }
 
   /** Makes a scope that its maker ends. */
@@ -151,10 +152,13 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
 
   #open(scope: LiveScope, fork?: SessionForkOptions): SessionRecord {
     const defaults = typeof this.defaults.fork === 'function' ? this.defaults.fork(scope) : this.defaults.fork;
-    const session: Em & Recorded = this.#fork({ ...defaults, ...this.#configured, ...fork });
+    const options = mergeForkOptions(scope, defaults, this.#configured, fork);
+    const session: Em & Recorded = this.#fork(options);
+    setFilterParams(session, options);
     const record = new SessionRecord(scope, session, this.#surroundings);
     session[RECORD] = record;
     this.#surroundings.leaks.watch(record);
+    this.storage.observer?.opened(scope, this.orm);
     return record;
   }
 

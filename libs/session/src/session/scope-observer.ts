@@ -1,0 +1,15 @@
+import type { MikroORM } from '@mikro-orm/core';
+
+import type { LiveScope } from './scope.js';
+
+/** Is told of the scopes of an application as they come and go. */
+export interface ScopeObserver {
+  /** Called where a scope begins whose work is not ours to run: that of a request. */
+  entered(scope: LiveScope): void;
+  /** Runs the work of a scope, which ends with it. */
+  run<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result>;
+  /** Called when a scope gets its session of a connection. */
+  opened(scope: LiveScope, orm: MikroORM): void;
+  /** Called when a scope has no session any more. */
+  closed(scope: LiveScope): void;
+}

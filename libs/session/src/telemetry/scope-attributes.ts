@@ -1,0 +1,59 @@
+import type { MikroORM } from '@mikro-orm/core';
+import type { Attributes } from '@opentelemetry/api';
+
+import type { LiveScope } from '../session/scope.js';
+
+export const SCOPE_KIND = 'mikro_session.scope.kind';
+export const SCOPE_ENDING = 'mikro_session.scope.ending';
+
+/** Names a span so that there are few names: that of a job by its worker, those of a request by what they are. */
+export function getSpanName(scope: LiveScope): string {
+  switch (scope.kind) {
+    case 'job':
+      return `process ${getWorker(scope)}`;
+    case 'request':
+    case 'operation':
+    case 'key':
+      return `session of ${scope.kind}`;
+    case 'callback':
+      return scope.label.slice(0, scope.label.indexOf(' of '));
+    default:
+      return scope.label;
+  }
+}
+
+/** OpenTelemetry's attributes for messaging fit a job; the names of our own tell the rest. */
+export function getScopeAttributes(scope: LiveScope): Attributes {
+  const own = {
+    [SCOPE_KIND]: scope.kind,
+    'mikro_session.scope.id': scope.id,
+    'mikro_session.scope.label': scope.label,
+  };
+  if (scope.kind !== 'job') {
+    return own;
+  }
+  return {
+    ...own,
+    'messaging.system': 'nestjs-mikro-session',
+    'messaging.operation.name': 'process',
+    'messaging.operation.type': 'process',
+    'messaging.destination.name': getWorker(scope),
+    'messaging.message.id': scope.id,
+  };
+}
+
+/** OpenTelemetry's attributes for a database. */
+export function getDatabaseAttributes({ driver }: MikroORM): Attributes {
+  const { database = '', host, port } = driver.getConnection('write').getConnectionOptions();
+  return {
+    'db.system.name': driver.getPlatform().constructor.name.startsWith('Postgre') ? 'postgresql' : 'other_sql',
+    'db.namespace': database,
+    ...(host !== undefined && { 'server.address': host }),
+    ...(port !== undefined && port > 0 && { 'server.port': port }),
+  };
+}
+
+/** A job is labelled `job 7 of SquareWorker`. */
+function getWorker({ label }: LiveScope): string {
+  return label.slice(label.indexOf(' of ') + ' of '.length);
+}

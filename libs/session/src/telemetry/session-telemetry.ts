@@ -1,0 +1,28 @@
+import type { OnApplicationShutdown } from '@nestjs/common';
+
+import type { ScopeStorage } from '../session/scope-storage.js';
+import { countOpenScopes } from './open-scope-counter.js';
+import { ScopeTracer } from './scope-tracer.js';
+import { loadTelemetryApi } from './telemetry-api.js';
+
+/** Traces and counts the scopes of an application that has @opentelemetry/api. Without it there is nothing to pay for. */
+export class SessionTelemetry implements OnApplicationShutdown {
+  readonly #stop: () => void;
+
+  private constructor(stop: () => void) {
+    this.#stop = stop;
+  }
+
+  static async start(storage: ScopeStorage): Promise<SessionTelemetry> {
+    const api = await loadTelemetryApi();
+    if (api === undefined) {
+      return new SessionTelemetry(() => undefined);
+    }
+    storage.live.observer = new ScopeTracer(api);
+    return new SessionTelemetry(countOpenScopes(api, storage.live));
+  }
+
+  onApplicationShutdown(): void {
+    this.#stop();
+  }
+}
