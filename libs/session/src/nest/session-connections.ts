@@ -1,4 +1,4 @@
-import { NO_INFO, type ScopeInfo } from '../session/scope-info.js';
+import type { ScopeInfo } from '../session/scope-info.js';
 import type { HttpRequest } from './http-options.js';
 import type { SessionModuleOptions } from './session-module-options.js';
 
@@ -16,7 +16,7 @@ export class SessionConnections {
 
   /** Gives what the options of all connections have to say of a request. */
   httpInfo(request: HttpRequest): ScopeInfo {
-    let info = NO_INFO;
+    let info: ScopeInfo = {};
     for (const { http } of this.#options) {
       if (http !== false && http?.info !== undefined) {
         info = { ...info, ...http.info(request) };
