@@ -8,7 +8,7 @@ import { startTestApp, type TestApp, type TestAppOptions } from '../support/test
 
 export const drivers = ['apollo', 'mercurius'] as const;
 
-export type Driver = (typeof drivers)[number];
+type Driver = (typeof drivers)[number];
 
 export interface Answer<Data> {
   readonly data: Data;

@@ -113,7 +113,7 @@ class WitnessInterceptor implements NestInterceptor {
 }
 
 @ObjectType('Note')
-export class NoteModel {
+class NoteModel {
   @Field(() => Int)
   id!: number;
 
