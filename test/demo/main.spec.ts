@@ -60,6 +60,15 @@ describe('main', () => {
     expect(demo.errors).toBe('');
   });
 
+  it('takes a setting that is empty for one that is not set', async () => {
+    demo.kill('SIGTERM');
+    await demo.ended();
+
+    await start({ HOST: '', DATABASE_URL: '' });
+
+    expect(client.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  });
+
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'ends in good order on %s, with jobs and clients in flight',
     async (signal) => {
