@@ -126,6 +126,21 @@ describe('main', () => {
     expect(await demo.ended()).toBe(0);
   });
 
+  it('ends in good order when npm, which started it, was killed', async () => {
+    demo.kill('SIGTERM');
+    await demo.ended();
+    const npm = ['sh', '-c', `"${process.execPath}" "$0"; true`] as const;
+    demo = new DemoProcess(compiled, { POSTGRES_FOLDER: server.folder, npm_lifecycle_event: 'start' }, npm);
+    await demo.listening();
+    const pids = await server.pids();
+
+    demo.kill('SIGKILL');
+    await demo.ended();
+
+    expect(demo.output).toContain('Ending');
+    await untilGone(pids);
+  });
+
   it('ends at once on a second signal', async () => {
     const blocker = await lockResults(server);
     await client.start({ numbers: [12] });
