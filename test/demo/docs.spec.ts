@@ -59,7 +59,7 @@ describe('the documentation', () => {
 
     const examples = body.paths['/jobs']?.['post']?.requestBody?.content['application/json']?.examples ?? {};
     const answers = await Promise.all(Object.values(examples).map(({ value }) => demo.client.start(value)));
-    await Promise.all(answers.map(({ body: run }) => demo.client.untilEnd(run.id)));
+    await Promise.all(answers.map(({ body: run }) => demo.client.cancel<unknown>(run.id)));
 
     expect(answers.map(({ status }) => status)).toEqual([202, 202]);
   });

@@ -6,6 +6,9 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 import { type DemoApp, startDemo } from './support/demo-app.js';
 import { JobsClient, type RunJson } from './support/jobs-client.js';
 
+// A thousand jobs take their time on a busy machine.
+import.meta.jest.setTimeout(30_000);
+
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 describe('RunsController', () => {
