@@ -1,9 +1,9 @@
-import { type DynamicModule, Module, ValidationPipe } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 
 import { DatabaseModule } from './database/database.module.js';
 import { ErrorFilter } from './errors/error.filter.js';
-import { toInvalidRequest } from './errors/satisfies.js';
+import { RequestPipe } from './errors/request.pipe.js';
 import { HealthModule } from './health/health.module.js';
 import { OpenRequests } from './http/open-requests.js';
 import { RunsModule } from './runs/runs.module.js';
@@ -17,18 +17,7 @@ export class AppModule {
       providers: [
         OpenRequests,
         { provide: APP_FILTER, useClass: ErrorFilter },
-        {
-          provide: APP_PIPE,
-          useFactory: () =>
-            new ValidationPipe({
-              transform: true,
-              whitelist: true,
-              forbidNonWhitelisted: true,
-              stopAtFirstError: true,
-              validationError: { target: true, value: true },
-              exceptionFactory: toInvalidRequest,
-            }),
-        },
+        { provide: APP_PIPE, useClass: RequestPipe },
       ],
     };
   }

@@ -9,14 +9,14 @@ export interface Settings {
   readonly postgresFolder: string;
 }
 
-/** Reads `HOST`, `PORT`, `DATABASE_URL` and `POSTGRES_FOLDER`. */
+/** Reads `HOST`, `PORT`, `DATABASE_URL` and `POSTGRES_FOLDER`. An empty one counts as not set. */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const { HOST, PORT, DATABASE_URL, POSTGRES_FOLDER } = env;
   return {
-    host: HOST ?? '127.0.0.1',
-    port: toPort(PORT ?? '3000'),
-    databaseUrl: DATABASE_URL === '' ? undefined : DATABASE_URL,
-    postgresFolder: POSTGRES_FOLDER ?? fileURLToPath(new URL('../.postgres', import.meta.url)),
+    host: HOST || '127.0.0.1',
+    port: toPort(PORT || '3000'),
+    databaseUrl: DATABASE_URL || undefined,
+    postgresFolder: POSTGRES_FOLDER || fileURLToPath(new URL('../.postgres', import.meta.url)),
   };
 }
 

@@ -3,31 +3,55 @@ const PATIENCE_MS = 10_000;
 /** npm passes the Ctrl+C on that the terminal has sent to this process already. */
 const ECHO_MS = 500;
 
+/** How often to look whether npm is still there. */
+const WATCH_MS = 500;
+
 /**
- * Resolves on the first SIGINT or SIGTERM. From then on the process has to end within some seconds, or is ended; a second
- * signal ends it at once.
+ * Resolves on the first SIGINT or SIGTERM, and when npm, which started this process, is gone. From then on the process
+ * has to end within some seconds, or is ended; a second signal ends it at once.
  */
 export async function untilSignal(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let endingSince: number | undefined;
-  const end = (): void => {
+  const begin = (): void => {
     if (endingSince === undefined) {
       endingSince = Date.now();
       setTimeout(giveUp, PATIENCE_MS).unref();
       resolve();
-      return;
-    }
-    if (!isEcho(endingSince)) {
-      process.exit(1);
     }
   };
-  process.on('SIGINT', end);
-  process.on('SIGTERM', end);
+  const onSignal = (): void => {
+    if (endingSince !== undefined && !isEcho(endingSince)) {
+      process.exit(1);
+    }
+    begin();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  if (isStartedByNpm()) {
+    onceOrphaned(begin);
+  }
   return promise;
 }
 
+function isStartedByNpm(): boolean {
+  return process.env['npm_lifecycle_event'] !== undefined;
+}
+
 function isEcho(first: number): boolean {
-  return process.env['npm_lifecycle_event'] !== undefined && Date.now() - first < ECHO_MS;
+  return isStartedByNpm() && Date.now() - first < ECHO_MS;
+}
+
+/** Who is killed cannot pass it on. */
+function onceOrphaned(act: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid !== parent) {
+      clearInterval(timer);
+      act();
+    }
+  }, WATCH_MS);
+  timer.unref();
 }
 
 function giveUp(): void {

@@ -5,12 +5,16 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  chmodSync,
   chownSync,
+  constants,
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -58,10 +62,13 @@ async function main(): Promise<void> {
   try {
     const place = await findPlace(options.folder);
     const password = prepare(place);
-    await endFormerServer(place, password);
-    writeFileSync(join(place.folder, 'keeper.pid'), String(process.pid));
-    const port = await findFreePort();
-    server = await startServer(place, port, options.settings ?? {});
+    const deadline = Date.now() + PATIENCE_MS;
+    let port: number;
+    do {
+      await endFormerServer(place, password, deadline);
+      port = await findFreePort();
+      server = await startServer(place, port, options.settings ?? {});
+    } while (server === undefined);
     answer({ url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres` });
   } catch (error) {
     answer({ error: error instanceof Error ? error.message : String(error) });
@@ -98,7 +105,9 @@ async function findPlace(wanted: string): Promise<Place> {
   }
   const native = join(elsewhere, 'native');
   if (!existsSync(native)) {
-    await cp(dirname(dirname(binaries.postgres)), native, { recursive: true, verbatimSymlinks: true });
+    const copy = `${native}.${process.pid}`;
+    await cp(dirname(dirname(binaries.postgres)), copy, { recursive: true, verbatimSymlinks: true });
+    putInPlace(copy, native);
   }
   return {
     binaries: { initdb: join(native, 'bin', 'initdb'), postgres: join(native, 'bin', 'postgres') },
@@ -111,53 +120,94 @@ function idOf(flag: '-u' | '-g'): number {
   return Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
 }
 
-/** Makes the data folder on first use. Gives the password of the user `postgres`. */
+/**
+ * Makes the data folder on first use: beside its place, so that what is there is whole, whoever is killed meanwhile or
+ * does the same. Gives the password of the user `postgres`, which lies within.
+ */
 function prepare({ binaries, folder, owner }: Place): string {
   const data = join(folder, 'data');
-  const passwordFile = join(folder, 'password');
-  if (existsSync(join(data, 'PG_VERSION')) && existsSync(passwordFile)) {
-    return readFileSync(passwordFile, 'utf8');
+  const passwordFile = join(data, 'password');
+  if (existsSync(data)) {
+    if (existsSync(passwordFile)) {
+      return readFileSync(passwordFile, 'utf8');
+    }
+    throw new Error(
+      `The folder "${data}" was not made by this program. Remove it, or set POSTGRES_FOLDER to another folder.`,
+    );
   }
-  const password = randomBytes(16).toString('hex');
-  rmSync(data, { recursive: true, force: true });
-  mkdirSync(data, { mode: 0o700 });
-  writeFileSync(passwordFile, password, { mode: 0o600 });
+  removeLeftovers(folder);
+  const draft = join(folder, `draft.${process.pid}`);
+  const draftData = join(draft, 'data');
+  const draftPassword = join(draft, 'password');
+  mkdirSync(draftData, { mode: 0o700, recursive: true });
+  chmodSync(draft, 0o755);
+  writeFileSync(draftPassword, randomBytes(16).toString('hex'), { mode: 0o600 });
   if (owner.uid !== undefined && owner.gid !== undefined) {
-    chownSync(data, owner.uid, owner.gid);
-    chownSync(passwordFile, owner.uid, owner.gid);
+    chownSync(draftData, owner.uid, owner.gid);
+    chownSync(draftPassword, owner.uid, owner.gid);
   }
   const flags = ['--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8', '--no-locale', '--no-instructions'];
   const { status, stderr, error } = spawnSync(
     binaries.initdb,
-    [`--pgdata=${data}`, `--pwfile=${passwordFile}`, ...flags],
+    [`--pgdata=${draftData}`, `--pwfile=${draftPassword}`, ...flags],
     { ...owner, cwd: folder, encoding: 'utf8', env: environment() },
   );
-  if (status !== 0) {
-    rmSync(data, { recursive: true, force: true });
-    throw new Error(`initdb failed in "${data}": ${error?.message ?? stderr}`);
+  if (status === 0) {
+    renameSync(draftPassword, join(draftData, 'password'));
+    putInPlace(draftData, data);
   }
-  return password;
+  rmSync(draft, { recursive: true, force: true });
+  if (status !== 0) {
+    throw new Error(`initdb failed in "${folder}": ${error?.message ?? stderr}`);
+  }
+  return readFileSync(passwordFile, 'utf8');
+}
+
+/** Leaves what is there when somebody else was faster. */
+function putInPlace(draft: string, target: string): void {
+  try {
+    renameSync(draft, target);
+  } catch (error) {
+    if (!existsSync(target)) {
+      throw error;
+    }
+    rmSync(draft, { recursive: true });
+  }
+}
+
+/** Drafts of keepers that were killed. */
+function removeLeftovers(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = /^draft\.(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) {
+      rmSync(join(folder, name), { recursive: true, force: true });
+    }
+  }
 }
 
 /** Waits for a server that is still stopping, and ends one whose keeper was killed. */
-async function endFormerServer({ folder }: Place, password: string): Promise<void> {
+async function endFormerServer({ folder }: Place, password: string, deadline: number): Promise<void> {
   const data = join(folder, 'data');
   const pidFile = join(data, 'postmaster.pid');
-  const deadline = Date.now() + PATIENCE_MS;
+  let keeper: number | undefined;
   while (existsSync(pidFile)) {
     const [pid, , , port] = readFileSync(pidFile, 'utf8').split('\n').map(Number);
     if (pid === undefined || !isAlive(pid)) {
       return;
     }
-    const keeper = Number(readIfThere(join(folder, 'keeper.pid')) ?? 0);
-    if (!isAlive(keeper) && (await isServerOf(data, port, password))) {
+    if (!isServerOf(data, pid)) {
+      rmSync(pidFile, { force: true });
+      return;
+    }
+    keeper = (await askForKeeper(port, password)) ?? keeper;
+    if (keeper !== undefined && !isAlive(keeper)) {
       process.kill(pid, 'SIGINT');
       await untilGone(pid, deadline);
       return;
     }
     if (Date.now() > deadline) {
       throw new Error(
-        `The PostgreSQL server in "${folder}" is in use by another process (its keeper is ${keeper}). ` +
+        `The PostgreSQL server in "${folder}" is in use by another process (its keeper is ${keeper ?? 'unknown'}). ` +
           'Stop that one first, or set DATABASE_URL to use a server of your own.',
       );
     }
@@ -165,16 +215,25 @@ async function endFormerServer({ folder }: Place, password: string): Promise<voi
   }
 }
 
-async function isServerOf(data: string, port: number | undefined, password: string): Promise<boolean> {
+/** After a restart of the machine or of a container somebody else may have the process id. */
+function isServerOf(data: string, pid: number): boolean {
+  const args = existsSync('/proc/self/cmdline')
+    ? readIfThere(`/proc/${pid}/cmdline`)
+    : spawnSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout;
+  return args?.includes(data) ?? false;
+}
+
+/** Gives the process id of the keeper of a server, or `undefined` while the server does not answer. */
+async function askForKeeper(port: number | undefined, password: string): Promise<number | undefined> {
   const client = new Client({ host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres' });
   client.on('error', () => undefined);
   try {
     await client.connect();
-    const { rows } = await client.query<{ data_directory: string }>('show data_directory');
-    return rows[0]?.data_directory === data;
+    const { rows } = await client.query<{ keeper: string | null }>(`select current_setting('keeper.pid', true) keeper`);
+    return Number(rows[0]?.keeper ?? 0);
   } catch {
-    // It is starting, stopping or somebody else: ask again until the deadline.
-    return false;
+    // It is starting or stopping: the caller asks again until the deadline.
+    return undefined;
   } finally {
     await client.end();
   }
@@ -190,7 +249,7 @@ async function untilGone(pid: number, deadline: number): Promise<void> {
 }
 
 function isAlive(pid: number): boolean {
-  if (pid <= 0) {
+  if (!(pid > 0)) {
     return false;
   }
   try {
@@ -214,14 +273,16 @@ async function findFreePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
+/** Gives nothing when somebody else was faster. */
 async function startServer(
   { binaries, folder, owner }: Place,
   port: number,
   settings: Readonly<Record<string, string>>,
-): Promise<ChildProcess> {
-  const all = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings };
+): Promise<ChildProcess | undefined> {
+  const fixed = { listen_addresses: '127.0.0.1', unix_socket_directories: '', 'keeper.pid': String(process.pid) };
+  const all = { ...fixed, ...settings };
   const logFile = join(folder, 'server.log');
-  const log = openSync(logFile, 'w', 0o600);
+  const log = openSync(logFile, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND, 0o600);
   const data = join(folder, 'data');
   const server = spawn(
     binaries.postgres,
@@ -231,20 +292,27 @@ async function startServer(
   const failed = once(server, 'error').then(([error]: unknown[]) => {
     throw error;
   });
-  await Promise.race([untilReady(server, join(data, 'postmaster.pid'), logFile), failed]);
-  return server;
+  const isReady = await Promise.race([untilReady(server, join(data, 'postmaster.pid')), failed]);
+  if (isReady) {
+    return server;
+  }
+  const pid = Number.parseInt(readIfThere(join(data, 'postmaster.pid')) ?? '', 10);
+  if (isAlive(pid) && isServerOf(data, pid)) {
+    return undefined;
+  }
+  throw new Error(`PostgreSQL did not start. Its log says:\n${readFileSync(logFile, 'utf8')}`);
 }
 
-/** The eighth line of postmaster.pid tells the state, as it does to pg_ctl. */
-async function untilReady(server: ChildProcess, pidFile: string, logFile: string): Promise<void> {
+/** The eighth line of postmaster.pid tells the state, as it does to pg_ctl. Gives `false` when the server has ended. */
+async function untilReady(server: ChildProcess, pidFile: string): Promise<boolean> {
   while (server.exitCode === null && server.signalCode === null) {
     const lines = (readIfThere(pidFile) ?? '').split('\n');
     if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') {
-      return;
+      return true;
     }
     await pause(POLL_MS);
   }
-  throw new Error(`PostgreSQL did not start. Its log says:\n${readFileSync(logFile, 'utf8')}`);
+  return false;
 }
 
 /** Asks for a fast shutdown: open transactions are rolled back, clients are sent away. */

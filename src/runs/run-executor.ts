@@ -82,9 +82,7 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
     const outcomes = await this.#work(live, task);
     const failures = outcomes.flatMap((outcome) => toFailures(outcome));
     const done = outcomes.filter(({ status }) => status === 'fulfilled').length;
-    const end = { state: endingOf(live, outcomes), finishedAt: new Date() };
-    live.finish({ ...end, done, failed: failures.length });
-    await this.#storeEnd(live, { ...end, failures });
+    await this.#storeEnd(live, { state: endingOf(live, outcomes), finishedAt: new Date(), done, failures });
   }
 
   async #work(live: LiveRun, { numbers, simulate }: RunTask): Promise<readonly JobOutcome<number, void>[]> {
@@ -114,14 +112,19 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
     }
   }
 
-  /** Tries until the database is there. Until then the run is known from memory. */
-  async #storeEnd(live: LiveRun, end: RunEnd): Promise<void> {
+  /**
+   * Tries until the database is there. Only when that takes more than one try the run is said to have ended before its
+   * results are all there.
+   */
+  async #storeEnd(live: LiveRun, { done, ...end }: RunEnd & { readonly done: number }): Promise<void> {
     const { id } = live.view;
     for (;;) {
       try {
         live.finish(await this.store.finish(id, end));
         return;
       } catch (error) {
+        const { state, finishedAt, failures } = end;
+        live.finish({ state, finishedAt, done, failed: failures.length });
         this.#logger.error(`The end of run ${id} could not be stored: ${String(error)}`);
       } finally {
         live.announceEnd();

@@ -8,8 +8,6 @@ import {
   HttpCode,
   HttpStatus,
   type MessageEvent,
-  Param,
-  ParseUUIDPipe,
   Post,
   Query,
   Res,
@@ -19,6 +17,7 @@ import {
 import {
   ApiAcceptedResponse,
   ApiBadRequestResponse,
+  ApiBody,
   ApiConflictResponse,
   ApiNotFoundResponse,
   ApiOkResponse,
@@ -32,24 +31,19 @@ import {
 import type { Observable } from 'rxjs';
 
 import { ErrorBody } from '../errors/error-body.js';
-import { InvalidRequestException } from '../errors/invalid-request.exception.js';
 import { JsonBodyGuard } from '../http/json-body.guard.js';
 import { PageQuery, ResultPage, RunPage } from './page.js';
+import { RunId } from './run-id.js';
 import { RunView } from './run-view.js';
 import { RunsService } from './runs.service.js';
-import { StartRunRequest } from './start-run.request.js';
-
-const RunId = (): ParameterDecorator =>
-  Param(
-    'id',
-    new ParseUUIDPipe({
-      exceptionFactory: () => new InvalidRequestException([{ field: 'id', reason: 'expected a UUID' }]),
-    }),
-  );
+import { startRunExamples, StartRunRequest } from './start-run.request.js';
 
 @ApiTags('jobs')
-@ApiBadRequestResponse({ type: ErrorBody, description: 'The request is not right. Nothing was stored.' })
-@ApiServiceUnavailableResponse({ type: ErrorBody, description: 'The database cannot be reached.' })
+@ApiBadRequestResponse({ type: ErrorBody, description: 'The request is not right. Nothing was stored or changed.' })
+@ApiServiceUnavailableResponse({
+  type: ErrorBody,
+  description: 'The database cannot be reached, or the server is shutting down.',
+})
 @Controller('jobs')
 export class RunsController {
   constructor(private readonly runs: RunsService) {}
@@ -61,6 +55,7 @@ export class RunsController {
     summary: 'Factorises numbers, one job each, in the background',
     description: 'Give either `numbers`, or `from` and `to`. Each job has a session and a transaction of its own.',
   })
+  @ApiBody({ type: StartRunRequest, examples: startRunExamples })
   @ApiAcceptedResponse({
     type: RunView,
     description: 'The run has been stored and begins when it is its turn.',
@@ -81,7 +76,7 @@ export class RunsController {
 
   @Get()
   @ApiOperation({ summary: 'Lists the runs, the newest first' })
-  @ApiOkResponse({ type: RunPage })
+  @ApiOkResponse({ type: RunPage, description: 'A part of the runs.' })
   list(@Query() page: PageQuery): Promise<RunPage> {
     return this.runs.list(page);
   }
@@ -89,7 +84,7 @@ export class RunsController {
   @Get(':id')
   @ApiOperation({ summary: 'Tells how far a run has come' })
   @ApiParam({ name: 'id', format: 'uuid' })
-  @ApiOkResponse({ type: RunView })
+  @ApiOkResponse({ type: RunView, description: 'The run as it is now.' })
   @ApiNotFoundResponse({ type: ErrorBody, description: 'There is no such run.' })
   find(@RunId() id: string): Promise<RunView> {
     return this.runs.find(id);
@@ -103,7 +98,7 @@ export class RunsController {
       'began, never.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
-  @ApiOkResponse({ type: ResultPage })
+  @ApiOkResponse({ type: ResultPage, description: 'A part of the results.' })
   @ApiNotFoundResponse({ type: ErrorBody, description: 'There is no such run.' })
   results(@RunId() id: string, @Query() page: PageQuery): Promise<ResultPage> {
     return this.runs.results(id, page);
@@ -118,6 +113,7 @@ export class RunsController {
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({
+    description: 'The events, as they happen.',
     content: {
       'text/event-stream': {
         schema: { type: 'string' },

@@ -17,7 +17,9 @@ const list: Rule = (value) =>
 /** Makes jobs slow or lets them fail, to see what becomes of the others. */
 export class Simulation {
   @ApiPropertyOptional({
-    type: [Number],
+    type: 'array',
+    items: { type: 'integer', minimum: 1, maximum: MAX_NUMBER },
+    maxItems: MAX_NUMBERS,
     example: [97],
     description: 'The jobs of these numbers throw after their insert, which is rolled back.',
   })
@@ -79,6 +81,12 @@ export class StartRunRequest {
   @Type(() => Simulation)
   readonly simulate?: Simulation;
 }
+
+/** Both ways to give the numbers, for the documentation: one example of all fields would be neither. */
+export const startRunExamples = {
+  list: { summary: 'A list', value: { numbers: [12, 97, 360] } },
+  range: { summary: 'A range', value: { from: 1, to: 100, concurrency: 8, simulate: { failOn: [97], delayMs: 5 } } },
+} as const;
 
 export function numbersOf({ numbers, from = 1, to = 0 }: StartRunRequest): readonly number[] {
   return numbers ?? Array.from({ length: to - from + 1 }, (_, offset) => from + offset);

@@ -35,6 +35,16 @@ describe('the cancellation of a run', () => {
     expect((await client.find(started.id)).body).toEqual(run);
   });
 
+  it('takes an id in capitals', async () => {
+    const { body: started } = await client.start({ from: 1, to: 100, simulate: { delayMs: 10_000 } });
+    await untilRunning(started.id);
+
+    const { status, body: run } = await client.cancel(started.id.toUpperCase());
+
+    expect(status).toBe(200);
+    expect(run).toMatchObject({ id: started.id, state: 'cancelled' });
+  });
+
   it('cancels a run that waits for its turn', async () => {
     const slow = { from: 1, to: 32, concurrency: 32, simulate: { delayMs: 10_000 } };
     const [{ body: first }, { body: second }] = [await client.start(slow), await client.start(slow)];

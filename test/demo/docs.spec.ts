@@ -1,8 +1,16 @@
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { type DemoApp, startDemo } from './support/demo-app.js';
 
+interface Operation {
+  readonly summary?: string;
+  readonly requestBody?: {
+    readonly content: Record<string, { readonly examples?: Record<string, { value: unknown }> }>;
+  };
+  readonly responses: Record<string, { readonly description: string }>;
+}
+
 interface OpenApi {
-  readonly paths: Record<string, Record<string, { summary?: string; responses: Record<string, unknown> }>>;
+  readonly paths: Record<string, Record<string, Operation>>;
   readonly components: { readonly schemas: Record<string, { properties: Record<string, { description?: string }> }> };
 }
 
@@ -43,6 +51,17 @@ describe('the documentation', () => {
 
     expect(operation?.summary).toEqual(expect.any(String));
     expect(Object.keys(operation?.responses ?? {})).toEqual(statuses);
+    expect(Object.values(operation?.responses ?? {}).filter(({ description }) => description === '')).toEqual([]);
+  });
+
+  it('offers examples that can be sent as they are', async () => {
+    const { body } = await demo.client.send<OpenApi>('/docs-json');
+
+    const examples = body.paths['/jobs']?.['post']?.requestBody?.content['application/json']?.examples ?? {};
+    const answers = await Promise.all(Object.values(examples).map(({ value }) => demo.client.start(value)));
+    await Promise.all(answers.map(({ body: run }) => demo.client.cancel<unknown>(run.id)));
+
+    expect(answers.map(({ status }) => status)).toEqual([202, 202]);
   });
 
   it.each(['StartRunRequest', 'Simulation', 'RunView', 'ResultView', 'RunPage', 'ResultPage', 'ErrorBody'])(

@@ -60,6 +60,15 @@ describe('main', () => {
     expect(demo.errors).toBe('');
   });
 
+  it('takes a setting that is empty for one that is not set', async () => {
+    demo.kill('SIGTERM');
+    await demo.ended();
+
+    await start({ HOST: '', DATABASE_URL: '' });
+
+    expect(client.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  });
+
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'ends in good order on %s, with jobs and clients in flight',
     async (signal) => {
@@ -115,6 +124,21 @@ describe('main', () => {
     await blocker.end();
 
     expect(await demo.ended()).toBe(0);
+  });
+
+  it('ends in good order when npm, which started it, was killed', async () => {
+    demo.kill('SIGTERM');
+    await demo.ended();
+    const npm = ['sh', '-c', `"${process.execPath}" "$0"; true`] as const;
+    demo = new DemoProcess(compiled, { POSTGRES_FOLDER: server.folder, npm_lifecycle_event: 'start' }, npm);
+    await demo.listening();
+    const pids = await server.pids();
+
+    demo.kill('SIGKILL');
+    await demo.ended();
+
+    expect(demo.output).toContain('Ending');
+    await untilGone(pids);
   });
 
   it('ends at once on a second signal', async () => {

@@ -33,8 +33,9 @@ describe('OpenRequests', () => {
     await database.query('begin');
     await database.query('lock table factorisation in access exclusive mode');
     const { body: run } = await demo.client.start({ numbers: [12] });
+    // Unlike pg_stat_activity it is read anew within a transaction.
     await database.until(
-      `select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      `select count(*) > 0 from pg_locks where not granted and relation = 'factorisation'::regclass`,
     );
     const end = demo.client.untilEnd(run.id);
     await once(server, 'request');

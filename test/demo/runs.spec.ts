@@ -1,9 +1,13 @@
 import { SessionContext } from 'nestjs-mikro-session';
+import { Client } from 'pg';
 
 import { createApp } from '../../src/create-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { type DemoApp, startDemo } from './support/demo-app.js';
 import { JobsClient, type RunJson } from './support/jobs-client.js';
+
+// A thousand jobs take their time on a busy machine.
+import.meta.jest.setTimeout(30_000);
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
@@ -132,6 +136,31 @@ describe('RunsController', () => {
     expect(run.done).toBeGreaterThan(0);
     expect(run.done).toBeLessThan(500);
     await client.cancel(started.id);
+  });
+
+  it('does not call a run done before its results are all there', async () => {
+    const blocker = new Client({ connectionString: database.url });
+    await blocker.connect();
+    await database.query('begin');
+    await database.query('lock table factorisation in access exclusive mode');
+    const { body: started } = await client.start({ numbers: [97], simulate: { failOn: [97] } });
+    await database.until(
+      `select count(*) > 0 from pg_locks where not granted and relation = 'factorisation'::regclass`,
+    );
+    await blocker.query('begin');
+    await blocker.query('select id from run where id = $1 for no key update', [started.id]);
+
+    await database.query('rollback');
+    await database.until(
+      `select count(*) > 0 from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock' and query like 'update "run"%'`,
+    );
+    const { body: run } = await client.find(started.id);
+    await blocker.end();
+
+    expect(run).toMatchObject({ state: 'running', failed: 1, finishedAt: null });
+    expect(await client.untilEnd(started.id)).toMatchObject({ state: 'done', failed: 1 });
+    expect((await client.results(started.id)).body.total).toBe(1);
   });
 
   it('lists runs by pages, the newest first', async () => {

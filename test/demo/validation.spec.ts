@@ -104,6 +104,30 @@ describe('the check of a request', () => {
     });
   });
 
+  it.each([
+    ['constructor', '{ "numbers": [1], "constructor": 1 }'],
+    ['toString', '{ "numbers": [1], "toString": 1 }'],
+    ['__proto__', '{ "numbers": [1], "__proto__": { "numbers": [2] } }'],
+    ['simulate.hasOwnProperty', '{ "numbers": [1], "simulate": { "hasOwnProperty": 1 } }'],
+  ])('refuses an unknown field that every object has: %s', async (field, request) => {
+    const { status, body } = await client.start<unknown>(request);
+
+    expect(status).toBe(400);
+    expect(body).toMatchObject({ details: [{ field, reason: 'there is no such field' }] });
+  });
+
+  it.each([
+    ['numbers[0][0][0][0][0][0][0]', `{ "numbers": ${'['.repeat(100_000)}${']'.repeat(100_000)} }`],
+    ['a.a.a.a.a.a.a.a', `${'{ "a": '.repeat(100_000)}1${' }'.repeat(100_000)}`],
+  ])('refuses what is nested too deep: %s', async (field, request) => {
+    const { status, body } = await client.start<unknown>(request);
+
+    expect(status).toBe(400);
+    expect(body).toMatchObject({
+      details: [{ field, reason: 'expected no more than 8 levels of lists and objects' }],
+    });
+  });
+
   it('names no more than the first ten of many wrong numbers', async () => {
     const request = { numbers: Array<number>(100_000).fill(0.5) };
 
@@ -157,6 +181,8 @@ describe('the check of a request', () => {
     ['/jobs?limit=', 'limit', `expected an integer from 1 to 1000, got ''`],
     ['/jobs?limit=1&limit=2', 'limit', `expected an integer from 1 to 1000, got [ '1', '2' ]`],
     ['/jobs?page=1', 'page', 'there is no such field'],
+    ['/jobs?constructor=1', 'constructor', 'there is no such field'],
+    ['/jobs?__proto__=1', '__proto__', 'there is no such field'],
     [
       '/jobs/00000000-0000-4000-8000-000000000000/results?limit=x',
       'limit',

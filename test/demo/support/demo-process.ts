@@ -11,9 +11,13 @@ export class DemoProcess {
   #output = '';
   #errors = '';
 
-  constructor(folder: string, env: Readonly<Record<string, string>>) {
+  constructor(
+    folder: string,
+    env: Readonly<Record<string, string>>,
+    [command, ...args]: readonly [string, ...string[]] = [process.execPath],
+  ) {
     const { DATABASE_URL: _, NODE_OPTIONS: __, npm_lifecycle_event: ___, ...inherited } = process.env;
-    this.#child = spawn(process.execPath, [join(folder, 'dist', 'main.js')], {
+    this.#child = spawn(command, [...args, join(folder, 'dist', 'main.js')], {
       env: { ...inherited, PORT: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -26,12 +26,13 @@ export class EmbeddedServer {
   /** The process that keeps the server, and the server. */
   async pids(): Promise<number[]> {
     const [pid] = (await this.#read('data/postmaster.pid')).split('\n');
-    return [Number(await this.#read('keeper.pid')), Number(pid)];
+    const [, keeper] = /"keeper\.pid=(\d+)"/.exec(await this.#read('data/postmaster.opts')) ?? [];
+    return [Number(keeper), Number(pid)];
   }
 
   async connect(): Promise<Client> {
     const [, , , port] = (await this.#read('data/postmaster.pid')).split('\n');
-    const password = await this.#read('password');
+    const password = await this.#read('data/password');
     const client = new Client(`postgres://postgres:${password}@127.0.0.1:${port}/postgres`);
     client.on('error', () => undefined);
     await client.connect();
