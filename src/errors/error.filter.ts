@@ -1,11 +1,20 @@
 import type { IncomingMessage } from 'node:http';
 
-import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import {
+  type ArgumentsHost,
+  BadRequestException,
+  Catch,
+  type ExceptionFilter,
+  HttpException,
+  Logger,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { isDatabaseGone } from './database-gone.js';
 import { type ErrorBody, toErrorBody } from './error-body.js';
 import { InvalidRequestException } from './invalid-request.exception.js';
+
+type BodyRequest = IncomingMessage & { readonly body?: unknown };
 
 /** Answers every error in one shape, and logs those that are not the client's. */
 @Catch()
@@ -16,9 +25,9 @@ export class ErrorFilter implements ExceptionFilter {
 
   catch(error: unknown, host: ArgumentsHost): void {
     const { httpAdapter } = this.adapterHost;
-    const request = host.switchToHttp().getRequest<IncomingMessage>();
+    const request = host.switchToHttp().getRequest<BodyRequest>();
     const response = host.switchToHttp().getResponse<unknown>();
-    const body = this.#describe(error, `${request.method} ${request.url}`);
+    const body = this.#describe(isUnreadable(error, request) ? toBodyProblem(error) : error, request);
     if (httpAdapter.isHeadersSent(response)) {
       httpAdapter.end(response);
       return;
@@ -26,7 +35,8 @@ export class ErrorFilter implements ExceptionFilter {
     httpAdapter.reply(response, body, body.statusCode);
   }
 
-  #describe(error: unknown, request: string): ErrorBody {
+  #describe(error: unknown, { method, url }: BodyRequest): ErrorBody {
+    const request = `${method} ${url}`;
     if (error instanceof InvalidRequestException) {
       return toErrorBody(error.getStatus(), error.message, error.details);
     }
@@ -40,4 +50,15 @@ export class ErrorFilter implements ExceptionFilter {
     this.#logger.error(`${request}: ${String(error)}`, error instanceof Error ? error.stack : undefined);
     return toErrorBody(500, 'Something went wrong on our side. It has been logged.');
   }
+}
+
+/** A body that the parser could not read never comes to be one. */
+function isUnreadable(error: unknown, { method, body }: BodyRequest): error is BadRequestException {
+  return method === 'POST' && body === undefined && error instanceof BadRequestException;
+}
+
+function toBodyProblem(error: BadRequestException): HttpException {
+  return error instanceof InvalidRequestException
+    ? error
+    : new InvalidRequestException([{ field: 'body', reason: `expected JSON: ${error.message}` }]);
 }

@@ -1,12 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 
-import {
-  BadRequestException,
-  type CanActivate,
-  type ExecutionContext,
-  Injectable,
-  UnsupportedMediaTypeException,
-} from '@nestjs/common';
+import { inspect } from 'node:util';
+
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+
+import { InvalidRequestException } from '../errors/invalid-request.exception.js';
 
 /** Refuses a body that is no JSON object, which would be taken for an empty one. */
 @Injectable()
@@ -15,12 +13,12 @@ export class JsonBodyGuard implements CanActivate {
     const { headers, body } = context.switchToHttp().getRequest<IncomingMessage & { readonly body?: unknown }>();
     const [type = ''] = (headers['content-type'] ?? '').split(';');
     if (type.trim().toLowerCase() !== 'application/json') {
-      throw new UnsupportedMediaTypeException(
-        'The body must be JSON. Send the header `content-type: application/json`.',
-      );
+      throw new InvalidRequestException([
+        { field: 'content-type', reason: `expected 'application/json', got ${inspect(type)}` },
+      ]);
     }
     if (Array.isArray(body)) {
-      throw new BadRequestException('The body must be a JSON object, not a list.');
+      throw new InvalidRequestException([{ field: 'body', reason: 'expected a JSON object, got a list' }]);
     }
     return true;
   }

@@ -26,7 +26,6 @@ import {
   ApiPayloadTooLargeResponse,
   ApiServiceUnavailableResponse,
   ApiTags,
-  ApiUnsupportedMediaTypeResponse,
 } from '@nestjs/swagger';
 import type { Observable } from 'rxjs';
 
@@ -64,7 +63,6 @@ export class RunsController {
     },
   })
   @ApiPayloadTooLargeResponse({ type: ErrorBody, description: 'The body is too large.' })
-  @ApiUnsupportedMediaTypeResponse({ type: ErrorBody, description: 'The body is not JSON.' })
   async start(
     @Body() request: StartRunRequest,
     @Res({ passthrough: true }) response: ServerResponse,

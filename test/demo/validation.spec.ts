@@ -140,9 +140,17 @@ describe('the check of a request', () => {
   });
 
   it.each([
-    ['broken JSON', '{ "numbers": [1,', 400, 'Bad Request'],
-    ['JSON that is a list', '[1]', 400, 'Bad Request'],
-    ['JSON that is a text', '"12"', 400, 'Bad Request'],
+    ['broken JSON', '{ "numbers": [1,', 'body', expect.stringContaining('expected JSON: ')],
+    ['JSON that is a list', '[1]', 'body', 'expected a JSON object, got a list'],
+    ['JSON that is a text', '"12"', 'body', expect.stringContaining('expected JSON: ')],
+  ])('refuses %s', async (_what, request, field, reason) => {
+    const { status, body } = await client.start<unknown>(request);
+
+    expect(status).toBe(400);
+    expect(body).toMatchObject({ details: [{ field, reason }] });
+  });
+
+  it.each([
     ['nothing', '', 400, 'Bad Request'],
     ['a body over the limit', JSON.stringify({ numbers: Array<number>(200_000).fill(1e12) }), 413, 'Payload Too Large'],
   ])('refuses %s', async (_what, request, statusCode, error) => {
@@ -161,13 +169,8 @@ describe('the check of a request', () => {
         body: '{ "numbers": [12] }',
       });
 
-      expect(status).toBe(415);
-      expect(body).toEqual({
-        statusCode: 415,
-        error: 'Unsupported Media Type',
-        message: 'The body must be JSON. Send the header `content-type: application/json`.',
-        details: [],
-      });
+      expect(status).toBe(400);
+      expect(body.details).toEqual([{ field: 'content-type', reason: `expected 'application/json', got '${type}'` }]);
     },
   );
 
