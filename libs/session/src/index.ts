@@ -30,7 +30,9 @@ export {
   TransactionAbortedError,
   UnflushedChangesError,
 } from './session/session-error.js';
+export type { Ownership } from './session/ownership-policy.js';
 export { type OwnedSession, SessionFactory } from './session/session-factory.js';
 export type { SessionForkOptions, SessionOptions } from './session/session-options.js';
 export { type LiveScopeInfo, SessionRegistry } from './session/session-registry.js';
 export type { BeginOptions } from './session/session-source.js';
+export type { Unflushed } from './session/unflushed.js';
