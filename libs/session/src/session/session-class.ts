@@ -132,7 +132,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         ) as AsyncIterable<never>;
         return;
       }
-      yield* record.streams.read(super.stream(entityName, options) as AsyncIterator<never>);
+      yield* record.read(em, super.stream(entityName, options) as AsyncIterator<never>);
     }
 
     override async transactional<Result>(

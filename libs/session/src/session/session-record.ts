@@ -49,8 +49,9 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     return (this.#callbacks ??= new SessionCallbacks(this.scope, this.surroundings.runDetached));
   }
 
-  get streams(): OpenStreams {
-    return (this.#streams ??= new OpenStreams(() => this.assertUsable()));
+  /** How many half-read streams hold a connection of their own. */
+  get pausedStreams(): number {
+    return this.#streams?.paused.length ?? 0;
   }
 
   /** The transactions that hold a connection now. */
@@ -120,8 +121,15 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
   track(em: EntityManager, transaction: Transaction): void {
     this.ledger.track(em, transaction);
     if (this.isOpen) {
-      this.surroundings.transactions.add(this);
+      this.surroundings.holders.add(this);
     }
+  }
+
+  /** Reads a stream, which is closed should the session end first. */
+  read<Item>(em: EntityManager, stream: AsyncIterator<Item>): AsyncGenerator<Item, void> {
+    this.#streams ??= new OpenStreams(() => this.assertUsable());
+    this.surroundings.holders.add(this);
+    return this.#streams.read(em, stream);
   }
 
   /** Runs a `transactional()` call, in which this session stands for the transaction that its frame is told of. */
@@ -249,7 +257,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     }
     const complaint = this.#findUnflushed(ending);
     this.#ending = ending;
-    this.surroundings.transactions.delete(this);
+    this.surroundings.holders.delete(this);
     this.surroundings.leaks.forget(this);
     try {
       await this.#streams?.close();

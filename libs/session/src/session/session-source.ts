@@ -52,7 +52,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       leaks: new LeakWatch(defaults.leakAfter),
       frames: new TransactionFrames(),
       unflushed: defaults.unflushed ?? 'warn',
-      transactions: new Roster(),
+      holders: new Roster(),
       runDetached: (label, work) => this.inScope({ kind: 'callback', label }, async () => work()),
     };
     this.#adopt();
