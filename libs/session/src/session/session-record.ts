@@ -4,7 +4,7 @@ import { ExclusiveUse } from './exclusive-use.js';
 import { InsertedEntities } from './inserted-entities.js';
 import { isCommitted } from './joined-transactions.js';
 import { OpenStreams } from './open-streams.js';
-import { claimEntity, guardUnitOfWork } from './owned-unit-of-work.js';
+import { guardUnitOfWork } from './owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
 import type { Enrolled } from './roster.js';
 import { describeEnding, type LiveScope, type ScopeEnding, type ScopeMember } from './scope.js';
@@ -92,10 +92,8 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     guardUnitOfWork(em, this);
   }
 
-  claim(entity: AnyEntity, operation: string): void {
-    if (!this.surroundings.ownership.isOff) {
-      claimEntity(entity, this, operation);
-    }
+  get checksOwnership(): boolean {
+    return !this.surroundings.ownership.isOff;
   }
 
   refuse(error: SessionError): void {
