@@ -220,7 +220,6 @@ describe('a session after its end', () => {
   });
 
   it('is closed at the end of its scope, when nobody waited for its remove()', async () => {
-    const context = app.get<SessionContext>(SessionContext);
     const calls: string[] = [];
 
     await factory.run(() => {
