@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { type EntityManager, type EventSubscriber, FlushMode } from '@mikro-orm/postgresql';
 import { ConcurrentSessionUseError, SessionFactory } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
@@ -123,6 +123,34 @@ describe('overlapping calls on one session', () => {
     });
 
     expect(await texts()).toEqual(['a']);
+  });
+
+  it('pass when they only read, also with the flush mode `always`', async () => {
+    await factory.run(
+      async (session) => {
+        session.create(Note, { text: 'a' });
+
+        const counts = await Promise.all([session.find(Note, {}), session.count(Note), session.findAll(Note)]);
+
+        expect(counts).toMatchObject([[{ text: 'a' }], 1, [{ text: 'a' }]]);
+      },
+      { fork: { flushMode: FlushMode.ALWAYS } },
+    );
+  });
+
+  it('are refused in a hook that reads with the flush mode `always`, which would wait for itself', async () => {
+    let seen: unknown;
+    const subscriber: EventSubscriber = {
+      async afterFlush({ em }) {
+        seen ??= await em.count(Note).catch((error: unknown) => error);
+      },
+    };
+    app.orm.em.getEventManager().registerSubscriber(subscriber);
+
+    await factory.run((session) => session.flush(), { fork: { flushMode: FlushMode.ALWAYS } });
+    app.orm.em.getEventManager().getSubscribers().delete(subscriber);
+
+    expect(seen).toBeInstanceOf(ConcurrentSessionUseError);
   });
 
   it('pass when a read overlaps a flush', async () => {

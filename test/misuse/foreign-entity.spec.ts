@@ -95,6 +95,26 @@ describe('an entity that another live session manages', () => {
     expect(await database.query('select name from author order by 1')).toEqual([{ name: 'Ann' }, { name: 'Bob' }]);
   });
 
+  const ways: readonly [string, (owner: EntityManager, author: Author) => unknown][] = [
+    ['clear()', (owner) => owner.clear()],
+    ['remove()', (owner, author) => owner.remove(author)],
+  ];
+
+  it.each(ways)('is free again when it is new and its session has given it up with %s', async (_name, giveUp) => {
+    await using owner = factory.create();
+    await using other = factory.create();
+    const bob = new Author();
+    bob.name = 'Bob';
+    owner.persist(bob);
+    giveUp(owner, bob);
+
+    await other.persist(bob).flush();
+    await owner.flush();
+
+    expect(await database.query('select name from author order by 1')).toEqual([{ name: 'Ann' }, { name: 'Bob' }]);
+    expect(() => owner.persist(bob)).toThrow(EntityOwnershipError);
+  });
+
   it('is refused as a relation, before any SQL is sent', async () => {
     await using owner = factory.create();
     await using other = factory.create();

@@ -219,6 +219,20 @@ describe('a session after its end', () => {
     });
   });
 
+  it('is closed at the end of its scope, when nobody waited for its remove()', async () => {
+    const calls: string[] = [];
+
+    await factory.run(() => {
+      context.onClose(async () => {
+        await database.query('select 1');
+        calls.push('closed');
+      });
+      void context.remove();
+    });
+
+    expect(calls).toEqual(['closed']);
+  });
+
   it('is forgotten by remove() also when closing fails', async () => {
     await factory.run(async (session) => {
       await leaveOpen(session);

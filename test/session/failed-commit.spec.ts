@@ -90,4 +90,22 @@ describe('a commit that failed', () => {
 
     expect(await texts()).toEqual([]);
   });
+
+  it('because no transaction was open leaves the next one alone', async () => {
+    const calls: string[] = [];
+
+    await factory.run(async (session) => {
+      await session.begin();
+      await session.commit();
+      const context = app.get<SessionContext>(SessionContext);
+      context.afterCommit(() => void calls.push('committed'));
+      context.afterRollback(() => void calls.push('rolled back'));
+      await expect(session.commit()).rejects.toThrow('transaction');
+
+      await session.begin();
+      await session.commit();
+    });
+
+    expect(calls).toEqual(['committed']);
+  });
 });

@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
+import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
@@ -25,6 +26,12 @@ describe('a connection lost within a transaction', () => {
     const [{ pid }] = await session.execute<[{ pid: number }]>('select pg_backend_pid() as pid');
     await database.query('select pg_terminate_backend($1)', [pid]);
     await session.execute('select 1');
+  };
+
+  const breakConnections = async (): Promise<void> => {
+    const others = 'from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()';
+    await database.query(`select pg_terminate_backend(pid) ${others}`);
+    await database.until(`select count(*) = 0 ${others}`);
   };
 
   it('is reported by the first error and gives its place in the pool back', async () => {
@@ -57,6 +64,35 @@ describe('a connection lost within a transaction', () => {
     });
 
     expect(held).toEqual([0]);
+  });
+
+  it.each(['outside of', 'within'])('fails the reader of a stream %s a transaction', async (where) => {
+    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    await database.query(`insert into note (text) select 'row' from generate_series(1, 300)`);
+
+    const work = factory.run(async (session) => {
+      if (where === 'within') {
+        await session.begin();
+      }
+      for await (const _row of session.stream(Note)) {
+        await breakConnections();
+      }
+    });
+
+    await expect(work).rejects.toThrow(LOST);
+  });
+
+  it('lets a scope end with a stream that is half read', async () => {
+    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    await database.query(`insert into note (text) select 'row' from generate_series(1, 300)`);
+
+    const work = factory.run(async (session) => {
+      await session.stream(Note)[Symbol.asyncIterator]().next();
+      await breakConnections();
+      return 'ended';
+    });
+
+    expect(await work).toBe('ended');
   });
 
   it('fails the jobs it hits and no others', async () => {

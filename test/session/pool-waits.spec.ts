@@ -93,4 +93,49 @@ describe('the wait for a connection', () => {
 
     expect(await work).toHaveLength(POOL_SIZE);
   });
+
+  it('fails when all connections are held by half-read streams whose readers wait', async () => {
+    await database.query(`insert into note (text) select 'row' from generate_series(1, 10)`);
+    const allHoldOne = Promise.withResolvers<void>();
+    let holders = 0;
+    const readAndWait = (): Promise<number> =>
+      factory.run(async (session) => {
+        let rows = 0;
+        for await (const _row of session.stream(Note)) {
+          rows += 1;
+          if (rows === 1) {
+            holders += 1;
+            if (holders === POOL_SIZE) {
+              allHoldOne.resolve();
+            }
+            await allHoldOne.promise;
+            await session.count(Note);
+          }
+        }
+        return rows;
+      });
+
+    const ends = await Promise.allSettled(times(readAndWait));
+    await database.query('delete from note');
+
+    expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(POOL_SIZE - 1);
+    expect(ends).toContainEqual({ status: 'rejected', reason: expect.any(SessionPoolDeadlockError) });
+  });
+
+  it('goes on beside streams that are read on', async () => {
+    await database.query(`insert into note (text) select 'row' from generate_series(1, 10)`);
+    const readAll = (): Promise<number> =>
+      factory.run(async (session) => {
+        let rows = 0;
+        for await (const _row of session.stream(Note)) {
+          rows += 1;
+        }
+        return rows;
+      });
+
+    const counts = await Promise.all([...times(readAll), ...times(countElsewhere), ...times(readAll)]);
+    await database.query('delete from note');
+
+    expect(counts).toEqual(counts.map(() => 10));
+  });
 });

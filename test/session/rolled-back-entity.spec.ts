@@ -109,3 +109,35 @@ describe('a new entity whose transaction was rolled back', () => {
     expect(await texts()).toEqual([]);
   });
 });
+
+describe('a new entity that was inserted without a transaction', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  let factory: SessionFactory<EntityManager>;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({ databaseUrl: database.url, orm: { implicitTransactions: false } });
+    factory = app.get(SessionFactory);
+  });
+
+  afterEach(() => database.query('delete from note'));
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  it('is not inserted again after the rollback of a later transaction', async () => {
+    await factory.run(async (session) => {
+      const note = Object.assign(new Note(), { text: 'once' });
+      await session.persist(note).flush();
+      await session.begin();
+      await session.rollback();
+
+      await session.persist(note).flush();
+    });
+
+    expect(await database.query('select text from note')).toEqual([{ text: 'once' }]);
+  });
+});

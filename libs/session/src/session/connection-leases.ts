@@ -1,10 +1,12 @@
+import { closeWithConnection, isCursor } from './cursor-end.js';
 import { TransactionAbortedError } from './session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
 
 const IS_OUT = Symbol('checked out');
+const IS_OVER = Symbol('ended');
 
 /** A connection of a pool that is followed: none of its own before it is checked out for the first time. */
-type Leased = PoolClient & { [IS_OUT]?: boolean };
+type Leased = PoolClient & { [IS_OUT]?: boolean; [IS_OVER]?: boolean };
 
 /** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
 export type Waits = (pool: Pool, client: Promise<PoolClient>) => Promise<PoolClient>;
@@ -30,8 +32,11 @@ export class ConnectionLeases {
 
   #take(client: Leased): void {
     if (client[IS_OUT] === undefined) {
-      client.once('end', () => giveBack(client));
-      watchCommits(client);
+      client.once('end', () => {
+        client[IS_OVER] = true;
+        giveBack(client);
+      });
+      watchQueries(client);
     }
     client[IS_OUT] = true;
   }
@@ -46,10 +51,13 @@ function giveBack(client: Leased): void {
   }
 }
 
-/** Reads the answer to COMMIT, which is ROLLBACK when a statement of the transaction had failed. */
-function watchCommits(client: PoolClient): void {
+/** Reads the answer to COMMIT, which is ROLLBACK when a statement of the transaction had failed. Lets no cursor hang. */
+function watchQueries(client: Leased): void {
   const query = client.query.bind(client);
   client.query = (text, values, callback) => {
+    if (isCursor(text)) {
+      closeWithConnection(text, client, () => client[IS_OVER] === true);
+    }
     const answer = query(text, values, callback);
     return text === 'commit' ? (answer as Promise<{ command: string }>).then(assertCommitted) : answer;
   };

@@ -51,6 +51,10 @@ export function isOpen(transaction: Transaction): boolean {
   return !isCommitted && !isRolledBack && isLost !== true;
 }
 
+export function isCommitted(transaction: Transaction): boolean {
+  return (transaction as TransactionState).isCommitted;
+}
+
 /** Remembers that a transaction went down with its connection, which neither Kysely nor MikroORM tells. */
 export function markLost(transaction: Transaction): void {
   (transaction as TransactionState)[LOST] = true;

@@ -1,25 +1,43 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+interface OpenStream {
+  readonly stream: AsyncIterator<unknown>;
+  /** A stream within a transaction reads through the connection of that. */
+  readonly hasConnection: boolean;
+  /** True while its reader is busy with a row. */
+  isPaused: boolean;
+}
+
 /** Knows the streams of a session that are being read. The cursor of each keeps a connection busy until its end. */
 export class OpenStreams {
-  readonly #open = new Set<AsyncIterator<unknown>>();
+  readonly #open = new Set<OpenStream>();
 
   constructor(private readonly assertUsable: () => void) {}
 
-  /** Reads a stream, as long as the session may be used. */
-  async *read<Item>(stream: AsyncIterator<Item>): AsyncGenerator<Item, void> {
-    this.#open.add(stream);
+  /** The streams that hold a connection of their own until their reader goes on. */
+  get paused(): OpenStream[] {
+    return [...this.#open].filter(({ hasConnection, isPaused }) => hasConnection && isPaused);
+  }
+
+  /** Reads a stream of an EntityManager, as long as the session may be used. */
+  async *read<Item>(em: EntityManager, stream: AsyncIterator<Item>): AsyncGenerator<Item, void> {
+    const open: OpenStream = { stream, hasConnection: !em.isInTransaction(), isPaused: false };
+    this.#open.add(open);
     try {
       for (let next = await stream.next(); next.done !== true; next = await stream.next()) {
+        open.isPaused = true;
         yield next.value;
+        open.isPaused = false;
         this.assertUsable();
       }
     } finally {
-      this.#open.delete(stream);
+      this.#open.delete(open);
       await stream.return?.();
     }
   }
 
   /** Closes the streams that nobody read to their end. */
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#open].map(async (stream) => stream.return?.()));
+    await Promise.allSettled([...this.#open].map(async ({ stream }) => stream.return?.()));
   }
 }

@@ -14,8 +14,8 @@ const MANAGER = Symbol('entity manager');
 const CLAIM = Symbol('claim');
 
 interface Claimed {
-  /** The session that is to insert the entity. */
-  [CLAIM]?: SessionRecord;
+  /** Where the entity waits to be inserted, as long as it is still there. */
+  [CLAIM]?: OwnedUnitOfWork;
 }
 
 /**
@@ -27,22 +27,22 @@ class OwnedUnitOfWork extends UnitOfWork {
   declare [MANAGER]: EntityManager;
 
   override persist(...args: Parameters<Persist>): ReturnType<Persist> {
-    this[RECORD].claim(args[0], 'persist');
+    claimEntity(args[0], this, 'persist');
     return super.persist(...args);
   }
 
   override remove(...args: Parameters<Remove>): ReturnType<Remove> {
-    this[RECORD].claim(args[0], 'remove');
+    claimEntity(args[0], this, 'remove');
     return super.remove(...args);
   }
 
   override merge(...args: Parameters<Merge>): ReturnType<Merge> {
-    this[RECORD].claim(args[0], 'merge');
+    claimEntity(args[0], this, 'merge');
     return super.merge(...args);
   }
 
   override async lock(...args: Parameters<Lock>): Promise<void> {
-    this[RECORD].claim(args[0], 'lock');
+    claimEntity(args[0], this, 'lock');
     return super.lock(...args);
   }
 
@@ -78,22 +78,24 @@ export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void 
  *
  * @throws {EntityOwnershipError} when another live session manages the entity
  */
-export function claimEntity(entity: AnyEntity, record: SessionRecord, operation: string): void {
+function claimEntity(entity: AnyEntity, unitOfWork: OwnedUnitOfWork, operation: string): void {
+  const record = unitOfWork[RECORD];
+  if (!record.checksOwnership) {
+    return;
+  }
   const wrapped = helper(entity);
   const claimed = wrapped as Claimed;
   const manager: (EntityManager & Recorded) | undefined = wrapped.__em;
-  const owner = manager === undefined ? claimed[CLAIM] : manager[RECORD];
-  if (owner === record) {
-    return;
-  }
-  if (owner?.isOpen === true) {
+  const claim = manager === undefined ? claimed[CLAIM] : undefined;
+  const owner = manager === undefined ? claim?.[RECORD] : manager[RECORD];
+  if (owner !== record && owner?.isOpen === true && (claim === undefined || claim.getPersistStack().has(entity))) {
     const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
     record.refuse(
       new EntityOwnershipError(`${wrapped.__meta.className}${key}`, operation, owner.scope.label, record.scope.label),
     );
     return;
   }
-  if (manager === undefined && operation === 'persist') {
-    claimed[CLAIM] = record;
+  if (manager === undefined && claim !== unitOfWork && operation === 'persist') {
+    claimed[CLAIM] = unitOfWork;
   }
 }

@@ -5,9 +5,13 @@ import { findUserFrame } from './user-frame.js';
 
 export type Ownership = 'error' | 'warn' | 'off';
 
+const MESSAGES = 1000;
+
 /** Decides what becomes of a violation of ownership: an error, or a warning once per place in the code. */
 export class OwnershipPolicy {
-  readonly #warned = new Set<string>();
+  readonly #places = new Set<string>();
+  /** The latest messages. They name scopes, of which a long life sees any number. */
+  readonly #messages = new Set<string>();
 
   constructor(private readonly mode: Ownership) {}
 
@@ -21,11 +25,22 @@ export class OwnershipPolicy {
     }
     const { message } = error;
     // One call of a session asks several times, later on with none of the caller's lines left in the stack.
-    const place = findUserFrame(error.stack) ?? message;
-    const isKnown = this.#warned.has(place);
-    this.#warned.add(place).add(message);
+    const place = findUserFrame(error.stack);
+    const isKnown = place === undefined ? this.#messages.has(message) : this.#places.has(place);
+    this.#remember(message, place);
     if (!isKnown) {
-      new Logger('Session').warn(`${message} ${place}`);
+      new Logger('Session').warn(`${message} ${place ?? ''}`);
+    }
+  }
+
+  #remember(message: string, place: string | undefined): void {
+    if (place !== undefined) {
+      this.#places.add(place);
+    }
+    this.#messages.add(message);
+    const [oldest] = this.#messages;
+    if (this.#messages.size > MESSAGES && oldest !== undefined) {
+      this.#messages.delete(oldest);
     }
   }
 }

@@ -15,7 +15,7 @@ interface Wait {
 
 /**
  * Knows who waits for a connection, and finds when that can never end: every connection of the pool is held by an open
- * transaction whose scope, or work that was started in it, waits for one more.
+ * transaction, or by a half-read stream, whose scope, or work that was started in it, waits for one more.
  */
 export class PoolDeadlock {
   readonly #waits = new Set<Wait>();
@@ -50,9 +50,10 @@ export class PoolDeadlock {
     if (scope === undefined) {
       return;
     }
-    const held = [...this.surroundings.transactions].flatMap((record) =>
-      record.openTransactions.filter(([em]) => this.#isStuck(record, em)).map(() => this.#describe(record)),
-    );
+    const held = [...this.surroundings.holders].flatMap((record) => [
+      ...record.openTransactions.filter(([em]) => this.#isStuck(record, em)).map(() => this.#describe(record)),
+      ...Array.from({ length: this.#isWaiting(record) ? record.pausedStreams : 0 }, () => this.#describe(record)),
+    ]);
     if (held.length >= pool.options.max) {
       throw new SessionPoolDeadlockError(scope.label, held);
     }
@@ -63,13 +64,12 @@ export class PoolDeadlock {
    * stuck when the scope that uses it waits: nobody knows who is to end it.
    */
   #isStuck(record: SessionRecord, em: EntityManager): boolean {
-    const waits = [...this.#waits];
-    if (record.hasBlock(em)) {
-      return waits.some(({ frame }) => isWithin(frame, em));
-    }
-    const { scope } = record;
+    return record.hasBlock(em) ? [...this.#waits].some(({ frame }) => isWithin(frame, em)) : this.#isWaiting(record);
+  }
+
+  #isWaiting({ scope }: SessionRecord): boolean {
     const user = scope.kind === 'create' ? scope.startedIn : scope;
-    return user !== undefined && waits.some((wait) => wait.scope?.isWithin(user) === true);
+    return user !== undefined && [...this.#waits].some((wait) => wait.scope?.isWithin(user) === true);
   }
 
   #describe(record: SessionRecord): string {

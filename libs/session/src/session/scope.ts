@@ -90,6 +90,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   #id: string | undefined;
   #aborter: AbortController | undefined;
   #members: Map<object, ScopeMember> | undefined;
+  #removals: Set<Promise<void>> | undefined;
   #ending: ScopeEnding | undefined;
   #closed: Promise<void> | undefined;
   #isClosed = false;
@@ -187,10 +188,17 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   /** Closes the member kept under `key` and forgets it, also when closing fails. */
   async remove(key: object): Promise<void> {
     const member = this.#members?.get(key);
+    if (member === undefined) {
+      return;
+    }
     this.#members?.delete(key);
+    const closed = member.close('removed');
+    this.#removals ??= new Set();
+    this.#removals.add(closed);
     try {
-      await member?.close('removed');
+      await closed;
     } finally {
+      this.#removals.delete(closed);
       if (this.members.length === 0) {
         this.#live.delete(this);
       }
@@ -225,6 +233,10 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
         ? this.#members.values().next().value?.close(ending)
         : closeAll(this.members, ending, this.label));
     } finally {
+      if (this.#removals !== undefined) {
+        // Whoever removed a session is told of its errors.
+        await Promise.allSettled(this.#removals);
+      }
       this.#isClosed = true;
       this.#live.delete(this);
     }

@@ -3,6 +3,7 @@ import {
   type EntityManager,
   type EntityName,
   type EventManager,
+  FlushMode,
   type ForkOptions,
   type IDatabaseDriver,
   type MetadataStorage,
@@ -17,6 +18,9 @@ import { inTransaction, isJoining } from './session-transaction.js';
 
 /** The property by which an EntityManager is told to answer with the session of the current scope. */
 export const CONTEXTUAL = Symbol('contextual');
+
+/** MikroORM keeps the flush mode of an EntityManager in a private field. */
+const FLUSH_MODE = Symbol('flush mode');
 
 /** `session`: that of the current scope, or an error. `application`: the same, or what MikroORM itself would answer. */
 export type Contextual = 'session' | 'application';
@@ -44,6 +48,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
   return class SessionEntityManager extends Base implements Recorded {
     declare [RECORD]?: SessionRecord;
     declare [CONTEXTUAL]?: Contextual;
+    declare [FLUSH_MODE]?: FlushMode | `${FlushMode}` | undefined;
 
     override getContext(validate = true): this {
       const record = this[RECORD];
@@ -89,11 +94,16 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       const use = record.exclusive.enter(em, 'flush');
       try {
         await (em.isInTransaction()
-          ? record.flushWithin(em, super.flush())
+          ? record.flushWithin(em, () => super.flush())
           : record.flushAlone(em, () => super.flush()));
       } finally {
         record.exclusive.leave(em, use);
       }
+    }
+
+    override setFlushMode(flushMode?: FlushMode): void {
+      super.setFlushMode(flushMode);
+      this.getContext(false)[FLUSH_MODE] = flushMode;
     }
 
     /** Lets overlapping reads that each want a flush before them wait for the first one's. */
@@ -103,8 +113,13 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
     ): Promise<void> {
       const em = this.getContext();
       const meta = em.getMetadata().get(entityName);
+      const mode = options.flushMode ?? em[FLUSH_MODE] ?? em.config.get('flushMode');
+      const isWanted = (): boolean =>
+        mode === FlushMode.ALWAYS
+          ? em[RECORD]?.isInFlushOf(em) === false
+          : mode !== FlushMode.COMMIT && em.getUnitOfWork().shouldAutoFlush(meta);
       let running = em[RECORD]?.exclusive.flushOf(em);
-      while (running !== undefined && em.getUnitOfWork().shouldAutoFlush(meta)) {
+      while (running !== undefined && isWanted()) {
         await running;
         running = em[RECORD]?.exclusive.flushOf(em);
       }
@@ -124,7 +139,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         ) as AsyncIterable<never>;
         return;
       }
-      yield* record.streams.read(super.stream(entityName, options) as AsyncIterator<never>);
+      yield* record.read(em, super.stream(entityName, options) as AsyncIterator<never>);
     }
 
     override async transactional<Result>(
@@ -154,12 +169,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       try {
         record.assertIdle(em);
         await super.begin(options);
-        const transaction = em.getTransactionContext();
-        if (transaction !== undefined) {
-          record.track(em, transaction);
-        }
-        if (transaction !== undefined && options.ctx !== undefined) {
-          record.ledger.joined.add(em, { savepoint: transaction, outer: options.ctx });
+        const { ctx } = options;
+        const savepoint = ctx === undefined ? undefined : em.getTransactionContext();
+        if (savepoint !== undefined) {
+          record.ledger.joined.add(em, { savepoint, outer: ctx });
         }
       } finally {
         record.exclusive.leave(em, use);
@@ -173,19 +186,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         return em === this ? super.commit() : em.commit();
       }
       record.assertNotManaged(em, 'commit');
-      try {
-        await record.exclusive.run(em, 'commit', async () => {
-          record.ledger.assertCommittable(em);
-          await super.commit();
-          record.ledger.forget(em);
-        });
-      } catch (error) {
-        if (record.ledger.failCommit(em, error)) {
-          await record.settle(em, 'rollback');
-        }
-        throw error;
-      }
-      await record.settle(em, 'commit');
+      await record.end(em, 'commit', () => super.commit());
     }
 
     override async rollback(): Promise<void> {
@@ -195,9 +196,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         return em === this ? super.rollback() : em.rollback();
       }
       record.assertNotManaged(em, 'rollback');
-      await record.exclusive.run(em, 'rollback', () => super.rollback());
-      record.ledger.forget(em);
-      await record.settle(em, 'rollback');
+      await record.end(em, 'rollback', () => super.rollback());
     }
 
     override setTransactionContext(transaction?: Transaction): void {

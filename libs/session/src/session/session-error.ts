@@ -105,8 +105,9 @@ export class SessionPoolDeadlockError extends SessionError {
     readonly holders: readonly string[],
   ) {
     super(
-      `"${waiter}" waits for a connection, but all ${holders.length} of the pool are held by open transactions that ` +
-        `wait for one more: ${holders.join('; ')}. Use the session of the transaction, or make the pool larger.`,
+      `"${waiter}" waits for a connection, but all ${holders.length} of the pool are held by open transactions, or ` +
+        `streams, that wait for one more: ${holders.join('; ')}. Use the session of the transaction, read the stream to ` +
+        'its end first, or make the pool larger.',
     );
   }
 }

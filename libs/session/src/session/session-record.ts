@@ -2,14 +2,16 @@ import type { AnyEntity, EntityManager, Transaction } from '@mikro-orm/core';
 
 import { ExclusiveUse } from './exclusive-use.js';
 import { InsertedEntities } from './inserted-entities.js';
+import { isCommitted } from './joined-transactions.js';
 import { OpenStreams } from './open-streams.js';
-import { claimEntity, guardUnitOfWork } from './owned-unit-of-work.js';
+import { guardUnitOfWork } from './owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
 import type { Enrolled } from './roster.js';
 import { describeEnding, type LiveScope, type ScopeEnding, type ScopeMember } from './scope.js';
 import { SessionCallbacks, type TransactionEnd } from './session-callbacks.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError, SessionStateError } from './session-error.js';
 import type { SessionSurroundings } from './session-surroundings.js';
+import type { BlockFrame } from './transaction-frames.js';
 import { TransactionLedger } from './transaction-ledger.js';
 import { assertFlushed } from './unflushed.js';
 
@@ -47,8 +49,9 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     return (this.#callbacks ??= new SessionCallbacks(this.scope, this.surroundings.runDetached));
   }
 
-  get streams(): OpenStreams {
-    return (this.#streams ??= new OpenStreams(() => this.assertUsable()));
+  /** How many half-read streams hold a connection of their own. */
+  get pausedStreams(): number {
+    return this.#streams?.paused.length ?? 0;
   }
 
   /** The transactions that hold a connection now. */
@@ -72,9 +75,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
    * @throws {SessionOwnershipError} in another task
    */
   assertUsable(): void {
-    if (this.#ending !== undefined) {
-      throw new SessionClosedError(this.scope.label, describeEnding(this.#ending));
-    }
+    this.#assertOpen();
     const { scopes, ownership } = this.surroundings;
     const user = scopes.current;
     if (user !== this.scope && !ownership.isOff && !this.scope.isUsableIn(user)) {
@@ -91,10 +92,8 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     guardUnitOfWork(em, this);
   }
 
-  claim(entity: AnyEntity, operation: string): void {
-    if (!this.surroundings.ownership.isOff) {
-      claimEntity(entity, this, operation);
-    }
+  get checksOwnership(): boolean {
+    return !this.surroundings.ownership.isOff;
   }
 
   refuse(error: SessionError): void {
@@ -106,21 +105,45 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     (this.#inserted ??= new InsertedEntities(this.session)).add(entity, em);
   }
 
+  /**
+   * Takes note of a transaction that has just begun.
+   *
+   * @throws {SessionClosedError} when the session has ended meanwhile
+   */
+  begun(em: EntityManager, transaction: Transaction): void {
+    this.#assertOpen();
+    this.track(em, transaction);
+  }
+
   /** Remembers a transaction, to roll it back should the session end first. */
   track(em: EntityManager, transaction: Transaction): void {
     this.ledger.track(em, transaction);
-    this.surroundings.transactions.add(this);
+    if (this.isOpen) {
+      this.surroundings.holders.add(this);
+    }
   }
 
-  /** Runs the callback of a transaction, in which this session stands for that transaction. */
-  enter<Result>(transaction: EntityManager, work: () => Result): Result {
-    return this.surroundings.frames.run(transaction, work);
+  /** Reads a stream, which is closed should the session end first. */
+  read<Item>(em: EntityManager, stream: AsyncIterator<Item>): AsyncGenerator<Item, void> {
+    this.#streams ??= new OpenStreams(() => this.assertUsable());
+    this.surroundings.holders.add(this);
+    return this.#streams.read(em, stream);
   }
 
-  /** Waits for a flush in an open transaction, which can but be rolled back when it fails. */
-  async flushWithin(em: EntityManager, flush: Promise<void>): Promise<void> {
+  /** Runs a `transactional()` call, in which this session stands for the transaction that its frame is told of. */
+  enter<Result>(em: EntityManager, work: (frame: BlockFrame) => Result): Result {
+    return this.surroundings.frames.run(em, work);
+  }
+
+  /** Tells whether the running code is part of a flush, as a subscriber is. */
+  isInFlushOf(em: EntityManager): boolean {
+    return this.surroundings.frames.isInFlushOf(em);
+  }
+
+  /** Runs a flush in an open transaction, which can but be rolled back when it fails. */
+  async flushWithin(em: EntityManager, flush: () => Promise<void>): Promise<void> {
     try {
-      await flush;
+      await this.surroundings.frames.runFlush(em, flush);
     } catch (error) {
       this.ledger.fail(em, error);
       throw error;
@@ -129,20 +152,15 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
 
   /** Runs a flush that makes a transaction for itself, and the callbacks of that. */
   async flushAlone(em: EntityManager, flush: () => Promise<void>): Promise<void> {
-    const { ledger } = this;
-    const { begun, flushing } = ledger;
-    flushing.add(em);
+    const { flushing } = this.ledger;
+    flushing.set(em, undefined);
     try {
       await this.surroundings.frames.runFlush(em, flush);
     } catch (error) {
-      flushing.delete(em);
-      await this.settle(em, 'rollback');
+      await this.#settleFlush(em, 'rollback');
       throw error;
     }
-    flushing.delete(em);
-    if (ledger.begun > begun) {
-      await this.settle(em, 'commit');
-    }
+    await this.#settleFlush(em, 'commit');
   }
 
   /** Tells whether the transaction of an EntityManager ends with the `transactional()` call or the flush that made it. */
@@ -171,6 +189,32 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     }
   }
 
+  /** Runs commit() or rollback(), and the callbacks for how the transaction ended: a hook can throw after that. */
+  async end(em: EntityManager, operation: TransactionEnd, work: () => Promise<void>): Promise<void> {
+    const { ledger } = this;
+    const wasOpen = em.isInTransaction();
+    let end: TransactionEnd | undefined;
+    try {
+      await this.exclusive.run(em, operation, async () => {
+        if (operation === 'commit') {
+          ledger.assertCommittable(em);
+        }
+        try {
+          await work();
+        } catch (error) {
+          end = wasOpen ? ledger.failToEnd(em, error) : undefined;
+          throw error;
+        }
+        ledger.forget(em);
+        end = operation;
+      });
+    } finally {
+      if (end !== undefined) {
+        await this.settle(em, end);
+      }
+    }
+  }
+
   /** Runs the callbacks that wait for the transaction of an EntityManager to end so. */
   async settle(em: EntityManager, end: TransactionEnd): Promise<void> {
     if (end === 'commit') {
@@ -179,6 +223,22 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
       this.#inserted?.rollBack(em);
     }
     await this.#callbacks?.settle(em, end);
+  }
+
+  /** Settles what a flush on its own has ended. A hook can throw after the commit, and it can have made no transaction. */
+  async #settleFlush(em: EntityManager, end: TransactionEnd): Promise<void> {
+    const { flushing } = this.ledger;
+    const transaction = flushing.get(em);
+    flushing.delete(em);
+    if (transaction !== undefined) {
+      await this.settle(em, isCommitted(transaction) ? 'commit' : end);
+      return;
+    }
+    // Each statement was committed by itself.
+    this.#inserted?.commit(em);
+    if (end === 'rollback') {
+      await this.#callbacks?.settle(em, end);
+    }
   }
 
   /** Leaves what waits for the end of a savepoint to the transaction around it. */
@@ -195,7 +255,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     }
     const complaint = this.#findUnflushed(ending);
     this.#ending = ending;
-    this.surroundings.transactions.delete(this);
+    this.surroundings.holders.delete(this);
     this.surroundings.leaks.forget(this);
     try {
       await this.#streams?.close();
@@ -207,6 +267,12 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     }
     if (complaint !== undefined) {
       throw complaint;
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#ending !== undefined) {
+      throw new SessionClosedError(this.scope.label, describeEnding(this.#ending));
     }
   }
 

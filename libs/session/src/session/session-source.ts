@@ -54,7 +54,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       leaks: new LeakWatch(defaults.leakAfter),
       frames: new TransactionFrames(),
       unflushed: defaults.unflushed ?? 'warn',
-      transactions: new Roster(),
+      holders: new Roster(),
       runDetached: (about, work) => this.inScope({ kind: 'callback', ...about }, async () => work()),
     };
     this.#adopt();

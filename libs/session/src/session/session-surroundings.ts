@@ -14,7 +14,7 @@ export interface SessionSurroundings {
   readonly leaks: LeakWatch;
   readonly frames: TransactionFrames;
   readonly unflushed: Unflushed;
-  /** The sessions that may have a transaction open. */
-  readonly transactions: Roster<SessionRecord>;
+  /** The sessions that may hold a connection. */
+  readonly holders: Roster<SessionRecord>;
   readonly runDetached: RunDetached;
 }

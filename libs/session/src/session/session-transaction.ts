@@ -28,22 +28,27 @@ export async function inTransaction<Em extends EntityManager, Result>(
   let inner = em;
   let result: Result;
   try {
-    result = await transactional(async (fork) => {
-      inner = fork;
-      if (fork !== em) {
-        record.ledger.managed.add(fork);
-      }
-      const returned = await record.enter(fork, () => work(fork));
-      if (fork !== em) {
-        record.ledger.assertCommittable(fork);
-      }
-      return returned;
-    });
+    result = await record.enter(em, (frame) =>
+      transactional(async (fork) => {
+        inner = fork;
+        frame.em = fork;
+        if (fork !== em) {
+          record.ledger.managed.add(fork);
+        }
+        const returned = await work(fork);
+        if (fork !== em) {
+          record.ledger.assertCommittable(fork);
+        }
+        return returned;
+      }),
+    );
   } catch (error) {
     forget();
     // A call that was refused, or a savepoint that could not be made, ends nothing of the transaction around it.
     if (inner !== em || !em.isInTransaction()) {
-      await record.settle(settle(), 'rollback');
+      // A hook can throw after the commit.
+      const isCommitted = inner !== em && record.ledger.isCommitted(inner);
+      await record.settle(settle(), isCommitted ? 'commit' : 'rollback');
     }
     throw error;
   }

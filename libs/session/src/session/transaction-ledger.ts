@@ -1,15 +1,14 @@
 import { type EntityManager, type Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
-import { isOpen, JoinedTransactions } from './joined-transactions.js';
+import { isCommitted, isOpen, JoinedTransactions } from './joined-transactions.js';
+import type { TransactionEnd } from './session-callbacks.js';
 
 /** Knows the transactions of one session: which are open, who is to end them, which can but be rolled back. */
 export class TransactionLedger {
-  /** Counts the transactions begun, those of a flush too. */
-  begun = 0;
   /** The EntityManagers whose transaction is ended by the block that made it. */
   readonly managed = new Set<EntityManager>();
-  /** The EntityManagers whose transaction is ended by the flush that made it. */
-  readonly flushing = new Set<EntityManager>();
+  /** The EntityManagers in a flush on its own, with the transaction that the flush has made and will end. */
+  readonly flushing = new Map<EntityManager, Transaction>();
   readonly #transactions = new Map<EntityManager, Transaction>();
   /** The flushes that failed in the open transaction of an EntityManager, the first of each. */
   #failures: WeakMap<EntityManager, { readonly error: unknown }> | undefined;
@@ -32,13 +31,24 @@ export class TransactionLedger {
 
   /** Remembers a transaction, to roll it back should the session end first. */
   track(em: EntityManager, transaction: Transaction): void {
+    if (this.#transactions.get(em) === transaction) {
+      return;
+    }
     for (const [known, open] of this.#transactions) {
       if (!isOpen(open)) {
         this.#transactions.delete(known);
       }
     }
     this.#transactions.set(em, transaction);
-    this.begun += 1;
+    if (this.flushing.has(em)) {
+      this.flushing.set(em, transaction);
+    }
+  }
+
+  /** Tells whether the last transaction of an EntityManager was committed, also when a hook has thrown since. */
+  isCommitted(em: EntityManager): boolean {
+    const transaction = this.#transactions.get(em);
+    return transaction !== undefined && isCommitted(transaction);
   }
 
   /** Forgets the savepoint of an EntityManager. Kysely tells the end of a transaction, but not that of a savepoint. */
@@ -60,15 +70,20 @@ export class TransactionLedger {
     }
   }
 
-  /** Remembers a commit that failed. Tells whether the transaction ended with it. */
-  failCommit(em: EntityManager, error: unknown): boolean {
+  /** Remembers a commit that failed. Tells how the transaction ended, if it did: a hook may have thrown after that. */
+  failToEnd(em: EntityManager, error: unknown): TransactionEnd | undefined {
     const transaction = this.#transactions.get(em);
-    const isEnded = transaction !== undefined && !isOpen(transaction);
-    if (isEnded) {
-      this.#failures ??= new WeakMap();
-      this.#failures.set(em, { error });
+    if (transaction === undefined || isOpen(transaction)) {
+      return undefined;
     }
-    return isEnded;
+    if (isCommitted(transaction)) {
+      em.resetTransactionContext();
+      this.forget(em);
+      return 'commit';
+    }
+    this.#failures ??= new WeakMap();
+    this.#failures.set(em, { error });
+    return 'rollback';
   }
 
   /** @throws the error of a flush that failed in the open transaction, whose commit would lose what was not written */

@@ -1,37 +1,73 @@
-import { type Connection, type EntityManager, EventType, type TransactionEventBroadcaster } from '@mikro-orm/core';
+import {
+  type Connection,
+  type EntityManager,
+  EventType,
+  type Transaction,
+  type TransactionEventBroadcaster,
+} from '@mikro-orm/core';
+
+import { RECORD, type Recorded } from './recorded.js';
+
+type Begin = Connection['begin'];
 
 /**
- * Makes a connection roll back what it began when a subscriber to `afterTransactionStart` throws: MikroORM forgets the
- * transaction then, whose place in the pool would be lost.
+ * Lets a transaction be known to its session from its first moment, and rolls back at once what a session began that has
+ * ended meanwhile: nobody else would.
  */
 export function guardTransactionStart(connection: Connection): void {
   const begin = connection.begin.bind(connection);
   connection.begin = async (options = {}) => {
     const { eventBroadcaster: events } = options;
-    if (events === undefined || !hasSubscribers(events)) {
+    if (events === undefined) {
       return begin(options);
     }
-    let started: unknown;
-    const dispatchEvent: TransactionEventBroadcaster['dispatchEvent'] = (event, transaction) => {
-      if (event === EventType.afterTransactionStart) {
-        started = transaction;
-      }
-      return events.dispatchEvent(event, transaction);
-    };
-    const eventBroadcaster = Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent });
+    const em = managerOf(events);
+    const transaction = await (em.getEventManager().getSubscribers().size > 0
+      ? beginAnnounced(connection, begin, events, options)
+      : begin(options));
     try {
-      return await begin({ ...options, eventBroadcaster });
+      em[RECORD]?.begun(em, transaction);
     } catch (error) {
-      if (started !== undefined) {
-        // It fails on a broken connection alone, which has nothing left to roll back. The first error tells more.
-        await connection.rollback(started).catch(() => undefined);
-      }
+      await discard(connection, transaction);
       throw error;
     }
+    return transaction;
   };
 }
 
-function hasSubscribers(events: TransactionEventBroadcaster): boolean {
-  const { em } = events as unknown as { readonly em: EntityManager };
-  return em.getEventManager().getSubscribers().size > 0;
+/**
+ * Rolls back what was begun when a subscriber to `afterTransactionStart` throws: MikroORM forgets the transaction then,
+ * whose place in the pool would be lost.
+ */
+async function beginAnnounced(
+  connection: Connection,
+  begin: Begin,
+  events: TransactionEventBroadcaster,
+  options: Parameters<Begin>[0],
+): Promise<Transaction> {
+  let started: unknown;
+  const dispatchEvent: TransactionEventBroadcaster['dispatchEvent'] = (event, transaction) => {
+    if (event === EventType.afterTransactionStart) {
+      started = transaction;
+    }
+    return events.dispatchEvent(event, transaction);
+  };
+  const eventBroadcaster = Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent });
+  try {
+    return await begin({ ...options, eventBroadcaster });
+  } catch (error) {
+    if (started !== undefined) {
+      await discard(connection, started);
+    }
+    throw error;
+  }
+}
+
+/** It fails on a broken connection alone, which has nothing left to roll back. The first error tells more. */
+async function discard(connection: Connection, transaction: Transaction): Promise<void> {
+  await connection.rollback(transaction).catch(() => undefined);
+}
+
+function managerOf(events: TransactionEventBroadcaster): EntityManager & Recorded {
+  return (events as unknown as { readonly em: EntityManager & Recorded }).em;
 }

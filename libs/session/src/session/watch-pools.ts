@@ -5,6 +5,7 @@ export interface PoolClient {
   release: (error?: Error | boolean) => void;
   query: (text: unknown, values?: unknown, callback?: unknown) => unknown;
   once(event: 'end', listener: () => void): unknown;
+  off(event: 'end', listener: () => void): unknown;
 }
 
 /** The little of a pool of node-postgres that is needed here. */
