@@ -95,6 +95,22 @@ describe('an entity that another live session manages', () => {
     expect(await database.query('select name from author order by 1')).toEqual([{ name: 'Ann' }, { name: 'Bob' }]);
   });
 
+  it('is refused when it waits on after a transaction of its session was rolled back', async () => {
+    await using owner = factory.create();
+    await using other = factory.create();
+    const bob = owner.create(Author, { name: 'Bob' });
+    const failing = owner.transactional(async (transaction) => {
+      await transaction.flush();
+      throw new Error('on purpose');
+    });
+    await expect(failing).rejects.toThrow('on purpose');
+
+    expect(() => other.persist(bob)).toThrow(EntityOwnershipError);
+
+    await owner.flush();
+    expect(await database.query('select name from author order by 1')).toEqual([{ name: 'Ann' }, { name: 'Bob' }]);
+  });
+
   const ways: readonly [string, (owner: EntityManager, author: Author) => unknown][] = [
     ['clear()', (owner) => owner.clear()],
     ['remove()', (owner, author) => owner.remove(author)],

@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { type EntityManager, helper } from '@mikro-orm/postgresql';
 import { EntityOwnershipError, SessionOwnershipError } from 'nestjs-mikro-session';
 
 import { nameOf } from './error-name.js';
@@ -197,7 +197,7 @@ export class SessionSteps {
   #steal(place: Place): void {
     for (let { outer } = place; outer !== undefined; outer = outer.outer) {
       const mark = outer.marks.at(-1);
-      if (mark !== undefined && !outer.life.isOver && outer.session !== place.session) {
+      if (mark !== undefined && !outer.life.isOver && outer.session !== place.session && isHeld(mark, outer.session)) {
         this.#mustThrow(place, EntityOwnershipError, () => place.given.persist(mark));
         return;
       }
@@ -239,4 +239,9 @@ function throwIf(error: { readonly cause: unknown } | undefined): void {
   if (error !== undefined) {
     throw error.cause;
   }
+}
+
+/** MikroORM lets go of what a failed flush was to insert, also when the session goes on. */
+function isHeld(mark: Mark, session: EntityManager): boolean {
+  return helper(mark).__em !== undefined || session.getUnitOfWork(false).getPersistStack().has(mark);
 }

@@ -87,15 +87,17 @@ function claimEntity(entity: AnyEntity, unitOfWork: OwnedUnitOfWork, operation: 
   const claimed = wrapped as Claimed;
   const manager: (EntityManager & Recorded) | undefined = wrapped.__em;
   const claim = manager === undefined ? claimed[CLAIM] : undefined;
-  const owner = manager === undefined ? claim?.[RECORD] : manager[RECORD];
-  if (owner !== record && owner?.isOpen === true && (claim === undefined || claim.getPersistStack().has(entity))) {
+  const isWaiting = claim?.getPersistStack().has(entity) === true;
+  const owner = isWaiting ? claim?.[RECORD] : manager?.[RECORD];
+  if (owner !== record && owner?.isOpen === true) {
     const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
     record.refuse(
       new EntityOwnershipError(`${wrapped.__meta.className}${key}`, operation, owner.scope.label, record.scope.label),
     );
     return;
   }
-  if (manager === undefined && claim !== unitOfWork && operation === 'persist') {
+  // A transaction of the same session leaves it its claim: when it is rolled back, the entity waits there still.
+  if (manager === undefined && owner !== record && operation === 'persist') {
     claimed[CLAIM] = unitOfWork;
   }
 }
