@@ -1,5 +1,5 @@
 export { JobError } from './jobs/job-error.js';
-export type { JobOptions, JobProgress } from './jobs/job-options.js';
+export type { JobOptions, JobProgress, JobStreamOptions } from './jobs/job-options.js';
 export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';

@@ -1,4 +1,5 @@
 import type { BeginOptions } from '../session/session-source.js';
+import type { OutcomeOrder } from './outcome-window.js';
 
 /** How far the work has come. `done` counts the jobs that succeeded, `failed` those that threw. A cancelled one is neither. */
 export interface JobProgress {
@@ -22,4 +23,12 @@ export interface JobOptions {
   readonly signal?: AbortSignal;
   /** Called after each job. */
   readonly onProgress?: (progress: JobProgress) => void;
+}
+
+/** Options of JobService.stream(). */
+export interface JobStreamOptions extends JobOptions {
+  /** Whether the outcomes come in the order of the inputs, or as the jobs end. @default 'input' */
+  readonly order?: OutcomeOrder;
+  /** How many inputs may have been read whose outcome has not been taken. @default twice the jobs that run at once */
+  readonly window?: number;
 }

@@ -2,78 +2,133 @@ import type { EntityManager } from '@mikro-orm/core';
 
 import type { LiveScope } from '../session/scope.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import { InputSource, type Piece } from './input-source.js';
 import type { JobOptions, JobProgress } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
 import type { JobContext, JobFunction } from './job-worker.js';
+import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
 
 export interface JobRunOptions<Em extends EntityManager, Input, Result> extends Pick<
   JobOptions,
   'info' | 'onProgress'
 > {
   readonly source: SessionSource<Em>;
-  readonly inputs: Iterable<Input>;
+  readonly inputs: Iterable<Input> | AsyncIterable<Input>;
   readonly work: JobFunction<Em, Input, Result>;
   readonly label: string;
   readonly transaction: BeginOptions | undefined;
   readonly signal: AbortSignal;
+  /** Told of the jobs that run: a promise that resolves when all of them have ended. */
+  readonly track: (jobs: Promise<void>) => void;
 }
 
-/** Runs one iterable of inputs through a fixed number of lanes, each of which takes the next input when it is free. */
+export interface StreamOptions {
+  readonly countLanes: () => Promise<number>;
+  /** How many inputs may be held at once. Left out, twice as many as there are lanes. */
+  readonly window: number | undefined;
+  readonly order: OutcomeOrder;
+}
+
+/** Runs inputs through a fixed number of lanes, each of which takes the next input when it is free. */
 export class JobRun<Em extends EntityManager, Input, Result> {
   readonly #options: JobRunOptions<Em, Input, Result>;
-  readonly #iterator: Iterator<Input>;
-  readonly #total: number | undefined;
-  readonly #outcomes: JobOutcome<Input, Result>[] = [];
+  readonly #inputs: InputSource<Input>;
   readonly #startedIn: LiveScope | undefined;
-  #started = 0;
+  #window: OutcomeWindow<JobOutcome<Input, Result>> | undefined;
+  #broken: { readonly error: unknown } | undefined;
   #done = 0;
   #failed = 0;
-  #isStopped = false;
 
   constructor(options: JobRunOptions<Em, Input, Result>) {
     this.#options = options;
     this.#startedIn = options.source.currentScope;
-    this.#iterator = options.inputs[Symbol.iterator]();
-    this.#total = getSize(options.inputs);
+    this.#inputs = new InputSource(options.inputs, 1);
   }
 
+  /** Gives an outcome for every input, also for those whose job never began. */
   async settle(lanes: number): Promise<JobOutcome<Input, Result>[]> {
-    const ends = await Promise.allSettled(Array.from({ length: lanes }, () => this.#lane()));
-    const broken = ends.find((end) => end.status === 'rejected');
-    if (broken !== undefined) {
-      throw broken.reason;
-    }
-    return this.#outcomes;
+    const outcomes: JobOutcome<Input, Result>[] = [];
+    await this.#run(lanes, (outcome) => {
+      outcomes[outcome.index] = outcome;
+    });
+    return outcomes;
   }
 
-  async #lane(): Promise<void> {
+  /** Gives the outcomes while the jobs run. When it is left, waits for the running jobs and closes the inputs. */
+  async *stream({
+    countLanes,
+    window,
+    order,
+  }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+    const { signal } = this.#options;
+    const lanes = await countLanes();
+    const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes, order);
+    this.#window = outcomes;
+    const stop = (): void => this.#stop();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) {
+      stop();
+    }
+    const run = this.#run(lanes, (outcome) => outcomes.put(outcome)).finally(() => outcomes.end());
+    // It is awaited below, but perhaps not before it has failed.
+    run.catch(() => undefined);
     try {
-      for (let next = this.#next(); next !== undefined; next = this.#next()) {
-        const outcome = await this.#runJob(next.index, next.input);
-        this.#outcomes[next.index] = outcome;
+      for (let outcome = await outcomes.take(); outcome !== undefined; outcome = await outcomes.take()) {
+        yield outcome;
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+      this.#stop();
+      await run;
+    }
+    if (!this.#inputs.isOver) {
+      throw signal.reason;
+    }
+  }
+
+  /** Resolves when every job has ended and the inputs are closed. */
+  async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
+    const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(put))).then(() => undefined);
+    this.#options.track(jobs);
+    await jobs;
+    const failure = this.#broken ?? this.#inputs.failure;
+    await this.#inputs.close();
+    if (failure !== undefined) {
+      throw failure.error;
+    }
+  }
+
+  async #lane(put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
+    try {
+      for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
+        const outcome = await this.#runJob(piece);
+        put(outcome);
         this.#report(outcome);
       }
     } catch (error) {
-      // The inputs or the progress callback threw: the other lanes finish the job at hand and stop.
-      this.#isStopped = true;
-      throw error;
+      // The progress callback threw: the other lanes finish the job at hand and stop.
+      this.#broken ??= { error };
+      this.#stop();
     }
   }
 
-  #next(): { readonly index: number; readonly input: Input } | undefined {
-    if (this.#isStopped) {
-      return undefined;
+  async #next(): Promise<Piece<Input> | undefined> {
+    await this.#window?.enter(1);
+    const piece = await this.#inputs.read();
+    if (piece === undefined) {
+      this.#window?.leave(1);
     }
-    const { done, value } = this.#iterator.next();
-    if (done === true) {
-      this.#isStopped = true;
-      return undefined;
-    }
-    return { index: this.#started++, input: value };
+    return piece;
   }
 
-  async #runJob(index: number, input: Input): Promise<JobOutcome<Input, Result>> {
+  #stop(): void {
+    this.#inputs.stop();
+    this.#window?.open();
+  }
+
+  async #runJob({ index, inputs }: Piece<Input>): Promise<JobOutcome<Input, Result>> {
     const { source, work, label, transaction, signal, info } = this.#options;
+    const [input] = inputs as [Input];
     if (signal.aborted) {
       return { status: 'rejected', index, input, reason: signal.reason, attempts: 0 };
     }
@@ -98,15 +153,9 @@ export class JobRun<Em extends EntityManager, Input, Result> {
       this.#failed += 1;
     }
     const progress: JobProgress = { done: this.#done, failed: this.#failed };
-    this.#options.onProgress?.(this.#total === undefined ? progress : { ...progress, total: this.#total });
+    const total = this.#inputs.size;
+    this.#options.onProgress?.(total === undefined ? progress : { ...progress, total });
   }
-}
-
-function getSize(inputs: unknown): number | undefined {
-  if (Array.isArray(inputs)) {
-    return inputs.length;
-  }
-  return inputs instanceof Set || inputs instanceof Map ? inputs.size : undefined;
 }
 
 /** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
