@@ -8,6 +8,7 @@ describe('nestjs-mikro-session', () => {
       'InjectSession',
       'JobError',
       'JobService',
+      'JobTimeoutError',
       'NoActiveSessionError',
       'SessionClosedError',
       'SessionContext',
@@ -25,6 +26,7 @@ describe('nestjs-mikro-session', () => {
       'getSessionContextToken',
       'getSessionFactoryToken',
       'getSessionToken',
+      'isTransientError',
     ]);
   });
 });

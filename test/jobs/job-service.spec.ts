@@ -193,7 +193,7 @@ describe.each(injections)('JobService with %s injection', (injection) => {
       expect(Math.max(...counts)).toBe(5);
     });
 
-    it('starts no job after the signal aborted, and tells the running ones', async () => {
+    it('starts no job after the signal aborted, and lets the running ones finish when told to', async () => {
       const cancel = new AbortController();
       const progress: JobProgress[] = [];
 
@@ -206,7 +206,7 @@ describe.each(injections)('JobService with %s injection', (injection) => {
           }
           return signal.aborted;
         },
-        { concurrency: 1, signal: cancel.signal, onProgress: (one) => progress.push(one) },
+        { concurrency: 1, signal: cancel.signal, whenAborted: 'finish', onProgress: (one) => progress.push(one) },
       );
 
       expect(outcomes).toMatchObject([

@@ -1,5 +1,6 @@
 import type { BeginOptions } from '../session/session-source.js';
 import type { OutcomeOrder } from './outcome-window.js';
+import type { RetryOptions } from './retry.js';
 
 /** How far the work has come. `done` counts the jobs that succeeded, `failed` those that threw. A cancelled one is neither. */
 export interface JobProgress {
@@ -19,8 +20,19 @@ export interface JobOptions {
   readonly label?: string;
   /** What the `fork` function of the module may want to know: it is found in the `info` of each job's scope. */
   readonly info?: Readonly<Record<string, unknown>>;
-  /** When it aborts, no further job starts, and the `signal` of the running ones aborts. */
+  /** When it aborts, no further job starts, and those that run are ended as `whenAborted` says. */
   readonly signal?: AbortSignal;
+  /**
+   * What becomes of the running jobs when `signal` aborts. `cancel`: their statements are cancelled on the server, their
+   * sessions closed, their transactions rolled back. `finish`: their `job.signal` aborts, and they end as they like.
+   *
+   * @default 'cancel'
+   */
+  readonly whenAborted?: 'cancel' | 'finish';
+  /** Milliseconds that an attempt at a job may take before it is cancelled, as by an aborted `signal`. @default no limit */
+  readonly timeout?: number;
+  /** When a job that failed is tried again. Left out, never; `{}` takes the defaults. */
+  readonly retry?: RetryOptions;
   /** Called after each job. */
   readonly onProgress?: (progress: JobProgress) => void;
 }

@@ -1,23 +1,27 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import type { LiveScope } from '../session/scope.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { InputSource, type Piece } from './input-source.js';
+import { JobAttempts } from './job-attempts.js';
 import type { JobOptions, JobProgress } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
-import type { JobContext, JobFunction } from './job-worker.js';
+import { JobPieces } from './job-pieces.js';
 import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
+import type { PieceWork } from './piece-work.js';
+import { Retry } from './retry.js';
+import type { RunSignals } from './run-signals.js';
 
 export interface JobRunOptions<Em extends EntityManager, Input, Result> extends Pick<
   JobOptions,
-  'info' | 'onProgress'
+  'info' | 'onProgress' | 'retry'
 > {
   readonly source: SessionSource<Em>;
   readonly inputs: Iterable<Input> | AsyncIterable<Input>;
-  readonly work: JobFunction<Em, Input, Result>;
+  readonly work: PieceWork<Em, Input, Result>;
   readonly label: string;
   readonly transaction: BeginOptions | undefined;
-  readonly signal: AbortSignal;
+  readonly timeout: number | undefined;
+  readonly signals: RunSignals;
   /** Told of the jobs that run: a promise that resolves when all of them have ended. */
   readonly track: (jobs: Promise<void>) => void;
 }
@@ -33,7 +37,7 @@ export interface StreamOptions {
 export class JobRun<Em extends EntityManager, Input, Result> {
   readonly #options: JobRunOptions<Em, Input, Result>;
   readonly #inputs: InputSource<Input>;
-  readonly #startedIn: LiveScope | undefined;
+  readonly #attempts: JobAttempts<Em, Input, Result>;
   #window: OutcomeWindow<JobOutcome<Input, Result>> | undefined;
   #broken: { readonly error: unknown } | undefined;
   #done = 0;
@@ -41,8 +45,8 @@ export class JobRun<Em extends EntityManager, Input, Result> {
 
   constructor(options: JobRunOptions<Em, Input, Result>) {
     this.#options = options;
-    this.#startedIn = options.source.currentScope;
     this.#inputs = new InputSource(options.inputs, 1);
+    this.#attempts = new JobAttempts({ ...options, info: options.info, startedIn: options.source.currentScope });
   }
 
   /** Gives an outcome for every input, also for those whose job never began. */
@@ -60,13 +64,13 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     window,
     order,
   }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
-    const { signal } = this.#options;
+    const { told } = this.#options.signals;
     const lanes = await countLanes();
     const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes, order);
     this.#window = outcomes;
     const stop = (): void => this.#stop();
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) {
+    told.addEventListener('abort', stop, { once: true });
+    if (told.aborted) {
       stop();
     }
     const run = this.#run(lanes, (outcome) => outcomes.put(outcome)).finally(() => outcomes.end());
@@ -77,18 +81,29 @@ export class JobRun<Em extends EntityManager, Input, Result> {
         yield outcome;
       }
     } finally {
-      signal.removeEventListener('abort', stop);
+      told.removeEventListener('abort', stop);
       this.#stop();
       await run;
     }
     if (!this.#inputs.isOver) {
-      throw signal.reason;
+      throw told.reason;
     }
   }
 
   /** Resolves when every job has ended and the inputs are closed. */
   async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
-    const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(put))).then(() => undefined);
+    const { signals, retry } = this.#options;
+    using _following = signals.follow();
+    const pieces = new JobPieces({
+      attempts: this.#attempts,
+      retry: new Retry(retry),
+      signals,
+      put: (outcome) => {
+        put(outcome);
+        this.#report(outcome);
+      },
+    });
+    const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(pieces))).then(() => undefined);
     this.#options.track(jobs);
     await jobs;
     const failure = this.#broken ?? this.#inputs.failure;
@@ -98,15 +113,13 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     }
   }
 
-  async #lane(put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
+  async #lane(pieces: JobPieces<Em, Input, Result>): Promise<void> {
     try {
       for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
-        const outcome = await this.#runJob(piece);
-        put(outcome);
-        this.#report(outcome);
+        await pieces.run(piece);
       }
     } catch (error) {
-      // The progress callback threw: the other lanes finish the job at hand and stop.
+      // A callback of the options threw: the other lanes finish the job at hand and stop.
       this.#broken ??= { error };
       this.#stop();
     }
@@ -126,26 +139,6 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     this.#window?.open();
   }
 
-  async #runJob({ index, inputs }: Piece<Input>): Promise<JobOutcome<Input, Result>> {
-    const { source, work, label, transaction, signal, info } = this.#options;
-    const [input] = inputs as [Input];
-    if (signal.aborted) {
-      return { status: 'rejected', index, input, reason: signal.reason, attempts: 0 };
-    }
-    const job: JobContext = { index, attempt: 1, signal };
-    try {
-      const value = await source.run(
-        { kind: 'job', label: `job ${index} of ${label}`, signal, info, startedIn: this.#startedIn },
-        (session) => work(session, input, job),
-        { transaction },
-      );
-      return { status: 'fulfilled', index, input, value, attempts: 1 };
-    } catch (reason) {
-      releaseFrames(reason);
-      return { status: 'rejected', index, input, reason, attempts: 1 };
-    }
-  }
-
   #report(outcome: JobOutcome<Input, Result>): void {
     if (outcome.status === 'fulfilled') {
       this.#done += 1;
@@ -155,12 +148,5 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     const progress: JobProgress = { done: this.#done, failed: this.#failed };
     const total = this.#inputs.size;
     this.#options.onProgress?.(total === undefined ? progress : { ...progress, total });
-  }
-}
-
-/** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
-function releaseFrames(reason: unknown): void {
-  if (reason instanceof Error) {
-    void reason.stack;
   }
 }

@@ -10,6 +10,8 @@ import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
 import { JobRun } from './job-run.js';
 import type { Worker } from './job-worker.js';
+import { oneByOne } from './piece-work.js';
+import { RunSignals } from './run-signals.js';
 import { toJobFunction } from './worker-runner.js';
 
 /**
@@ -115,18 +117,18 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   #createRun<Input, Result>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
     worker: Worker<Em, Input, Result>,
-    { transaction = 'job', ...options }: JobOptions,
+    { transaction = 'job', timeout, signal, whenAborted = 'cancel', ...options }: JobOptions,
   ): JobRun<Em, Input, Result> {
     assertIterable(inputs);
     return new JobRun({
       ...options,
       source: this.#source,
       inputs,
-      work: toJobFunction(worker, this.#moduleRef),
+      work: oneByOne(toJobFunction(worker, this.#moduleRef)),
       label: this.#label(worker, options),
       transaction: toBeginOptions(transaction),
-      signal:
-        options.signal === undefined ? this.#shutdown.signal : AbortSignal.any([this.#shutdown.signal, options.signal]),
+      timeout,
+      signals: new RunSignals({ shutdown: this.#shutdown.signal, signal, whenAborted, timeout }),
       track: (jobs) => this.#track(jobs),
     });
   }

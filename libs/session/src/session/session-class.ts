@@ -145,6 +145,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
           );
         }
         await super.begin(options);
+        if (!record.isOpen) {
+          // The session ended while this waited for a connection, which has to go back.
+          await super.fork({ keepTransactionContext: true, disableContextResolution: true }).rollback();
+        }
         const transaction = em.getTransactionContext();
         if (transaction !== undefined) {
           record.track(em, transaction);
