@@ -142,14 +142,18 @@ describe('the retries of a job', () => {
     expect(outcome).toMatchObject({ status: 'fulfilled', attempts: 2 });
   });
 
-  it('are not made any more once the signal has aborted', async () => {
+  it.each(['job', 'none'] as const)('are not made any more once the signal has aborted (%s)', async (transaction) => {
     const cancel = new AbortController();
     const work = (): never => {
       setImmediate(() => cancel.abort());
       throw transient();
     };
 
-    const [outcome] = await jobs.settle([1], work, { signal: cancel.signal, retry: { delay: 60_000 } });
+    const [outcome] = await jobs.settle([1], work, {
+      transaction,
+      signal: cancel.signal,
+      retry: { delay: 60_000 },
+    });
 
     expect(outcome).toMatchObject({ status: 'rejected', ending: 'failed', reason: { code: '40001' }, attempts: 1 });
   });

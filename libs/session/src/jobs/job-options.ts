@@ -1,17 +1,10 @@
 import type { BeginOptions } from '../session/session-source.js';
 import type { OutcomeOrder } from './outcome-window.js';
+import type { ProgressOptions } from './progress-meter.js';
 import type { RetryOptions } from './retry.js';
 
-/** How far the work has come. `done` counts the jobs that succeeded, `failed` those that threw. A cancelled one is neither. */
-export interface JobProgress {
-  readonly done: number;
-  readonly failed: number;
-  /** Missing where the inputs do not tell their number beforehand. */
-  readonly total?: number;
-}
-
 /** Options of the methods of JobService. */
-export interface JobOptions {
+export interface JobOptions extends ProgressOptions {
   /** How many jobs run at once. Never more than the pool has connections. @default 4 */
   readonly concurrency?: number;
   /** `job`: each job in a transaction of its own. `none`: the worker commits. Or the options of that transaction. @default 'job' */
@@ -33,8 +26,13 @@ export interface JobOptions {
   readonly timeout?: number;
   /** When a job that failed is tried again. Left out, never; `{}` takes the defaults. */
   readonly retry?: RetryOptions;
-  /** Called after each job. */
-  readonly onProgress?: (progress: JobProgress) => void;
+  /**
+   * Starts no further job once one has failed, all its attempts made. Those that run go on to their end; the others are
+   * `aborted` with 0 attempts, or missing from a stream, which ends then.
+   *
+   * @default false
+   */
+  readonly stopOnError?: boolean;
 }
 
 /** Options of JobService.stream(). */

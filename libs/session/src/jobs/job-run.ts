@@ -3,17 +3,18 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { InputSource, type Piece } from './input-source.js';
 import { JobAttempts } from './job-attempts.js';
-import type { JobOptions, JobProgress } from './job-options.js';
+import type { JobOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
 import { JobPieces } from './job-pieces.js';
 import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
 import type { PieceWork } from './piece-work.js';
+import { ProgressMeter } from './progress-meter.js';
 import { Retry } from './retry.js';
 import type { RunSignals } from './run-signals.js';
 
 export interface JobRunOptions<Em extends EntityManager, Input, Result> extends Pick<
   JobOptions,
-  'info' | 'onProgress' | 'retry'
+  'info' | 'onProgress' | 'progressInterval' | 'retry' | 'stopOnError'
 > {
   readonly source: SessionSource<Em>;
   readonly inputs: Iterable<Input> | AsyncIterable<Input>;
@@ -40,8 +41,6 @@ export class JobRun<Em extends EntityManager, Input, Result> {
   readonly #attempts: JobAttempts<Em, Input, Result>;
   #window: OutcomeWindow<JobOutcome<Input, Result>> | undefined;
   #broken: { readonly error: unknown } | undefined;
-  #done = 0;
-  #failed = 0;
 
   constructor(options: JobRunOptions<Em, Input, Result>) {
     this.#options = options;
@@ -85,14 +84,15 @@ export class JobRun<Em extends EntityManager, Input, Result> {
       this.#stop();
       await run;
     }
-    if (!this.#inputs.isOver) {
+    if (told.aborted && !this.#inputs.isOver) {
       throw told.reason;
     }
   }
 
   /** Resolves when every job has ended and the inputs are closed. */
   async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
-    const { signals, retry } = this.#options;
+    const { signals, retry, stopOnError } = this.#options;
+    const meter = this.#createMeter();
     using _following = signals.follow();
     const pieces = new JobPieces({
       attempts: this.#attempts,
@@ -100,14 +100,18 @@ export class JobRun<Em extends EntityManager, Input, Result> {
       signals,
       put: (outcome) => {
         put(outcome);
-        this.#report(outcome);
+        meter?.count(outcome);
+        if (stopOnError === true && outcome.status === 'rejected' && outcome.attempts > 0) {
+          this.#stopAt(outcome.index);
+        }
       },
     });
     const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(pieces))).then(() => undefined);
     this.#options.track(jobs);
     await jobs;
+    meter?.end();
+    await this.#inputs.close().catch((error: unknown) => (this.#broken ??= { error }));
     const failure = this.#broken ?? this.#inputs.failure;
-    await this.#inputs.close();
     if (failure !== undefined) {
       throw failure.error;
     }
@@ -119,9 +123,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
         await pieces.run(piece);
       }
     } catch (error) {
-      // A callback of the options threw: the other lanes finish the job at hand and stop.
-      this.#broken ??= { error };
-      this.#stop();
+      this.#break(error);
     }
   }
 
@@ -134,19 +136,31 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     return piece;
   }
 
+  #createMeter(): ProgressMeter | undefined {
+    const { onProgress } = this.#options;
+    return onProgress && new ProgressMeter(onProgress, this.#options, this.#inputs.size, (error) => this.#break(error));
+  }
+
+  /** Starts no further job, and fails with the error of a callback when the others have ended. */
+  #break(error: unknown): void {
+    this.#broken ??= { error };
+    this.#stop();
+  }
+
+  /** Lets the jobs at hand end, and reads no more inputs. */
   #stop(): void {
     this.#inputs.stop();
     this.#window?.open();
   }
 
-  #report(outcome: JobOutcome<Input, Result>): void {
-    if (outcome.status === 'fulfilled') {
-      this.#done += 1;
-    } else if (outcome.attempts > 0) {
-      this.#failed += 1;
+  /** With `stopOnError`, starts no further job. A stream ends with those that run. */
+  #stopAt(index: number): void {
+    const { signals, label } = this.#options;
+    signals.stop(
+      new DOMException(`Not begun: the job ${index} of ${label} had failed, and stopOnError is set`, 'AbortError'),
+    );
+    if (this.#window !== undefined) {
+      this.#stop();
     }
-    const progress: JobProgress = { done: this.#done, failed: this.#failed };
-    const total = this.#inputs.size;
-    this.#options.onProgress?.(total === undefined ? progress : { ...progress, total });
   }
 }
