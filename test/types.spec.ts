@@ -12,6 +12,16 @@ class Lengths {
   }
 }
 
+class ManyLengths {
+  handleMany(inputs: readonly string[]): number[] {
+    return inputs.map(({ length }) => length);
+  }
+}
+
+async function* words(): AsyncGenerator<string> {
+  yield 'a';
+}
+
 // Never called: the compiler is the test.
 async function types(
   jobs: JobService<EntityManager>,
@@ -27,6 +37,12 @@ async function types(
   const outcomes = await jobs.settle(['a'], Lengths);
   expectType<JobOutcome<string, number>[], typeof outcomes>(true);
 
+  const many = await jobs.map(words(), ManyLengths, { chunkSize: 2 });
+  expectType<number[], typeof many>(true);
+
+  const streamed = jobs.stream(words(), Lengths);
+  expectType<AsyncGenerator<JobOutcome<string, number>, void, undefined>, typeof streamed>(true);
+
   const created = factory.create();
   expectType<OwnedSession<EntityManager>, typeof created>(true);
 
@@ -39,6 +55,8 @@ async function types(
 
   // @ts-expect-error the worker takes strings
   await jobs.map([1], Lengths);
+  // @ts-expect-error the worker takes strings
+  await jobs.map([1], ManyLengths);
   // @ts-expect-error a session is not to be tied to the transaction of another
   factory.create({ fork: { keepTransactionContext: true } });
   // @ts-expect-error a transaction is not to be tied to another

@@ -282,15 +282,11 @@ describe.each(injections)('JobService with %s injection', (injection) => {
     });
   });
 
-  it.each([0, -1, 1.5, Number.NaN])('refuses a concurrency of %p before a job begins', async (concurrency) => {
-    await expect(jobs.map([1], (_session, n) => n, { concurrency })).rejects.toThrow(
-      new TypeError(`Expected \`concurrency\` to be an integer of 1 or more, got \`${concurrency}\` (number).`),
-    );
-  });
-
   it('refuses what is no worker', async () => {
     await expect(jobs.map([1], WithoutHandle as never)).rejects.toThrow(
-      new TypeError('Expected the class `WithoutHandle` to have a method `handle(input, job)`.'),
+      new TypeError(
+        'Expected the class `WithoutHandle` to have a method `handle(input, job)` or `handleMany(inputs, job)`.',
+      ),
     );
     await expect(jobs.map([1], 'square' as never)).rejects.toThrow(TypeError);
   });

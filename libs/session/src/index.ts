@@ -1,7 +1,7 @@
 export { JobError, JobTimeoutError } from './jobs/job-error.js';
 export type { JobOptions, JobStreamOptions } from './jobs/job-options.js';
 export type { JobEnding, JobOutcome } from './jobs/job-outcome.js';
-export type { JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
+export type { JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
 export type { JobProgress } from './jobs/progress-meter.js';
 export type { RetryOptions } from './jobs/retry.js';

@@ -1,6 +1,9 @@
 import { reportEndFailure } from '../session/report-end-failure.js';
 import type { LiveScope } from '../session/scope.js';
 
+/** The longest time that a timer of Node.js can wait. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** How an attempt can be ended before its worker ends. */
 export type Cut = 'timedOut' | 'aborted';
 
@@ -39,7 +42,7 @@ export class AttemptLimit {
   allow(milliseconds: number, makeReason: () => unknown): void {
     clearTimeout(this.#timer);
     if (!this.#isOver) {
-      this.#timer = setTimeout(() => this.end('timedOut', makeReason()), milliseconds);
+      this.#timer = setTimeout(() => this.end('timedOut', makeReason()), Math.min(milliseconds, LONGEST_MS));
     }
   }
 

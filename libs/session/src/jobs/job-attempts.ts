@@ -99,7 +99,6 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
     const flushed = async (session: Em): Promise<readonly Result[]> => {
       try {
         const values = await work(session, piece, attempt);
-        attempt.beginAll(piece.inputs.length);
         if (transaction !== undefined) {
           await session.flush();
         }

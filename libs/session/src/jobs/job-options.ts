@@ -22,8 +22,21 @@ export interface JobOptions extends ProgressOptions {
    * @default 'cancel'
    */
   readonly whenAborted?: 'cancel' | 'finish';
-  /** Milliseconds that an attempt at a job may take before it is cancelled, as by an aborted `signal`. @default no limit */
+  /**
+   * Milliseconds that an attempt at a job may take before it is cancelled, as by an aborted `signal`; in a chunk, each of
+   * its inputs. Infinity is no limit.
+   *
+   * @default no limit
+   */
   readonly timeout?: number;
+  /**
+   * How many inputs share a session and a transaction. The worker is called for each of them, or once for all if it is a
+   * class with `handleMany`. When one fails, the chunk is rolled back and run again in parts, until those that fail are
+   * alone: outcomes are per input, as without chunks. What a worker does outside of the transaction is then done again.
+   *
+   * @default 1
+   */
+  readonly chunkSize?: number;
   /** When a job that failed is tried again. Left out, never; `{}` takes the defaults. */
   readonly retry?: RetryOptions;
   /**
@@ -39,6 +52,6 @@ export interface JobOptions extends ProgressOptions {
 export interface JobStreamOptions extends JobOptions {
   /** Whether the outcomes come in the order of the inputs, or as the jobs end. @default 'input' */
   readonly order?: OutcomeOrder;
-  /** How many inputs may have been read whose outcome has not been taken. @default twice the jobs that run at once */
+  /** How many inputs may have been read whose outcome has not been taken. @default two chunks for each job that runs at once */
   readonly window?: number;
 }

@@ -14,7 +14,10 @@ export interface JobPiecesOptions<Em extends EntityManager, Input, Result> {
   readonly put: (outcome: JobOutcome<Input, Result>) => void;
 }
 
-/** Runs pieces until what became of each of their inputs is known. */
+/**
+ * Runs pieces until what became of each of their inputs is known. One that fails is run again in parts, in the order of
+ * its inputs, until the inputs that fail are alone: no other verdict on an input counts.
+ */
 export class JobPieces<Em extends EntityManager, Input, Result> {
   readonly #options: JobPiecesOptions<Em, Input, Result>;
 
@@ -49,7 +52,13 @@ export class JobPieces<Em extends EntityManager, Input, Result> {
       });
       return;
     }
-    this.#reject(piece, end, attempts);
+    if (piece.inputs.length === 1 || end.ending === 'aborted') {
+      this.#reject(piece, end, attempts);
+      return;
+    }
+    for (const part of split(piece, end.culprit)) {
+      await this.run(part);
+    }
   }
 
   #reject({ index, inputs }: Piece<Input>, end: { reason: unknown; ending: JobEnding }, attempts: number): void {
@@ -58,4 +67,12 @@ export class JobPieces<Em extends EntityManager, Input, Result> {
       this.#options.put({ status: 'rejected', index: index + offset, input, reason, ending, attempts });
     });
   }
+}
+
+/** Sets the input apart that is to blame, where it is known, and halves the piece otherwise. */
+function split<Input>({ index, inputs }: Piece<Input>, culprit: number | undefined): Piece<Input>[] {
+  const cuts = culprit === undefined ? [0, Math.ceil(inputs.length / 2)] : [0, culprit, culprit + 1];
+  return cuts
+    .map((from, nth) => ({ index: index + from, inputs: inputs.slice(from, cuts[nth + 1]) }))
+    .filter((part) => part.inputs.length > 0);
 }

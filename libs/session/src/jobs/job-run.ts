@@ -19,6 +19,7 @@ export interface JobRunOptions<Em extends EntityManager, Input, Result> extends 
   readonly source: SessionSource<Em>;
   readonly inputs: Iterable<Input> | AsyncIterable<Input>;
   readonly work: PieceWork<Em, Input, Result>;
+  readonly chunkSize: number;
   readonly label: string;
   readonly transaction: BeginOptions | undefined;
   readonly timeout: number | undefined;
@@ -29,7 +30,7 @@ export interface JobRunOptions<Em extends EntityManager, Input, Result> extends 
 
 export interface StreamOptions {
   readonly countLanes: () => Promise<number>;
-  /** How many inputs may be held at once. Left out, twice as many as there are lanes. */
+  /** How many inputs may be held at once. Left out, two chunks for each lane. */
   readonly window: number | undefined;
   readonly order: OutcomeOrder;
 }
@@ -44,7 +45,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
 
   constructor(options: JobRunOptions<Em, Input, Result>) {
     this.#options = options;
-    this.#inputs = new InputSource(options.inputs, 1);
+    this.#inputs = new InputSource(options.inputs, options.chunkSize);
     this.#attempts = new JobAttempts({ ...options, info: options.info, startedIn: options.source.currentScope });
   }
 
@@ -65,7 +66,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
   }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
     const { told } = this.#options.signals;
     const lanes = await countLanes();
-    const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes, order);
+    const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes * this.#options.chunkSize, order);
     this.#window = outcomes;
     const stop = (): void => this.#stop();
     told.addEventListener('abort', stop, { once: true });
@@ -128,11 +129,10 @@ export class JobRun<Em extends EntityManager, Input, Result> {
   }
 
   async #next(): Promise<Piece<Input> | undefined> {
-    await this.#window?.enter(1);
+    const { chunkSize } = this.#options;
+    await this.#window?.enter(chunkSize);
     const piece = await this.#inputs.read();
-    if (piece === undefined) {
-      this.#window?.leave(1);
-    }
+    this.#window?.leave(chunkSize - (piece?.inputs.length ?? 0));
     return piece;
   }
 

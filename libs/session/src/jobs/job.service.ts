@@ -6,13 +6,13 @@ import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { getConcurrency } from './concurrency.js';
 import { assertIterable } from './input-source.js';
 import { JobError } from './job-error.js';
+import { assertJobOptions } from './job-option-rules.js';
 import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
 import { JobRun } from './job-run.js';
 import type { Worker } from './job-worker.js';
-import { oneByOne } from './piece-work.js';
 import { RunSignals } from './run-signals.js';
-import { toJobFunction } from './worker-runner.js';
+import { toPieceWork } from './worker-runner.js';
 
 /**
  * Runs work on many inputs in parallel, each job in a task, scope, session and transaction of its own: SQLAlchemy's
@@ -26,6 +26,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   readonly #running = new Set<Promise<unknown>>();
 
   constructor(source: SessionSource<Em>, moduleRef: ModuleRef, defaults: JobOptions = {}) {
+    assertJobOptions(defaults);
     this.#source = source;
     this.#moduleRef = moduleRef;
     this.#defaults = defaults;
@@ -73,6 +74,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     options: JobOptions = {},
   ): Promise<JobOutcome<Input, Result>[]> {
     const chosen = { ...this.#defaults, ...options };
+    assertJobOptions(chosen);
     const run = this.#createRun(inputs, worker, chosen);
     return run.settle(await getConcurrency(this.#source.orm, chosen.concurrency));
   }
@@ -95,11 +97,11 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     worker: Worker<Em, Input, Result>,
     options: JobStreamOptions = {},
   ): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
-    const { order = 'input', window, ...chosen } = { ...this.#defaults, ...options };
-    const run = this.#createRun(inputs, worker, chosen);
-    return run.stream({
-      order,
-      window,
+    const chosen: JobStreamOptions = { ...this.#defaults, ...options };
+    assertJobOptions(chosen);
+    return this.#createRun(inputs, worker, chosen).stream({
+      order: chosen.order ?? 'input',
+      window: chosen.window,
       countLanes: () => getConcurrency(this.#source.orm, chosen.concurrency),
     });
   }
@@ -117,14 +119,17 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   #createRun<Input, Result>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
     worker: Worker<Em, Input, Result>,
-    { transaction = 'job', timeout, signal, whenAborted = 'cancel', ...options }: JobOptions,
+    options: JobOptions,
   ): JobRun<Em, Input, Result> {
     assertIterable(inputs);
+    const { transaction = 'job', chunkSize = 1, signal, whenAborted = 'cancel' } = options;
+    const timeout = options.timeout === Infinity ? undefined : options.timeout;
     return new JobRun({
       ...options,
       source: this.#source,
       inputs,
-      work: oneByOne(toJobFunction(worker, this.#moduleRef)),
+      work: toPieceWork(worker, this.#moduleRef, chunkSize),
+      chunkSize,
       label: this.#label(worker, options),
       transaction: toBeginOptions(transaction),
       timeout,

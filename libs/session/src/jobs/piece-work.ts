@@ -1,7 +1,9 @@
+import { inspect } from 'node:util';
+
 import type { EntityManager } from '@mikro-orm/core';
 
 import type { Piece } from './input-source.js';
-import type { JobFunction } from './job-worker.js';
+import type { JobContext, JobFunction } from './job-worker.js';
 
 /** One attempt at the inputs of a piece. */
 export interface Attempt {
@@ -35,6 +37,26 @@ export function oneByOne<Em extends EntityManager, Input, Result>(
       attempt.begin(culprit);
       values.push(await work(session, input, { index: index + culprit, attempt: number, signal }));
     }
+    // What is left, the flush and the commit, is for all of them.
+    attempt.beginAll(inputs.length);
     return values;
+  };
+}
+
+/** Calls a worker once for all inputs of a piece. */
+export function allAtOnce<Em extends EntityManager, Input, Result>(
+  work: (inputs: readonly Input[], job: JobContext) => readonly Result[] | Promise<readonly Result[]>,
+  name: string,
+): PieceWork<Em, Input, Result> {
+  return async (_session, { index, inputs }, { number, signal }) => {
+    const values: unknown = await work(inputs, { index, attempt: number, signal });
+    if (!Array.isArray(values) || values.length !== inputs.length) {
+      const got = Array.isArray(values) ? `${values.length}` : `\`${inspect(values, { depth: 0 })}\``;
+      throw new TypeError(
+        `Expected \`handleMany()\` of the worker "${name}" to return ${inputs.length} results in the order of its ` +
+          `inputs, got ${got}.`,
+      );
+    }
+    return values as readonly Result[];
   };
 }
