@@ -198,6 +198,18 @@ describe.each(injections)('jobs in chunks with %s injection', (injection) => {
     expect(calls).toEqual([0, 1, 2, 3, 0, 1, 2, 3, 4, 5]);
   });
 
+  it('are halved where nobody knows which input is to blame', async () => {
+    const calls: number[] = [];
+    const work = (session: EntityManager, n: number): void => {
+      calls.push(n);
+      session.create(Note, { text: n === 0 ? 'fails at commit' : `${n}` });
+    };
+
+    await jobs.settle([0, 1, 2, 3, 4, 5], work, { chunkSize: 6 });
+
+    expect(calls).toEqual([0, 1, 2, 3, 4, 5, 0, 1, 2, 0, 1, 0, 1, 2, 3, 4, 5]);
+  });
+
   it('name all of their inputs in the label of their scope', async () => {
     const context = app.get<SessionContext>(SessionContext);
 
