@@ -159,7 +159,11 @@ describe('stopOnError', () => {
       return n;
     };
 
-    const outcomes = await jobs.settle([0, 1, 2, 3], work, { concurrency: 2, stopOnError: true });
+    const outcomes = await jobs.settle([0, 1, 2, 3], work, {
+      concurrency: 2,
+      stopOnError: true,
+      transaction: 'none',
+    });
 
     expect(outcomes).toMatchObject([
       { status: 'fulfilled', value: 0 },

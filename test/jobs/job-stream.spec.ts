@@ -263,6 +263,20 @@ describe('JobService.stream', () => {
     expect(isClosed).toBe(true);
   });
 
+  it('leaves asynchronous inputs when map or settle are aborted, which throw the reason then', async () => {
+    const cancel = new AbortController();
+    const never: AsyncIterable<number> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => {
+          setImmediate(() => cancel.abort(new Error('enough')));
+          return new Promise(() => undefined);
+        },
+      }),
+    };
+
+    await expect(jobs.map(never, (_session, n) => n, { signal: cancel.signal })).rejects.toThrow('enough');
+  });
+
   it('reads nothing when the signal has aborted before', async () => {
     const numbers = new Numbers(3);
     const stream = jobs.stream(numbers.sync(), (_session, n) => n, { signal: AbortSignal.abort(new Error('late')) });

@@ -11,8 +11,9 @@ export interface Piece<Input> {
 export class InputSource<Input> {
   /** How many there are, where the inputs tell it beforehand. */
   readonly size: number | undefined;
+  /** True when an input may take time to come, or never come. */
+  readonly isAsync: boolean;
   readonly #iterator: Iterator<Input> | AsyncIterator<Input>;
-  readonly #isAsync: boolean;
   readonly #pieceSize: number;
   /** Who waits for a piece. An asynchronous iterator is asked for one input at a time. */
   #turns: PromiseWithResolvers<Piece<Input> | undefined>[] = [];
@@ -24,7 +25,7 @@ export class InputSource<Input> {
   constructor(inputs: Iterable<Input> | AsyncIterable<Input>, pieceSize: number) {
     this.size = getSize(inputs);
     this.#pieceSize = pieceSize;
-    this.#isAsync = isAsyncIterable(inputs);
+    this.isAsync = isAsyncIterable(inputs);
     this.#iterator = openIterator(inputs);
   }
 
@@ -43,7 +44,7 @@ export class InputSource<Input> {
     if (this.#isOver || this.#isStopped) {
       return undefined;
     }
-    if (!this.#isAsync) {
+    if (!this.isAsync) {
       return this.#readSync(this.#iterator as Iterator<Input>);
     }
     const turn = Promise.withResolvers<Piece<Input> | undefined>();

@@ -49,12 +49,19 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     this.#attempts = new JobAttempts({ ...options, info: options.info, startedIn: options.source.currentScope });
   }
 
-  /** Gives an outcome for every input, also for those whose job never began. */
+  /**
+   * Gives an outcome for every input, also for those whose job never began. Asynchronous inputs, which may never end, are
+   * left when the jobs are aborted.
+   *
+   * @throws the reason of the signal then
+   */
   async settle(lanes: number): Promise<JobOutcome<Input, Result>[]> {
     const outcomes: JobOutcome<Input, Result>[] = [];
+    using _stopping = this.#inputs.isAsync ? this.#stopOnAbort() : undefined;
     await this.#run(lanes, (outcome) => {
       outcomes[outcome.index] = outcome;
     });
+    this.#assertReadToEnd();
     return outcomes;
   }
 
@@ -64,15 +71,10 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     window,
     order,
   }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
-    const { told } = this.#options.signals;
     const lanes = await countLanes();
     const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes * this.#options.chunkSize, order);
     this.#window = outcomes;
-    const stop = (): void => this.#stop();
-    told.addEventListener('abort', stop, { once: true });
-    if (told.aborted) {
-      stop();
-    }
+    using _stopping = this.#stopOnAbort();
     const run = this.#run(lanes, (outcome) => outcomes.put(outcome)).finally(() => outcomes.end());
     // It is awaited below, but perhaps not before it has failed.
     run.catch(() => undefined);
@@ -81,13 +83,10 @@ export class JobRun<Em extends EntityManager, Input, Result> {
         yield outcome;
       }
     } finally {
-      told.removeEventListener('abort', stop);
       this.#stop();
       await run;
     }
-    if (told.aborted && !this.#inputs.isOver) {
-      throw told.reason;
-    }
+    this.#assertReadToEnd();
   }
 
   /** Resolves when every job has ended and the inputs are closed. */
@@ -145,6 +144,25 @@ export class JobRun<Em extends EntityManager, Input, Result> {
   #break(error: unknown): void {
     this.#broken ??= { error };
     this.#stop();
+  }
+
+  /** Reads no more inputs once the jobs are aborted. */
+  #stopOnAbort(): Disposable {
+    const { told } = this.#options.signals;
+    const stop = (): void => this.#stop();
+    told.addEventListener('abort', stop);
+    if (told.aborted) {
+      stop();
+    }
+    return { [Symbol.dispose]: () => told.removeEventListener('abort', stop) };
+  }
+
+  /** @throws the reason of the signal that cut the inputs short */
+  #assertReadToEnd(): void {
+    const { told } = this.#options.signals;
+    if (told.aborted && !this.#inputs.isOver) {
+      throw told.reason;
+    }
   }
 
   /** Lets the jobs at hand end, and reads no more inputs. */
