@@ -213,6 +213,19 @@ describe('the end of a job before its worker ends', () => {
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
   });
 
+  it('leaves no timer behind, also where no transaction could begin', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const run = (isolationLevel: 'serializable' | 'nonsense'): Promise<{ status: string }[]> =>
+      jobs.settle([1], () => 0, { timeout: 60_000, transaction: { isolationLevel: isolationLevel as 'serializable' } });
+    await run('serializable');
+    const before = timers();
+
+    const outcomes = await run('nonsense');
+
+    expect(outcomes).toMatchObject([{ status: 'rejected', ending: 'failed' }]);
+    expect(timers()).toBe(before);
+  });
+
   it('gives each attempt its time, and makes another where told to', async () => {
     const [outcome] = await jobs.settle(
       ['a'],

@@ -53,6 +53,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
         : { status: 'rejected', reason, ending: limit.cut.ending === 'aborted' ? 'aborted' : 'timeout', culprit };
     } finally {
       if (limit !== undefined) {
+        limit.pass();
         signals.forget(limit);
       }
     }
