@@ -1,6 +1,6 @@
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { defineEntity, MikroORM, type Options, p, PostgreSqlDriver } from '@mikro-orm/postgresql';
-import { type DynamicModule, type INestApplicationContext, Module } from '@nestjs/common';
+import { type DynamicModule, type INestApplicationContext, Module, type Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { SessionModule } from 'nestjs-mikro-session';
 
@@ -24,11 +24,20 @@ export function options(databaseUrl: string): Options {
   };
 }
 
+export interface OursOptions {
+  readonly injection?: 'request' | 'contextual';
+  readonly providers?: Provider[];
+}
+
 /** An application with sessions, with all checks on, as they are by default. */
-export async function startOurs(databaseUrl: string): Promise<INestApplicationContext> {
+export async function startOurs(
+  databaseUrl: string,
+  { injection = 'request', providers = [] }: OursOptions = {},
+): Promise<INestApplicationContext> {
   const root: DynamicModule = {
     module: Root,
-    imports: [MikroOrmModule.forRoot(options(databaseUrl)), SessionModule.forRoot()],
+    imports: [MikroOrmModule.forRoot(options(databaseUrl)), SessionModule.forRoot({ injection })],
+    providers,
   };
   return NestFactory.createApplicationContext(root, { logger: false });
 }

@@ -13,8 +13,8 @@ export interface Side {
 export interface Claim {
   readonly title: string;
   readonly peer: string;
-  /** The most that ours may take, as a multiple of the time of the peer. */
-  readonly atMost: number;
+  /** The most that ours may take, as a multiple of the time of the peer. Left out where the row is for comparison only. */
+  readonly atMost?: number;
   /** @default 9 */
   readonly rounds?: number;
   ours(databaseUrl: string): Promise<Side>;
@@ -24,7 +24,7 @@ export interface Claim {
 export interface Result {
   readonly title: string;
   readonly peer: string;
-  readonly atMost: number;
+  readonly atMost: number | undefined;
   /** Median over the rounds of our time divided by theirs. */
   readonly ratio: number;
   readonly lowest: number;

@@ -3,11 +3,24 @@
 import 'reflect-metadata';
 
 import type { Claim } from './claim.ts';
+import { chunkClaim } from './chunks.ts';
 import { httpClaims } from './http.ts';
 import { jobClaim } from './job.ts';
+import { limitClaim, mapClaim, pgClaim } from './peers.ts';
 import { scopeClaim } from './scope.ts';
+import { contextualWorkerClaim, requestWorkerClaim } from './workers.ts';
 
-export const claims: Readonly<Record<string, Claim>> = { scope: scopeClaim, job: jobClaim, ...httpClaims };
+export const claims: Readonly<Record<string, Claim>> = {
+  scope: scopeClaim,
+  job: jobClaim,
+  'p-limit': limitClaim,
+  'p-map': mapClaim,
+  'request-worker': requestWorkerClaim,
+  'contextual-worker': contextualWorkerClaim,
+  chunk: chunkClaim,
+  pg: pgClaim,
+  ...httpClaims,
+};
 
 async function serve(claim: Claim, side: 'ours' | 'theirs', databaseUrl: string): Promise<void> {
   const { round, close } = await claim[side](databaseUrl);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 
 import { createApp } from './create-app.js';
-import { startEmbeddedPostgres } from './postgres/embedded-postgres.js';
+import { openDatabase } from './open-database.js';
 import { readSettings, type Settings } from './settings.js';
 import { untilSignal } from './until-signal.js';
 
@@ -10,7 +10,7 @@ async function serve(settings: Settings): Promise<void> {
   const ending = untilSignal();
   // Ended in reverse order: the database outlives the application.
   await using resources = new AsyncDisposableStack();
-  const databaseUrl = settings.databaseUrl ?? (await startDatabase(settings.postgresFolder, resources));
+  const databaseUrl = await openDatabase(settings, resources);
   const app = await createApp({ databaseUrl });
   resources.adopt(app, () => app.close());
   await app.init();
@@ -18,12 +18,6 @@ async function serve(settings: Settings): Promise<void> {
   process.stdout.write(greeting(url));
   await ending;
   process.stdout.write('Ending: running jobs finish, the others do not start.\n');
-}
-
-async function startDatabase(folder: string, resources: AsyncDisposableStack): Promise<string> {
-  const postgres = await startEmbeddedPostgres({ folder });
-  resources.adopt(postgres, () => postgres.stop());
-  return postgres.url;
 }
 
 async function listen(server: Server, { host, port }: Settings): Promise<string> {

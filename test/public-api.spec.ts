@@ -9,6 +9,7 @@ describe('nestjs-mikro-session', () => {
       'InjectSession',
       'JobError',
       'JobService',
+      'JobTimeoutError',
       'NoActiveSessionError',
       'SessionClosedError',
       'SessionContext',
@@ -26,6 +27,7 @@ describe('nestjs-mikro-session', () => {
       'getSessionContextToken',
       'getSessionFactoryToken',
       'getSessionToken',
+      'isTransientError',
     ]);
   });
 });

@@ -43,6 +43,16 @@ class Methods {
   }
 }
 
+class ManyLengths {
+  handleMany(inputs: readonly string[]): number[] {
+    return inputs.map(({ length }) => length);
+  }
+}
+
+async function* words(): AsyncGenerator<string> {
+  yield 'a';
+}
+
 // Never called: the compiler is the test.
 async function types(
   jobs: JobService<EntityManager>,
@@ -57,6 +67,12 @@ async function types(
 
   const outcomes = await jobs.settle(['a'], Lengths);
   expectType<JobOutcome<string, number>[], typeof outcomes>(true);
+
+  const many = await jobs.map(words(), ManyLengths, { chunkSize: 2 });
+  expectType<number[], typeof many>(true);
+
+  const streamed = jobs.stream(words(), Lengths);
+  expectType<AsyncGenerator<JobOutcome<string, number>, void, undefined>, typeof streamed>(true);
 
   const created = factory.create();
   expectType<OwnedSession<EntityManager>, typeof created>(true);
@@ -73,6 +89,8 @@ async function types(
 
   // @ts-expect-error the worker takes strings
   await jobs.map([1], Lengths);
+  // @ts-expect-error the worker takes strings
+  await jobs.map([1], ManyLengths);
   // @ts-expect-error a session is not to be tied to the transaction of another
   factory.create({ fork: { keepTransactionContext: true } });
   // @ts-expect-error a transaction is not to be tied to another

@@ -4,6 +4,9 @@ import { BehaviorSubject, type Observable } from 'rxjs';
 import type { RunEnding } from './run-state.js';
 import type { RunView } from './run-view.js';
 
+/** How fast a run goes: jobs per second, and milliseconds to its end. */
+export type Pace = Pick<JobProgress, 'rate' | 'timeLeft'>;
+
 type Stop = Extract<RunEnding, 'cancelled' | 'interrupted'>;
 
 /** A run of this process whose end is not stored yet. It knows more of the run than the database does. */
@@ -12,6 +15,7 @@ export class LiveRun {
   readonly #aborter = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   #stop: Stop | undefined;
+  #pace: Pace | undefined;
 
   constructor(view: RunView) {
     this.#views = new BehaviorSubject(view);
@@ -19,6 +23,11 @@ export class LiveRun {
 
   get view(): RunView {
     return this.#views.value;
+  }
+
+  /** Known as soon as a job has ended. */
+  get pace(): Pace | undefined {
+    return this.#pace;
   }
 
   /** The run as it is and each time it changes, until it has ended. */
@@ -45,7 +54,8 @@ export class LiveRun {
     this.#change({ state: 'running', startedAt });
   }
 
-  progress({ done, failed }: JobProgress): void {
+  progress({ done, failed, rate, timeLeft }: JobProgress): void {
+    this.#pace = timeLeft === undefined ? { rate } : { rate, timeLeft };
     this.#change({ done, failed });
   }
 

@@ -11,7 +11,10 @@ export function eventsOf(live: LiveRun): Observable<MessageEvent> {
   return concat(
     live.views.pipe(
       throttleTime(INTERVAL_MS, asyncScheduler, { leading: true, trailing: true }),
-      map(({ state, done, failed, total }) => ({ type: 'progress', data: { state, done, failed, total } })),
+      map(({ state, done, failed, total }) => ({
+        type: 'progress',
+        data: { state, done, failed, total, ...live.pace },
+      })),
     ),
     defer(() => endEvent(live.view)),
   );

@@ -98,6 +98,7 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
         concurrency,
         label: `run ${id}`,
         signal: live.signal,
+        whenAborted: 'finish',
         info: { runId: id, failOn: new Set(failOn), delayMs },
         onProgress: (progress) => live.progress(progress),
       });

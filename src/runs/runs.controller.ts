@@ -106,8 +106,9 @@ export class RunsController {
   @ApiOperation({
     summary: 'Streams how far a run has come',
     description:
-      'Server-sent events: `progress` with `state`, `done`, `failed` and `total`, then one `end` with the run, then ' +
-      'the stream ends. A run that has ended already gives its `end` only.',
+      'Server-sent events: `progress` with `state`, `done`, `failed` and `total`, once a job has ended also with `rate` ' +
+      '(jobs per second) and `timeLeft` (milliseconds), then one `end` with the run, then the stream ends. A run that ' +
+      'has ended already gives its `end` only.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({
@@ -115,7 +116,8 @@ export class RunsController {
     content: {
       'text/event-stream': {
         schema: { type: 'string' },
-        example: 'event: progress\nid: 1\ndata: {"state":"running","done":12,"failed":0,"total":1000}\n\n',
+        example:
+          'event: progress\nid: 1\ndata: {"state":"running","done":12,"failed":0,"total":1000,"rate":240,"timeLeft":4117}\n\n',
       },
     },
   })

@@ -9,5 +9,6 @@ import { RunsService } from './runs.service.js';
 @Module({
   controllers: [RunsController],
   providers: [RunsService, RunExecutor, RunStore, FactoriseWorker],
+  exports: [RunExecutor],
 })
 export class RunsModule {}

@@ -32,8 +32,19 @@ describe('the events of a run', () => {
     expect(events.map(({ type }) => type)).toEqual([...progress.map(() => 'progress'), 'end']);
     expect(progress.length).toBeGreaterThan(1);
     expect(counts).toEqual(counts.toSorted((a, b) => a - b));
-    expect(progress.at(-1)?.data).toEqual({ state: 'done', done: 199, failed: 1, total: 200 });
+    expect(progress.at(-1)?.data).toMatchObject({ state: 'done', done: 199, failed: 1, total: 200, timeLeft: 0 });
     expect(events.at(-1)?.data).toEqual((await client.find(started.id)).body);
+  });
+
+  it('tell how fast it goes and how long it will take', async () => {
+    const { body: started } = await client.start({ from: 1, to: 200, simulate: { delayMs: 5 } });
+
+    const events = await client.events(started.id);
+
+    const paces = events.flatMap(({ data: { rate, timeLeft } }) => (rate === undefined ? [] : [{ rate, timeLeft }]));
+    expect(paces.length).toBeGreaterThan(1);
+    expect(paces.every(({ rate, timeLeft }) => rate > 0 && timeLeft !== undefined)).toBe(true);
+    expect(paces.at(-1)?.timeLeft).toBe(0);
   });
 
   it('are those of a stream that is not cached', async () => {

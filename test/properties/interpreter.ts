@@ -116,6 +116,7 @@ export class Interpreter {
       concurrency: options.concurrency,
       transaction: options.transaction,
       signal: cancellation.signal,
+      whenAborted: 'finish',
     });
     for (const outcome of outcomes) {
       const end = outcome.status === 'fulfilled' ? Promise.resolve() : Promise.reject(outcome.reason);

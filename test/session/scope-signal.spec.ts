@@ -34,7 +34,7 @@ describe('the signal of a scope', () => {
             return signal.aborted;
           }),
         ),
-      { signal: cancel.signal },
+      { signal: cancel.signal, whenAborted: 'finish' },
     );
 
     expect(outcome).toMatchObject({ status: 'fulfilled', value: true });

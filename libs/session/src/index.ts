@@ -1,8 +1,11 @@
-export { JobError } from './jobs/job-error.js';
-export type { JobOptions, JobProgress } from './jobs/job-options.js';
-export type { JobOutcome } from './jobs/job-outcome.js';
-export type { JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
+export { JobError, JobTimeoutError } from './jobs/job-error.js';
+export type { JobOptions, JobStreamOptions } from './jobs/job-options.js';
+export type { JobEnding, JobOutcome } from './jobs/job-outcome.js';
+export type { JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
+export type { JobProgress } from './jobs/progress-meter.js';
+export type { RetryOptions } from './jobs/retry.js';
+export { isTransientError } from './jobs/transient-error.js';
 export type { HttpOptions, HttpRequest } from './nest/http-options.js';
 export { InSession, type InSessionDecorator, type InSessionOptions } from './nest/in-session.js';
 export { InjectSession } from './nest/inject-session.js';

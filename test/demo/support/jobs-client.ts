@@ -15,7 +15,7 @@ export interface Answer<Body> {
 
 export interface ServerEvent {
   readonly type: string;
-  readonly data: RunJson;
+  readonly data: RunJson & { readonly rate?: number; readonly timeLeft?: number };
 }
 
 /** Talks to the demo over HTTP. */
@@ -57,7 +57,7 @@ export class JobsClient {
       .split('\n\n')
       .map((block) => {
         const fields = new Map(block.split('\n').map((line) => [line.split(': ', 1)[0], line.replace(/^\w+: /, '')]));
-        return { type: fields.get('event') ?? '', data: JSON.parse(fields.get('data') ?? '') as RunJson };
+        return { type: fields.get('event') ?? '', data: JSON.parse(fields.get('data') ?? '') as ServerEvent['data'] };
       });
   }
 

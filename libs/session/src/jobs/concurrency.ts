@@ -1,5 +1,3 @@
-import { inspect } from 'node:util';
-
 import type { MikroORM } from '@mikro-orm/core';
 
 import { getPool } from '../session/watch-pools.js';
@@ -14,10 +12,5 @@ async function getPoolSize({ config, driver }: MikroORM): Promise<number> {
 
 /** Gives the number of jobs to run at once: as asked for, but not above the size of the pool. */
 export async function getConcurrency(orm: MikroORM, wanted: number = DEFAULT_CONCURRENCY): Promise<number> {
-  if (!Number.isInteger(wanted) || wanted < 1) {
-    throw new TypeError(
-      `Expected \`concurrency\` to be an integer of 1 or more, got \`${inspect(wanted)}\` (${typeof wanted}).`,
-    );
-  }
   return Math.min(wanted, await getPoolSize(orm));
 }

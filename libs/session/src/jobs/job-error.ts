@@ -16,3 +16,19 @@ export class JobError extends SessionError {
     super(`${label} failed on input ${shown}: ${cause instanceof Error ? cause.message : inspect(cause)}`, { cause });
   }
 }
+
+/** The reason of a job that took longer than its `timeout`. Its session was closed, its transaction rolled back. */
+export class JobTimeoutError extends SessionError {
+  readonly code = 'JOB_TIMED_OUT';
+
+  constructor(
+    label: string,
+    /** The milliseconds it was allowed. */
+    readonly timeout: number,
+  ) {
+    super(
+      `The ${label} was ended because it took longer than its \`timeout\` of ${timeout} ms. ` +
+        'Its transaction was rolled back. Give it more time, or less to do.',
+    );
+  }
+}

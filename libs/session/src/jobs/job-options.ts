@@ -1,16 +1,11 @@
 import type { ScopeInfo } from '../session/scope-info.js';
 import type { BeginOptions } from '../session/session-source.js';
-
-/** How far the work has come. `done` counts the jobs that succeeded, `failed` those that threw. A cancelled one is neither. */
-export interface JobProgress {
-  readonly done: number;
-  readonly failed: number;
-  /** Missing where the inputs do not tell their number beforehand. */
-  readonly total?: number;
-}
+import type { OutcomeOrder } from './outcome-window.js';
+import type { ProgressOptions } from './progress-meter.js';
+import type { RetryOptions } from './retry.js';
 
 /** Options of the methods of JobService. */
-export interface JobOptions {
+export interface JobOptions extends ProgressOptions {
   /** How many jobs run at once. Never more than the pool has connections. @default 4 */
   readonly concurrency?: number;
   /** `job`: each job in a transaction of its own. `none`: the worker commits. Or the options of that transaction. @default 'job' */
@@ -22,8 +17,45 @@ export interface JobOptions {
    * the info of the scope that starts the jobs. Jobs that a request starts have its tenant, unless you say otherwise.
    */
   readonly info?: ScopeInfo;
-  /** When it aborts, no further job starts, and the `signal` of the running ones aborts. */
+  /** When it aborts, no further job starts, and those that run are ended as `whenAborted` says. */
   readonly signal?: AbortSignal;
-  /** Called after each job. */
-  readonly onProgress?: (progress: JobProgress) => void;
+  /**
+   * What becomes of the running jobs when `signal` aborts. `cancel`: their statements are cancelled on the server, their
+   * sessions closed, their transactions rolled back. `finish`: their `job.signal` aborts, and they end as they like.
+   *
+   * @default 'cancel'
+   */
+  readonly whenAborted?: 'cancel' | 'finish';
+  /**
+   * Milliseconds that an attempt at a job may take before it is cancelled, as by an aborted `signal`; in a chunk, each of
+   * its inputs. Infinity is no limit.
+   *
+   * @default no limit
+   */
+  readonly timeout?: number;
+  /**
+   * How many inputs share a session and a transaction. The worker is called for each of them, or once for all if it is a
+   * class with `handleMany`. When one fails, the chunk is rolled back and run again in parts, until those that fail are
+   * alone: outcomes are per input, as without chunks. What a worker does outside of the transaction is then done again.
+   *
+   * @default 1
+   */
+  readonly chunkSize?: number;
+  /** When a job that failed is tried again. Left out, never; `{}` takes the defaults. */
+  readonly retry?: RetryOptions;
+  /**
+   * Starts no further job once one has failed, all its attempts made. Those that run go on to their end; the others are
+   * `aborted` with 0 attempts, or missing from a stream, which ends then.
+   *
+   * @default false
+   */
+  readonly stopOnError?: boolean;
+}
+
+/** Options of JobService.stream(). */
+export interface JobStreamOptions extends JobOptions {
+  /** Whether the outcomes come in the order of the inputs, or as the jobs end. @default 'input' */
+  readonly order?: OutcomeOrder;
+  /** How many inputs may have been read whose outcome has not been taken. @default two chunks for each job that runs at once */
+  readonly window?: number;
 }

@@ -1,117 +1,184 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import type { LiveScope } from '../session/scope.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
-import type { JobOptions, JobProgress } from './job-options.js';
+import { InputSource, type Piece } from './input-source.js';
+import { JobAttempts } from './job-attempts.js';
+import type { JobOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
-import type { JobContext, JobFunction } from './job-worker.js';
+import { JobPieces } from './job-pieces.js';
+import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
+import type { PieceWork } from './piece-work.js';
+import { ProgressMeter } from './progress-meter.js';
+import { Retry } from './retry.js';
+import type { RunSignals } from './run-signals.js';
 
 export interface JobRunOptions<Em extends EntityManager, Input, Result> extends Pick<
   JobOptions,
-  'info' | 'onProgress'
+  'info' | 'onProgress' | 'progressInterval' | 'retry' | 'stopOnError'
 > {
   readonly source: SessionSource<Em>;
-  readonly inputs: Iterable<Input>;
-  readonly work: JobFunction<Em, Input, Result>;
+  readonly inputs: Iterable<Input> | AsyncIterable<Input>;
+  readonly work: PieceWork<Em, Input, Result>;
+  readonly chunkSize: number;
   readonly label: string;
   readonly transaction: BeginOptions | undefined;
-  readonly signal: AbortSignal;
+  readonly timeout: number | undefined;
+  readonly signals: RunSignals;
+  /** Told of the jobs that run: a promise that resolves when all of them have ended. */
+  readonly track: (jobs: Promise<void>) => void;
 }
 
-/** Runs one iterable of inputs through a fixed number of lanes, each of which takes the next input when it is free. */
+export interface StreamOptions {
+  readonly countLanes: () => Promise<number>;
+  /** How many inputs may be held at once. Left out, two chunks for each lane. */
+  readonly window: number | undefined;
+  readonly order: OutcomeOrder;
+}
+
+/** Runs inputs through a fixed number of lanes, each of which takes the next input when it is free. */
 export class JobRun<Em extends EntityManager, Input, Result> {
   readonly #options: JobRunOptions<Em, Input, Result>;
-  readonly #iterator: Iterator<Input>;
-  readonly #total: number | undefined;
-  readonly #outcomes: JobOutcome<Input, Result>[] = [];
-  readonly #startedIn: LiveScope | undefined;
-  #started = 0;
-  #done = 0;
-  #failed = 0;
-  #isStopped = false;
+  readonly #inputs: InputSource<Input>;
+  readonly #attempts: JobAttempts<Em, Input, Result>;
+  #window: OutcomeWindow<JobOutcome<Input, Result>> | undefined;
+  #broken: { readonly error: unknown } | undefined;
 
   constructor(options: JobRunOptions<Em, Input, Result>) {
     this.#options = options;
-    this.#startedIn = options.source.currentScope;
-    this.#iterator = options.inputs[Symbol.iterator]();
-    this.#total = getSize(options.inputs);
+    this.#inputs = new InputSource(options.inputs, options.chunkSize);
+    this.#attempts = new JobAttempts({ ...options, info: options.info, startedIn: options.source.currentScope });
   }
 
+  /**
+   * Gives an outcome for every input, also for those whose job never began. Asynchronous inputs, which may never end, are
+   * left when the jobs are aborted.
+   *
+   * @throws the reason of the signal then
+   */
   async settle(lanes: number): Promise<JobOutcome<Input, Result>[]> {
-    const ends = await Promise.allSettled(Array.from({ length: lanes }, () => this.#lane()));
-    const broken = ends.find((end) => end.status === 'rejected');
-    if (broken !== undefined) {
-      throw broken.reason;
-    }
-    return this.#outcomes;
+    const outcomes: JobOutcome<Input, Result>[] = [];
+    using _stopping = this.#inputs.isAsync ? this.#stopOnAbort() : undefined;
+    await this.#run(lanes, (outcome) => {
+      outcomes[outcome.index] = outcome;
+    });
+    this.#assertReadToEnd();
+    return outcomes;
   }
 
-  async #lane(): Promise<void> {
+  /** Gives the outcomes while the jobs run. When it is left, waits for the running jobs and closes the inputs. */
+  async *stream({
+    countLanes,
+    window,
+    order,
+  }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+    const lanes = await countLanes();
+    const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes * this.#options.chunkSize, order);
+    this.#window = outcomes;
+    using _stopping = this.#stopOnAbort();
+    const run = this.#run(lanes, (outcome) => outcomes.put(outcome)).finally(() => outcomes.end());
+    // It is awaited below, but perhaps not before it has failed.
+    run.catch(() => undefined);
     try {
-      for (let next = this.#next(); next !== undefined; next = this.#next()) {
-        const outcome = await this.#runJob(next.index, next.input);
-        this.#outcomes[next.index] = outcome;
-        this.#report(outcome);
+      for (let outcome = await outcomes.take(); outcome !== undefined; outcome = await outcomes.take()) {
+        yield outcome;
+      }
+    } finally {
+      this.#stop();
+      await run;
+    }
+    this.#assertReadToEnd();
+  }
+
+  /** Resolves when every job has ended and the inputs are closed. */
+  async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
+    const { signals, retry, stopOnError } = this.#options;
+    const meter = this.#createMeter();
+    using _following = signals.follow();
+    const pieces = new JobPieces({
+      attempts: this.#attempts,
+      retry: new Retry(retry),
+      signals,
+      put: (outcome) => {
+        put(outcome);
+        meter?.count(outcome);
+        if (stopOnError === true && outcome.status === 'rejected' && outcome.attempts > 0) {
+          this.#stopAt(outcome.index);
+        }
+      },
+    });
+    const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(pieces))).then(() => undefined);
+    this.#options.track(jobs);
+    await jobs;
+    meter?.end();
+    await this.#inputs.close().catch((error: unknown) => (this.#broken ??= { error }));
+    const failure = this.#broken ?? this.#inputs.failure;
+    if (failure !== undefined) {
+      throw failure.error;
+    }
+  }
+
+  async #lane(pieces: JobPieces<Em, Input, Result>): Promise<void> {
+    try {
+      for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
+        await pieces.run(piece);
       }
     } catch (error) {
-      // The inputs or the progress callback threw: the other lanes finish the job at hand and stop.
-      this.#isStopped = true;
-      throw error;
+      this.#break(error);
     }
   }
 
-  #next(): { readonly index: number; readonly input: Input } | undefined {
-    if (this.#isStopped) {
-      return undefined;
-    }
-    const { done, value } = this.#iterator.next();
-    if (done === true) {
-      this.#isStopped = true;
-      return undefined;
-    }
-    return { index: this.#started++, input: value };
+  async #next(): Promise<Piece<Input> | undefined> {
+    const { chunkSize } = this.#options;
+    await this.#window?.enter(chunkSize);
+    const piece = await this.#inputs.read();
+    this.#window?.leave(chunkSize - (piece?.inputs.length ?? 0));
+    return piece;
   }
 
-  async #runJob(index: number, input: Input): Promise<JobOutcome<Input, Result>> {
-    const { source, work, label, transaction, signal, info } = this.#options;
-    if (signal.aborted) {
-      return { status: 'rejected', index, input, reason: signal.reason, attempts: 0 };
+  #createMeter(): ProgressMeter | undefined {
+    const { onProgress } = this.#options;
+    return onProgress && new ProgressMeter(onProgress, this.#options, this.#inputs.size, (error) => this.#break(error));
+  }
+
+  /** Starts no further job, and fails with the error of a callback when the others have ended. */
+  #break(error: unknown): void {
+    this.#broken ??= { error };
+    this.#stop();
+  }
+
+  /** Reads no more inputs once the jobs are aborted. */
+  #stopOnAbort(): Disposable {
+    const { told } = this.#options.signals;
+    const stop = (): void => this.#stop();
+    told.addEventListener('abort', stop);
+    if (told.aborted) {
+      stop();
     }
-    const job: JobContext = { index, attempt: 1, signal };
-    try {
-      const value = await source.run(
-        { kind: 'job', label: `job ${index} of ${label}`, signal, info, startedIn: this.#startedIn },
-        (session) => work(session, input, job),
-        { transaction },
-      );
-      return { status: 'fulfilled', index, input, value, attempts: 1 };
-    } catch (reason) {
-      releaseFrames(reason);
-      return { status: 'rejected', index, input, reason, attempts: 1 };
+    return { [Symbol.dispose]: () => told.removeEventListener('abort', stop) };
+  }
+
+  /** @throws the reason of the signal that cut the inputs short */
+  #assertReadToEnd(): void {
+    const { told } = this.#options.signals;
+    if (told.aborted && !this.#inputs.isOver) {
+      throw told.reason;
     }
   }
 
-  #report(outcome: JobOutcome<Input, Result>): void {
-    if (outcome.status === 'fulfilled') {
-      this.#done += 1;
-    } else if (outcome.attempts > 0) {
-      this.#failed += 1;
+  /** Lets the jobs at hand end, and reads no more inputs. */
+  #stop(): void {
+    this.#inputs.stop();
+    this.#window?.open();
+  }
+
+  /** With `stopOnError`, starts no further job. A stream ends with those that run. */
+  #stopAt(index: number): void {
+    const { signals, label } = this.#options;
+    signals.stop(
+      new DOMException(`Not begun: the job ${index} of ${label} had failed, and stopOnError is set`, 'AbortError'),
+    );
+    if (this.#window !== undefined) {
+      this.#stop();
     }
-    const progress: JobProgress = { done: this.#done, failed: this.#failed };
-    this.#options.onProgress?.(this.#total === undefined ? progress : { ...progress, total: this.#total });
-  }
-}
-
-function getSize(inputs: unknown): number | undefined {
-  if (Array.isArray(inputs)) {
-    return inputs.length;
-  }
-  return inputs instanceof Set || inputs instanceof Map ? inputs.size : undefined;
-}
-
-/** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
-function releaseFrames(reason: unknown): void {
-  if (reason instanceof Error) {
-    void reason.stack;
   }
 }

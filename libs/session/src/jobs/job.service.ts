@@ -4,12 +4,15 @@ import type { ModuleRef } from '@nestjs/core';
 
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { getConcurrency } from './concurrency.js';
+import { assertIterable } from './input-source.js';
 import { JobError } from './job-error.js';
-import type { JobOptions } from './job-options.js';
+import { assertJobOptions } from './job-option-rules.js';
+import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
 import { JobRun } from './job-run.js';
 import type { Worker } from './job-worker.js';
-import { toJobFunction } from './worker-runner.js';
+import { RunSignals } from './run-signals.js';
+import { toPieceWork } from './worker-runner.js';
 
 /**
  * Runs work on many inputs in parallel, each job in a task, scope, session and transaction of its own: SQLAlchemy's
@@ -23,6 +26,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   readonly #running = new Set<Promise<unknown>>();
 
   constructor(source: SessionSource<Em>, moduleRef: ModuleRef, defaults: JobOptions = {}) {
+    assertJobOptions(defaults);
     this.#source = source;
     this.#moduleRef = moduleRef;
     this.#defaults = defaults;
@@ -37,7 +41,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
    * const squares = await jobs.map([1, 2, 3], (session, n) => n * n);
    */
   async map<Input, Result>(
-    inputs: Iterable<Input>,
+    inputs: Iterable<Input> | AsyncIterable<Input>,
     worker: Worker<Em, Input, Result>,
     options: JobOptions = {},
   ): Promise<Result[]> {
@@ -65,23 +69,41 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
    * @throws {TypeError} for wrong options, before a job begins
    */
   async settle<Input, Result>(
-    inputs: Iterable<Input>,
+    inputs: Iterable<Input> | AsyncIterable<Input>,
     worker: Worker<Em, Input, Result>,
     options: JobOptions = {},
   ): Promise<JobOutcome<Input, Result>[]> {
-    const { concurrency, transaction = 'job', ...rest } = { ...this.#defaults, ...options };
-    const run = new JobRun({
-      ...rest,
-      info: { ...this.#defaults.info, ...this.#source.currentScope?.info, ...options.info },
-      source: this.#source,
-      inputs,
-      work: toJobFunction(worker, this.#moduleRef),
-      label: this.#label(worker, options),
-      transaction: toBeginOptions(transaction),
-      signal: rest.signal === undefined ? this.#shutdown.signal : AbortSignal.any([this.#shutdown.signal, rest.signal]),
+    const chosen = { ...this.#defaults, ...options };
+    assertJobOptions(chosen);
+    const run = this.#createRun(inputs, worker, chosen);
+    return run.settle(await getConcurrency(this.#source.orm, chosen.concurrency));
+  }
+
+  /**
+   * Gives the outcomes while the jobs run, over inputs of any number in constant memory: no more than a window of them
+   * is read ahead or held, so that a slow taker, or one slow job, makes the others wait. Nothing begins before the
+   * first outcome is asked for. Leaving the `for await` starts no further job, waits for the running ones and closes
+   * the inputs.
+   *
+   * @throws {TypeError} at once, for wrong options
+   * @throws the error of the inputs, or the reason of the signal that cut them short, after the outcomes of all jobs
+   * that began
+   *
+   * @example
+   * for await (const outcome of jobs.stream(orders(), ShipOrder, { concurrency: 8 })) { ... }
+   */
+  stream<Input, Result>(
+    inputs: Iterable<Input> | AsyncIterable<Input>,
+    worker: Worker<Em, Input, Result>,
+    options: JobStreamOptions = {},
+  ): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+    const chosen: JobStreamOptions = { ...this.#defaults, ...options };
+    assertJobOptions(chosen);
+    return this.#createRun(inputs, worker, chosen).stream({
+      order: chosen.order ?? 'input',
+      window: chosen.window,
+      countLanes: () => getConcurrency(this.#source.orm, chosen.concurrency),
     });
-    const lanes = await getConcurrency(this.#source.orm, concurrency);
-    return this.#track(run.settle(lanes));
   }
 
   /** Starts no further job and waits for those that run, while the database can still be reached. */
@@ -94,13 +116,33 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     return label ?? this.#defaults.label ?? (worker.name === '' ? 'worker' : worker.name);
   }
 
-  async #track<Result>(run: Promise<Result>): Promise<Result> {
-    this.#running.add(run);
-    try {
-      return await run;
-    } finally {
-      this.#running.delete(run);
-    }
+  #createRun<Input, Result>(
+    inputs: Iterable<Input> | AsyncIterable<Input>,
+    worker: Worker<Em, Input, Result>,
+    options: JobOptions,
+  ): JobRun<Em, Input, Result> {
+    assertIterable(inputs);
+    const { transaction = 'job', chunkSize = 1, signal, whenAborted = 'cancel' } = options;
+    const timeout = options.timeout === Infinity ? undefined : options.timeout;
+    const own = options.info === this.#defaults.info ? undefined : options.info;
+    return new JobRun({
+      ...options,
+      info: { ...this.#defaults.info, ...this.#source.currentScope?.info, ...own },
+      source: this.#source,
+      inputs,
+      work: toPieceWork(worker, this.#moduleRef, chunkSize),
+      chunkSize,
+      label: this.#label(worker, options),
+      transaction: toBeginOptions(transaction),
+      timeout,
+      signals: new RunSignals({ shutdown: this.#shutdown.signal, signal, whenAborted, timeout }),
+      track: (jobs) => this.#track(jobs),
+    });
+  }
+
+  #track(jobs: Promise<void>): void {
+    this.#running.add(jobs);
+    void jobs.then(() => this.#running.delete(jobs));
   }
 }
 

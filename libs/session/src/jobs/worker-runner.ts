@@ -5,45 +5,59 @@ import { Scope, type Type } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import { SessionSetupError } from '../session/session-error.js';
-import type { JobContext, JobFunction, JobWorker, Worker } from './job-worker.js';
+import type { JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from './job-worker.js';
+import { allAtOnce, oneByOne, type PieceWork } from './piece-work.js';
 
-function isWorkerClass<Input, Result>(worker: unknown): worker is Type<JobWorker<Input, Result>> {
-  const { prototype } = worker as { readonly prototype?: Partial<JobWorker<Input, Result>> };
-  return typeof prototype?.handle === 'function';
+function hasMethod(worker: object, name: 'handle' | 'handleMany'): boolean {
+  const { prototype } = worker as { readonly prototype?: Readonly<Record<string, unknown>> };
+  return typeof prototype?.[name] === 'function';
 }
 
 function isClass(worker: object): boolean {
   return /^class\b/.test(Function.prototype.toString.call(worker));
 }
 
-/** Turns a worker of either form into a function. A class is made per job when it or what it needs is request-scoped. */
-export function toJobFunction<Em extends EntityManager, Input, Result>(
+/**
+ * Makes of a worker of any form what does the work on the inputs of a piece. A class is made per call when it or what it
+ * needs is request-scoped. Its `handleMany` is used for chunks, and where it has no `handle`.
+ */
+export function toPieceWork<Em extends EntityManager, Input, Result>(
   worker: Worker<Em, Input, Result>,
   moduleRef: ModuleRef,
-): JobFunction<Em, Input, Result> {
+  chunkSize: number,
+): PieceWork<Em, Input, Result> {
   if (typeof worker !== 'function') {
     throw new TypeError(
       `Expected \`worker\` to be a function or a class, got \`${inspect(worker)}\` (${typeof worker}).`,
     );
   }
-  if (isWorkerClass<Input, Result>(worker)) {
-    return fromClass(worker, moduleRef);
+  if (hasMethod(worker, 'handleMany') && (chunkSize > 1 || !hasMethod(worker, 'handle'))) {
+    const call = toCall(worker as Type<JobChunkWorker<Input, Result>>, moduleRef);
+    return allAtOnce((inputs, job) => call(job, (instance) => instance.handleMany(inputs, job)), worker.name);
+  }
+  if (hasMethod(worker, 'handle')) {
+    const call = toCall(worker as Type<JobWorker<Input, Result>>, moduleRef);
+    return oneByOne((_session, input, job) => call(job, (instance) => instance.handle(input, job)));
   }
   if (isClass(worker)) {
-    throw new TypeError(`Expected the class \`${worker.name}\` to have a method \`handle(input, job)\`.`);
+    throw new TypeError(
+      `Expected the class \`${worker.name}\` to have a method \`handle(input, job)\` or \`handleMany(inputs, job)\`.`,
+    );
   }
-  return worker;
+  return oneByOne(worker as JobFunction<Em, Input, Result>);
 }
 
-function fromClass<Em extends EntityManager, Input, Result>(
-  worker: Type<JobWorker<Input, Result>>,
-  moduleRef: ModuleRef,
-): JobFunction<Em, Input, Result> {
+type Call<Instance> = <Returned>(
+  job: JobContext,
+  method: (instance: Instance) => Returned | Promise<Returned>,
+) => Returned | Promise<Returned>;
+
+function toCall<Instance>(worker: Type<Instance>, moduleRef: ModuleRef): Call<Instance> {
   if (isSingleton(worker, moduleRef)) {
-    const instance = moduleRef.get<JobWorker<Input, Result>>(worker, { strict: false });
-    return (_session, input, job) => instance.handle(input, job);
+    const instance = moduleRef.get<Instance>(worker, { strict: false });
+    return (_job, method) => method(instance);
   }
-  return async (_session, input, job) => (await makeFor(job, worker, moduleRef)).handle(input, job);
+  return async (job, method) => method(await makeFor(job, worker, moduleRef));
 }
 
 function isSingleton(worker: Type, moduleRef: ModuleRef): boolean {

@@ -21,7 +21,15 @@ export type ScopeKind =
 export type ScopeState = 'open' | 'closing' | 'closed';
 
 /** How a scope, or one session of it, came to its end. */
-export type ScopeEnding = 'returned' | 'threw' | 'responded' | 'disconnected' | 'disposed' | 'removed';
+export type ScopeEnding =
+  | 'returned'
+  | 'threw'
+  | 'responded'
+  | 'disconnected'
+  | 'disposed'
+  | 'removed'
+  | 'timedOut'
+  | 'aborted';
 
 /** Describes the lifetime that a session belongs to. */
 export interface Scope {
@@ -68,6 +76,8 @@ const endings: Record<ScopeEnding, string> = {
   disconnected: 'its client had disconnected',
   disposed: 'it had been disposed',
   removed: 'it had been removed from its scope',
+  timedOut: 'its time was up',
+  aborted: 'it had been aborted',
 };
 
 export function describeEnding(ending: ScopeEnding): string {

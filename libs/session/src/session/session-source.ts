@@ -129,9 +129,18 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   run<Result>(
     options: ScopeOptions,
     work: (session: Em) => Result | Promise<Result>,
+    runOptions?: RunOptions,
+  ): Promise<Result> {
+    return this.runIn(this.createScope(options), work, runOptions);
+  }
+
+  /** Does the same in a scope that its maker may end before `work` has settled. */
+  runIn<Result>(
+    scope: LiveScope,
+    work: (session: Em) => Result | Promise<Result>,
     { fork, transaction }: RunOptions = {},
   ): Promise<Result> {
-    return this.inScope(options, async (scope) => {
+    return runInScope(this.storage, scope, this.contextual, async () => {
       const record = this.#recordIn(scope, fork);
       const session = record.session as Em;
       if (transaction === undefined) {

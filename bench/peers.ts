@@ -1,0 +1,87 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { JobService } from 'nestjs-mikro-session';
+import pLimit from 'p-limit';
+import pMap from 'p-map';
+import { Pool } from 'pg';
+
+import { Item, POOL_SIZE, startOurs, startPeer } from './applications.ts';
+import type { Claim, Side } from './claim.ts';
+
+const JOBS = 3_000;
+
+function insert(session: EntityManager, value: number): void {
+  session.create(Item, { value });
+}
+
+async function ours(databaseUrl: string): Promise<Side> {
+  const app = await startOurs(databaseUrl);
+  const jobs = app.get<JobService<EntityManager>>(JobService);
+  return {
+    round: async () => void (await jobs.map(Array(JOBS).keys(), insert, { concurrency: POOL_SIZE })),
+    close: () => app.close(),
+  };
+}
+
+/** Jobs against p-limit with a fork by hand. */
+export const limitClaim: Claim = {
+  title: `${JOBS} jobs that insert a row and commit, ${POOL_SIZE} at once`,
+  peer: 'p-limit, em.fork() and em.transactional() by hand',
+  atMost: 1 / 0.97,
+  ours,
+  async theirs(databaseUrl) {
+    const orm = await startPeer(databaseUrl);
+    const insertByHand = async (value: number): Promise<void> => {
+      await orm.em.fork().transactional(async (em) => em.create(Item, { value }));
+    };
+    const limit = pLimit(POOL_SIZE);
+    return {
+      round: async () =>
+        void (await Promise.all(Array.from({ length: JOBS }, (_, value) => limit(insertByHand, value)))),
+      close: () => orm.close(),
+    };
+  },
+};
+
+/** Jobs against p-map with a fork by hand. */
+export const mapClaim: Claim = {
+  ...limitClaim,
+  peer: 'p-map, em.fork() and em.transactional() by hand',
+  async theirs(databaseUrl) {
+    const orm = await startPeer(databaseUrl);
+    const insertByHand = async (value: number): Promise<void> => {
+      await orm.em.fork().transactional(async (em) => em.create(Item, { value }));
+    };
+    return {
+      round: async () => void (await pMap(Array(JOBS).keys(), insertByHand, { concurrency: POOL_SIZE })),
+      close: () => orm.close(),
+    };
+  },
+};
+
+/** Jobs against node-postgres by hand, without any unit of work. It tells what MikroORM costs, ours or theirs. */
+export const pgClaim: Claim = {
+  title: limitClaim.title,
+  peer: 'pg by hand: begin, insert, commit',
+  ours,
+  async theirs(databaseUrl) {
+    const orm = await startPeer(databaseUrl);
+    await orm.close();
+    const pool = new Pool({ connectionString: databaseUrl, min: POOL_SIZE, max: POOL_SIZE });
+    const insertAll = async (inputs: Iterable<number>): Promise<void> => {
+      for (const value of inputs) {
+        const client = await pool.connect();
+        await client.query('begin');
+        await client.query('insert into "item" ("value") values ($1)', [value]);
+        await client.query('commit');
+        client.release();
+      }
+    };
+    return {
+      async round() {
+        const inputs = Array(JOBS).keys();
+        await Promise.all(Array.from({ length: POOL_SIZE }, () => insertAll(inputs)));
+      },
+      close: () => pool.end(),
+    };
+  },
+};

@@ -1,0 +1,42 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { InjectSession, JobService, type JobWorker } from 'nestjs-mikro-session';
+
+import { Item, POOL_SIZE, startOurs } from './applications.ts';
+import type { Claim } from './claim.ts';
+import { limitClaim } from './peers.ts';
+
+const JOBS = 3_000;
+
+class InsertWorker implements JobWorker<number, void> {
+  readonly #session: EntityManager;
+
+  constructor(session: EntityManager) {
+    this.#session = session;
+  }
+
+  handle(value: number): void {
+    this.#session.create(Item, { value });
+  }
+}
+Reflect.decorate([Injectable()], InsertWorker);
+InjectSession()(InsertWorker, undefined, 0);
+
+function claimOf(injection: 'request' | 'contextual', atMost: number): Claim {
+  return {
+    ...limitClaim,
+    title: `${JOBS} jobs of a class with ${injection} injection, ${POOL_SIZE} at once`,
+    atMost,
+    async ours(databaseUrl) {
+      const app = await startOurs(databaseUrl, { injection, providers: [InsertWorker] });
+      const jobs = app.get<JobService<EntityManager>>(JobService);
+      return {
+        round: async () => void (await jobs.map(Array(JOBS).keys(), InsertWorker, { concurrency: POOL_SIZE })),
+        close: () => app.close(),
+      };
+    },
+  };
+}
+
+export const requestWorkerClaim = claimOf('request', 1 / 0.85);
+export const contextualWorkerClaim = claimOf('contextual', 1 / 0.95);

@@ -1,0 +1,91 @@
+import { reportEndFailure } from '../session/report-end-failure.js';
+import type { LiveScope } from '../session/scope.js';
+
+/** The longest time that a timer of Node.js can wait. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** How an attempt can be ended before its worker ends. */
+export type Cut = 'timedOut' | 'aborted';
+
+/**
+ * Ends one attempt before its worker does: its statement is cancelled, its session closed, its transaction rolled back.
+ * A worker that goes on regardless has nothing to go on with.
+ */
+export class AttemptLimit {
+  readonly #told = new AbortController();
+  readonly #statements = new AbortController();
+  readonly #closed = Promise.withResolvers<void>();
+  #scope: LiveScope | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #cut: { readonly ending: Cut; readonly reason: unknown } | undefined;
+  #isOver = false;
+
+  /** Aborts when the attempt is cut, and when it is told to hurry. */
+  get signal(): AbortSignal {
+    return this.#told.signal;
+  }
+
+  /** Cancels what runs on the server. Aborts when the attempt is cut. */
+  get statements(): AbortSignal {
+    return this.#statements.signal;
+  }
+
+  get cut(): { readonly ending: Cut; readonly reason: unknown } | undefined {
+    return this.#cut;
+  }
+
+  attach(scope: LiveScope): void {
+    this.#scope = scope;
+  }
+
+  /** Cuts the attempt after some time, unless it is over or gets more time before. */
+  allow(milliseconds: number, makeReason: () => unknown): void {
+    clearTimeout(this.#timer);
+    if (!this.#isOver) {
+      this.#timer = setTimeout(() => this.end('timedOut', makeReason()), Math.min(milliseconds, LONGEST_MS));
+    }
+  }
+
+  /** Tells the worker, and leaves the attempt to it. */
+  tell(reason: unknown): void {
+    this.#told.abort(reason);
+  }
+
+  /** Cuts the attempt, unless it is over. */
+  end(ending: Cut, reason: unknown): void {
+    if (this.#isOver) {
+      return;
+    }
+    this.pass();
+    this.#cut = { ending, reason };
+    this.#statements.abort(reason);
+    void this.#close(ending);
+    this.#told.abort(reason);
+  }
+
+  /** Declares the attempt over: what is left is its commit, which nobody could take back, or its rollback. */
+  pass(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Waits for the attempt, or for its session to be closed when it is cut. */
+  async guard<Result>(attempt: Promise<Result>): Promise<Result> {
+    let result: Result | void;
+    try {
+      result = await Promise.race([attempt, this.#closed.promise]);
+    } catch (error) {
+      throw this.#cut === undefined ? error : this.#cut.reason;
+    }
+    if (this.#cut !== undefined) {
+      throw this.#cut.reason;
+    }
+    return result as Result;
+  }
+
+  async #close(ending: Cut): Promise<void> {
+    const scope = this.#scope;
+    await scope?.end(ending).catch((error: unknown) => reportEndFailure(scope, error));
+    this.#closed.resolve();
+  }
+}

@@ -1,0 +1,132 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import type { LiveScope } from '../session/scope.js';
+import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import type { AttemptLimit } from './attempt-limit.js';
+import type { Piece } from './input-source.js';
+import { JobTimeoutError } from './job-error.js';
+import type { JobEnding } from './job-outcome.js';
+import type { Attempt, PieceWork } from './piece-work.js';
+import type { RunSignals } from './run-signals.js';
+
+export interface JobAttemptsOptions<Em extends EntityManager, Input, Result> {
+  readonly source: SessionSource<Em>;
+  readonly startedIn: LiveScope | undefined;
+  readonly work: PieceWork<Em, Input, Result>;
+  readonly label: string;
+  readonly info: Readonly<Record<string, unknown>> | undefined;
+  readonly transaction: BeginOptions | undefined;
+  readonly timeout: number | undefined;
+  readonly signals: RunSignals;
+}
+
+export type AttemptEnd<Result> =
+  | { readonly status: 'fulfilled'; readonly values: readonly Result[] }
+  | {
+      readonly status: 'rejected';
+      readonly reason: unknown;
+      readonly ending: JobEnding;
+      /** Which of the inputs it was, where that is known. */
+      readonly culprit: number | undefined;
+    };
+
+/** Runs attempts at jobs, each in a task, scope, session and transaction of its own. */
+export class JobAttempts<Em extends EntityManager, Input, Result> {
+  readonly #options: JobAttemptsOptions<Em, Input, Result>;
+
+  constructor(options: JobAttemptsOptions<Em, Input, Result>) {
+    this.#options = options;
+  }
+
+  /** Never throws. */
+  async run(piece: Piece<Input>, number: number): Promise<AttemptEnd<Result>> {
+    const { signals } = this.#options;
+    const limit = signals.createLimit();
+    const attempt = this.#createAttempt(piece, number, limit);
+    try {
+      return { status: 'fulfilled', values: await this.#open(piece, attempt, limit) };
+    } catch (reason) {
+      releaseFrames(reason);
+      const { culprit } = attempt;
+      return limit?.cut === undefined
+        ? { status: 'rejected', reason, ending: 'failed', culprit }
+        : { status: 'rejected', reason, ending: limit.cut.ending === 'aborted' ? 'aborted' : 'timeout', culprit };
+    } finally {
+      if (limit !== undefined) {
+        limit.pass();
+        signals.forget(limit);
+      }
+    }
+  }
+
+  #createAttempt({ index }: Piece<Input>, number: number, limit: AttemptLimit | undefined): Attempt {
+    const { signals, timeout, label } = this.#options;
+    const allow = (inputs: number, culprit: number): void => {
+      if (timeout !== undefined) {
+        const name = `job ${index + culprit} of ${label}`;
+        limit?.allow(timeout * inputs, () => new JobTimeoutError(name, timeout));
+      }
+    };
+    return {
+      number,
+      signal: limit?.signal ?? signals.told,
+      culprit: undefined,
+      begin(culprit) {
+        this.culprit = culprit;
+        allow(1, culprit);
+      },
+      beginAll(count) {
+        this.culprit = undefined;
+        allow(count, 0);
+      },
+    };
+  }
+
+  /** The one place where jobs open scopes. */
+  async #open(piece: Piece<Input>, attempt: Attempt, limit: AttemptLimit | undefined): Promise<readonly Result[]> {
+    const { source, startedIn, work, info, transaction } = this.#options;
+    const scope = source.createScope({
+      kind: 'job',
+      label: this.#nameScope(piece),
+      signal: attempt.signal,
+      info,
+      startedIn,
+    });
+    if (limit === undefined) {
+      return source.runIn(scope, (session) => work(session, piece, attempt), { transaction });
+    }
+    limit.attach(scope);
+    attempt.beginAll(piece.inputs.length);
+    const flushed = async (session: Em): Promise<readonly Result[]> => {
+      try {
+        const values = await work(session, piece, attempt);
+        if (transaction !== undefined) {
+          await session.flush();
+        }
+        return values;
+      } finally {
+        limit.pass();
+      }
+    };
+    return limit.guard(
+      source.runIn(scope, flushed, {
+        transaction,
+        fork: { signal: limit.statements, inflightQueryAbortStrategy: 'cancel query' },
+      }),
+    );
+  }
+
+  #nameScope({ index, inputs }: Piece<Input>): string {
+    const { label } = this.#options;
+    return inputs.length === 1
+      ? `job ${index} of ${label}`
+      : `jobs ${index} to ${index + inputs.length - 1} of ${label}`;
+  }
+}
+
+/** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
+function releaseFrames(reason: unknown): void {
+  if (reason instanceof Error) {
+    void reason.stack;
+  }
+}

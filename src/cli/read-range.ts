@@ -1,0 +1,19 @@
+import { JOB_CONNECTIONS } from '../database/pool-size.js';
+
+export interface NumberRange {
+  readonly from: number;
+  readonly to: number;
+  readonly concurrency: number;
+}
+
+const USAGE = 'Usage: npm run cli -- FROM TO [CONCURRENCY]';
+
+/** @throws {TypeError} for anything but two integers, the smaller first, and perhaps how many jobs may run at once */
+export function readRange(args: readonly string[]): NumberRange {
+  const [from = Number.NaN, to = Number.NaN, concurrency = 4] = args.map(Number);
+  const isRange = Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 1 && to >= from;
+  if (!isRange || args.length > 3 || !Number.isInteger(concurrency) || concurrency < 1) {
+    throw new TypeError(`Expected integers of 1 or more, the smaller first, got "${args.join(' ')}". ${USAGE}`);
+  }
+  return { from, to, concurrency: Math.min(concurrency, JOB_CONNECTIONS) };
+}

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { Presets, SingleBar } from 'cli-progress';
+import { SessionFactory } from 'nestjs-mikro-session';
+
+import type { LiveRun } from '../runs/live-run.js';
+import { Run } from '../runs/run.entity.js';
+import { RunExecutor } from '../runs/run-executor.js';
+import { type RunView, toRunView } from '../runs/run-view.js';
+import type { NumberRange } from './read-range.js';
+
+/** Runs one run to its end, and shows on the terminal how far it has come. */
+@Injectable()
+export class RunWithBar {
+  constructor(
+    private readonly sessions: SessionFactory<EntityManager>,
+    private readonly executor: RunExecutor,
+  ) {}
+
+  /** @param ending stops the run when it resolves: the running jobs finish, and no other starts */
+  async run({ from, to, concurrency }: NumberRange, ending: Promise<void>): Promise<RunView> {
+    const numbers = Array.from({ length: to - from + 1 }, (_, offset) => from + offset);
+    const view = await this.#store(numbers.length, concurrency);
+    this.executor.start(view, { numbers, simulate: {} });
+    const live = this.executor.live.get(view.id);
+    if (live === undefined) {
+      throw new Error(`The run "${view.id}" did not start.`);
+    }
+    void ending.then(() => live.stop('cancelled'));
+    await show(live);
+    return live.view;
+  }
+
+  #store(total: number, concurrency: number): Promise<RunView> {
+    return this.sessions.begin((session) =>
+      toRunView(
+        session.create(Run, {
+          id: randomUUID(),
+          state: 'pending',
+          total,
+          done: 0,
+          failed: 0,
+          concurrency,
+          requestSessionId: randomUUID(),
+          createdAt: new Date(),
+          startedAt: null,
+          finishedAt: null,
+        }),
+      ),
+    );
+  }
+}
+
+/** Draws a bar until the run has ended. What is no terminal gets a line now and then. */
+async function show(live: LiveRun): Promise<void> {
+  const bar = new SingleBar(
+    { format: '{bar} {value}/{total} | {rate} per second | {left} s left', noTTYOutput: true },
+    Presets.shades_classic,
+  );
+  bar.start(live.view.total, 0, { rate: 0, left: '?' });
+  const views = live.views.subscribe(({ done, failed }) => {
+    const { rate = 0, timeLeft } = live.pace ?? {};
+    const left = timeLeft === undefined ? '?' : Math.ceil(timeLeft / 1_000);
+    bar.update(done + failed, { rate: Math.round(rate), left });
+  });
+  await live.ended;
+  views.unsubscribe();
+  bar.stop();
+}

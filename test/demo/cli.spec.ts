@@ -1,0 +1,46 @@
+import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { compileDemo } from './support/compile-demo.js';
+
+describe('the command line', () => {
+  let folder: string;
+  let database: TestDatabase;
+
+  beforeAll(async () => {
+    folder = await compileDemo();
+    database = await createTestDatabase();
+  }, 60_000);
+
+  afterAll(async () => {
+    await rm(folder, { recursive: true, force: true });
+    await database.drop();
+  });
+
+  const cli = (...args: readonly string[]): Promise<{ stdout: string; stderr: string }> =>
+    promisify(execFile)(process.execPath, [join(folder, 'dist', 'cli', 'main.js'), ...args], {
+      env: { PATH: process.env['PATH'], DATABASE_URL: database.url },
+      timeout: 30_000,
+    });
+
+  it('factorises a range of numbers and shows how far it has come', async () => {
+    const { stdout, stderr } = await cli('1', '60', '8');
+
+    expect(stderr).toContain('60/60');
+    expect(stderr).toMatch(/\d+ per second/);
+    expect(stdout).toContain('done: 60 numbers factorised, 0 failed');
+    expect(await database.query('select state, done, concurrency from run')).toEqual([
+      { state: 'done', done: 60, concurrency: 8 },
+    ]);
+  }, 60_000);
+
+  it('says how to use it', async () => {
+    await expect(cli('9', '1')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Usage: npm run cli -- FROM TO [CONCURRENCY]'),
+    });
+  }, 60_000);
+});
