@@ -258,7 +258,7 @@ describe.each(injections)('@InSession() with %s injection', (injection) => {
             cancel.abort();
             return signal.aborted;
           }),
-        { signal: cancel.signal },
+        { signal: cancel.signal, whenAborted: 'finish' },
       );
 
       expect(seen).toEqual([true]);
