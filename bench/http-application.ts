@@ -90,7 +90,11 @@ function rootOf(setup: Setup, databaseUrl: string): Type {
       return createRoot(undefined, []);
     case 'contextual':
     case 'request':
-      return createRoot(getSessionToken(), [MikroOrmModule.forRoot(orm), SessionModule.forRoot({ injection: setup })]);
+      return createRoot(getSessionToken(), [
+        // As the README advises: the middleware has nothing left to do.
+        MikroOrmModule.forRoot({ ...orm, registerRequestContext: false }),
+        SessionModule.forRoot({ injection: setup }),
+      ]);
     case 'middleware':
       return createRoot(EntityManager, [MikroOrmModule.forRoot(orm)]);
     case 'middleware scope: REQUEST':

@@ -15,6 +15,7 @@ export const jobClaim: Claim = {
   title: `${JOBS} jobs that insert a row and commit, ${POOL_SIZE} at once`,
   peer: 'em.fork() and em.transactional() in as many loops',
   atMost: 1.05,
+  rounds: 21,
   async ours(databaseUrl) {
     const app = await startOurs(databaseUrl);
     const jobs = app.get<JobService<EntityManager>>(JobService);
