@@ -1,7 +1,16 @@
-const CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
+const CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
 
-/** Connection exceptions, and a server that is going down, has crashed or is starting. */
-const SQL_STATES = /^(08...|57P0[123])$/;
+/** Connection exceptions, too many connections, and a server that is going down, has crashed or is starting. */
+const SQL_STATES = /^(08...|53300|57P0[123])$/;
 
 /** What pg says without a code. */
 const MESSAGES =

@@ -11,6 +11,8 @@ describe('isDatabaseGone', () => {
     ['a server that is shutting down', withCode('57P01')],
     ['a server that has crashed', withCode('57P02')],
     ['a server that is starting', withCode('57P03')],
+    ['a server with too many connections', withCode('53300')],
+    ['a network that cannot be reached', withCode('ENETUNREACH')],
     ['a connection exception', withCode('08006')],
     ['a connection that ended', new Error('Connection terminated unexpectedly')],
     ['a connection that came too late', new Error('Connection terminated due to connection timeout')],

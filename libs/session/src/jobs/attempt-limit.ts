@@ -1,5 +1,5 @@
 import { reportEndFailure } from '../session/report-end-failure.js';
-import type { LiveScope } from '../session/scope.js';
+import type { LiveScope } from '../session/live-scope.js';
 
 /** The longest time that a timer of Node.js can wait. */
 const LONGEST_MS = 2 ** 31 - 1;

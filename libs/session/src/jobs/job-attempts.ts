@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import type { LiveScope } from '../session/scope.js';
+import type { LiveScope } from '../session/live-scope.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import type { AttemptLimit } from './attempt-limit.js';
 import type { Piece } from './input-source.js';

@@ -1,4 +1,4 @@
-import type { ScopeEnding } from '../session/scope.js';
+import type { ScopeEnding } from '../session/scope-ending.js';
 
 /** What is needed of the operation of a GraphQL document. It is the same object for all resolvers of an operation. */
 export interface OperationNode {

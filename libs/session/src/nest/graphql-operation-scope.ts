@@ -1,7 +1,7 @@
 import { type ContextId, ContextIdFactory } from '@nestjs/core';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/internal';
 
-import { LiveScope } from '../session/scope.js';
+import { LiveScope } from '../session/live-scope.js';
 import type { ScopeStorage } from '../session/scope-storage.js';
 
 /** The scope of one GraphQL operation, or of one event of a subscription. Its maker ends it. */

@@ -1,5 +1,6 @@
 import { reportEndFailure } from '../session/report-end-failure.js';
-import type { LiveScope, ScopeEnding } from '../session/scope.js';
+import type { LiveScope } from '../session/live-scope.js';
+import type { ScopeEnding } from '../session/scope-ending.js';
 import type { ScopeStorage } from '../session/scope-storage.js';
 import type { TaskScopes } from '../session/task-scopes.js';
 import { ByOperation } from './graphql-by-operation.js';

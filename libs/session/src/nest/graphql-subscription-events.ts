@@ -1,5 +1,5 @@
 import { reportEndFailure } from '../session/report-end-failure.js';
-import type { LiveScope } from '../session/scope.js';
+import type { LiveScope } from '../session/live-scope.js';
 
 /**
  * The events of one subscription. GraphQL asks for the next one when it has delivered the last: then the scope of the

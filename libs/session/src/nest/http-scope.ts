@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { reportEndFailure } from '../session/report-end-failure.js';
 import type { Roster } from '../session/roster.js';
-import { LiveScope } from '../session/scope.js';
+import { LiveScope } from '../session/live-scope.js';
 import type { ScopeInfo } from '../session/scope-info.js';
 import type { HttpInfo, HttpRequest } from './http-options.js';
 

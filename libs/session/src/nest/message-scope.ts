@@ -1,4 +1,5 @@
-import { LiveScope, type LiveScopeOptions, type ScopeEnding } from '../session/scope.js';
+import { LiveScope, type LiveScopeOptions } from '../session/live-scope.js';
+import type { ScopeEnding } from '../session/scope-ending.js';
 
 export interface MessageScopeOptions extends Pick<LiveScopeOptions, 'info' | 'live'> {
   readonly label: string;

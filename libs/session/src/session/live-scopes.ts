@@ -1,5 +1,5 @@
 import { Roster } from './roster.js';
-import type { LiveScope } from './scope.js';
+import type { LiveScope } from './live-scope.js';
 import type { ScopeObserver } from './scope-observer.js';
 
 /** The scopes that have a session now. */

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import type { LiveScope } from './scope.js';
+import type { LiveScope } from './live-scope.js';
 import { SessionPoolDeadlockError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
 import type { SessionSurroundings } from './session-surroundings.js';

@@ -1,7 +1,7 @@
 import { type EntityManager, TransactionContext } from '@mikro-orm/core';
 
 import { reportEndFailure } from './report-end-failure.js';
-import type { LiveScope } from './scope.js';
+import type { LiveScope } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 
 /**

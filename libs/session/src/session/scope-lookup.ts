@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-import { LiveScope } from './scope.js';
+import { LiveScope } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 
 /** Finds the scope of the running code for one connection: that of AsyncLocalStorage, else the one kept for a key. */

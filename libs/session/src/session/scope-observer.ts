@@ -1,6 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 
-import type { LiveScope } from './scope.js';
+import type { LiveScope } from './live-scope.js';
 
 /** Is told of the scopes of an application as they come and go. */
 export interface ScopeObserver {

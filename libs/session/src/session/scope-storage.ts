@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 import { LiveScopes } from './live-scopes.js';
-import type { LiveScope } from './scope.js';
+import type { LiveScope } from './live-scope.js';
 import type { ScopeObserver } from './scope-observer.js';
 
 /** Knows the scope of the running code. One per application, so that two applications never meet. */

@@ -9,7 +9,7 @@ import { PoolDeadlock } from './pool-deadlock.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { runInScope } from './run-in-scope.js';
 import { Roster } from './roster.js';
-import { LiveScope, type LiveScopeOptions } from './scope.js';
+import { LiveScope, type LiveScopeOptions } from './live-scope.js';
 import { ScopeLookup } from './scope-lookup.js';
 import type { ScopeStorage } from './scope-storage.js';
 import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';

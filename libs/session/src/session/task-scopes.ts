@@ -1,7 +1,7 @@
 import { type EntityManager, TransactionContext } from '@mikro-orm/core';
 
 import { runInScope } from './run-in-scope.js';
-import { LiveScope, type LiveScopeOptions } from './scope.js';
+import { LiveScope, type LiveScopeOptions } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 
 /** Opens the scopes of tasks that are not tied to one connection: messages, operations, events, ticks. */

@@ -1,7 +1,7 @@
 import { type AnyEntity, helper } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
-import type { ScopeEnding } from './scope.js';
+import type { ScopeEnding } from './scope-ending.js';
 import { UnflushedChangesError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
 

@@ -1,0 +1,25 @@
+/** How a scope, or one session of it, came to its end. */
+export type ScopeEnding =
+  | 'returned'
+  | 'threw'
+  | 'responded'
+  | 'disconnected'
+  | 'disposed'
+  | 'removed'
+  | 'timedOut'
+  | 'aborted';
+
+const endings: Record<ScopeEnding, string> = {
+  returned: 'it had returned',
+  threw: 'it had thrown',
+  responded: 'its response was sent',
+  disconnected: 'its client had disconnected',
+  disposed: 'it had been disposed',
+  removed: 'it had been removed from its scope',
+  timedOut: 'its time was up',
+  aborted: 'it had been aborted',
+};
+
+export function describeEnding(ending: ScopeEnding): string {
+  return endings[ending];
+}
