@@ -27,7 +27,7 @@ describe('what a session left open at its end', () => {
 
   afterEach(async () => {
     subscriberError = undefined;
-    expect(await countBusyConnections()).toBe(0);
+    await untilIdle();
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     await database.query('delete from note');
   });
@@ -37,14 +37,12 @@ describe('what a session left open at its end', () => {
     await database.drop();
   });
 
-  /** Counts the connections that are not idle, less that of the observer. */
-  const countBusyConnections = async (): Promise<number> =>
-    (
-      await database.query<{ n: number }>(
-        `select count(*)::int as n from pg_stat_activity
-         where datname = current_database() and state <> 'idle' and pid <> pg_backend_pid()`,
-      )
-    )[0]!.n;
+  /** The server says of a connection that it is idle a moment after the last row, which ends a stream. */
+  const untilIdle = (): Promise<void> =>
+    database.until(
+      `select count(*) = 0 from pg_stat_activity
+       where datname = current_database() and state <> 'idle' and pid <> pg_backend_pid()`,
+    );
 
   const countNotes = async (): Promise<number> =>
     (await database.query<{ n: number }>('select count(*)::int as n from note'))[0]!.n;
@@ -63,7 +61,7 @@ describe('what a session left open at its end', () => {
         return reading;
       });
 
-      expect(await countBusyConnections()).toBe(0);
+      await untilIdle();
       await expect(stream.next()).rejects.toThrow(SessionClosedError);
     });
 
@@ -74,7 +72,7 @@ describe('what a session left open at its end', () => {
           break;
         }
 
-        expect(await countBusyConnections()).toBe(0);
+        await untilIdle();
       });
     });
 
@@ -95,7 +93,7 @@ describe('what a session left open at its end', () => {
     });
 
     await expect(left).rejects.toThrow('no rollback');
-    expect(await countBusyConnections()).toBe(0);
+    await untilIdle();
     expect(await countNotes()).toBe(0);
   });
 
@@ -116,7 +114,7 @@ describe('what a session left open at its end', () => {
     await expect(factory.run(fail)).rejects.toThrow(/first|duplicate key/);
 
     expect(log.errors).toEqual(['The scope "SessionFactory.run" could not be ended cleanly: no rollback']);
-    expect(await countBusyConnections()).toBe(0);
+    await untilIdle();
   });
 
   it('is rolled back to its savepoint within the transaction of another session', async () => {
