@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService } from 'nestjs-mikro-session';
 
-import { Item, POOL_SIZE, startOurs, startPeer } from './applications.ts';
+import { Item, POOL_SIZE, startOurs } from './applications.ts';
+import { insertByHand } from './by-hand.ts';
 import type { Claim } from './claim.ts';
 
 const JOBS = 3_000;
@@ -24,21 +25,5 @@ export const jobClaim: Claim = {
       close: () => app.close(),
     };
   },
-  async theirs(databaseUrl) {
-    const orm = await startPeer(databaseUrl);
-    const insertAll = async (inputs: Iterable<number>): Promise<void> => {
-      for (const value of inputs) {
-        await orm.em.fork().transactional(async (em) => {
-          em.create(Item, { value });
-        });
-      }
-    };
-    return {
-      async round() {
-        const inputs = Array(JOBS).keys();
-        await Promise.all(Array.from({ length: POOL_SIZE }, () => insertAll(inputs)));
-      },
-      close: () => orm.close(),
-    };
-  },
+  theirs: (databaseUrl) => insertByHand(JOBS, databaseUrl),
 };

@@ -4,24 +4,44 @@ import { join } from 'node:path';
 
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/postgres/embedded-postgres.ts';
 import { measure, type Result } from './claim.ts';
+import { type GrowthResult, measureGrowth } from './growth.ts';
+import { growths } from './growth-side.ts';
 import { claims } from './side.ts';
+
+const [, , chosen = ''] = process.argv;
 
 async function run(databaseUrl: string): Promise<Result[]> {
   const results: Result[] = [];
-  const [, , chosen = ''] = process.argv;
   for (const [name, claim] of Object.entries(claims).filter(([known]) => known.startsWith(chosen))) {
     results.push(await measure(name, claim, databaseUrl));
   }
   return results;
 }
 
-function print(results: readonly Result[]): void {
+async function runGrowths(databaseUrl: string): Promise<GrowthResult[]> {
+  const results: GrowthResult[] = [];
+  for (const name of Object.keys(growths).filter((known) => known.startsWith(chosen))) {
+    results.push(await measureGrowth(name, databaseUrl));
+  }
+  return results;
+}
+
+function printTable(head: readonly string[], lines: readonly string[]): void {
+  if (lines.length > 0) {
+    process.stdout.write(`${[...head, ...lines].join('\n')}\n\n`);
+  }
+}
+
+function print(results: readonly Result[], growing: readonly GrowthResult[]): void {
   const lines = results.map(
     ({ title, peer, ratio, lowest, highest, atMost }) =>
       `| ${title} | ${peer} | ${ratio.toFixed(2)} (${lowest.toFixed(2)} to ${highest.toFixed(2)}) | ${toClaim(atMost)} |`,
   );
-  const head = ['| ours | against | time, as a multiple of the peer | claim |', '| --- | --- | --- | --- |'];
-  process.stdout.write(`${[...head, ...lines].join('\n')}\n`);
+  printTable(['| ours | against | time, as a multiple of the peer | claim |', '| --- | --- | --- | --- |'], lines);
+  printTable(
+    ['| work | growth of the heap from 10% of the way to the end | claim |', '| --- | --- | --- |'],
+    growing.map(({ title, growth, atMost }) => `| ${title} | ${growth.toFixed(1)} MB | at most ${atMost} MB |`),
+  );
 }
 
 function toClaim(atMost: number | undefined): string {
@@ -35,9 +55,14 @@ const server: EmbeddedPostgres | undefined =
     ? await startEmbeddedPostgres({ folder, settings: { fsync: 'off', synchronous_commit: 'off' } })
     : undefined;
 try {
-  const results = await run(given ?? server?.url ?? '');
-  print(results);
-  await writeFile(new URL('./results.json', import.meta.url), `${JSON.stringify(results, undefined, 2)}\n`);
+  const databaseUrl = given ?? server?.url ?? '';
+  const results = await run(databaseUrl);
+  const growing = await runGrowths(databaseUrl);
+  print(results, growing);
+  await writeFile(
+    new URL('./results.json', import.meta.url),
+    `${JSON.stringify([...results, ...growing], undefined, 2)}\n`,
+  );
 } finally {
   await server?.stop();
   await rm(folder, { recursive: true, force: true });
