@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-
 import { EntityManager } from '@mikro-orm/postgresql';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { BullModule, getQueueToken, Processor, WorkerHost } from '@nestjs/bullmq';
@@ -107,19 +105,6 @@ describe('docs/recipes.md on what runs outside of requests', () => {
 
   const texts = async (): Promise<string[]> =>
     (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
-
-  it('has the code of these tests', async () => {
-    const [recipes, code] = await Promise.all(
-      ['../../docs/recipes.md', './recipes.spec.ts'].map((path) => readFile(new URL(path, import.meta.url), 'utf8')),
-    );
-    const sections = ['Methods: ', 'BullMQ', 'Scheduled methods', 'Event listeners', 'Scripts, '].map(
-      (title) => recipes?.split('\n## ').find((section) => section.startsWith(title)) ?? '',
-    );
-    const lines = sections.map((section) => (/```ts\n(.*?)```/s.exec(section)?.[1] ?? 'no code').split('\n'));
-    const known = new Set(code?.split('\n').map((line) => line.trim()));
-
-    expect(lines.flat().filter((line) => !known.has(line.trim()))).toEqual([]);
-  });
 
   it('commits a method', async () => {
     await app.get<Ledger>(Ledger).book('a');

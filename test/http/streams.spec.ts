@@ -31,10 +31,11 @@ class StreamController {
 
   @Sse('events')
   events(): Observable<MessageEvent> {
+    const { ticks } = this.stage;
     this.arrive();
     // Who emits decides where the operators run: binding brings them back to this request.
     const add = AsyncResource.bind((text: string) => this.add(text));
-    return this.stage.ticks.pipe(concatMap((text) => from(add(text)).pipe(map((data) => ({ data })))));
+    return ticks.pipe(concatMap((text) => from(add(text)).pipe(map((data) => ({ data })))));
   }
 
   @Sse('unbound-events')

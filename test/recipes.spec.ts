@@ -1,0 +1,83 @@
+import { glob, readFile } from 'node:fs/promises';
+
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { JobService } from 'nestjs-mikro-session';
+import { ClsModule, ClsService } from 'nestjs-cls';
+
+import { Note } from './support/note.entity.js';
+import { startTestApp, type TestApp } from './support/test-app.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+
+const root = new URL('..', import.meta.url);
+
+/** Leaves out what does not count: indentation, comments, and what a line ends with in its own surroundings. */
+const toCode = (text: string): string[] =>
+  text.split('\n').map((line) =>
+    line
+      .replace(/(^|\s)\/\/ .*$/, '')
+      .trim()
+      .replace(/[,;]$/, ''),
+  );
+
+async function readTests(): Promise<string> {
+  const files = await Array.fromAsync(glob('test/**/*.ts', { cwd: root }));
+  const texts = await Promise.all(files.map((file) => readFile(new URL(file, root), 'utf8')));
+  return toCode(texts.join('\n')).join('\n');
+}
+
+describe('docs/recipes.md', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  let jobs: JobService<EntityManager>;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({ databaseUrl: database.url, imports: [ClsModule.forRoot({ global: true })] });
+    jobs = app.get(JobService);
+  });
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  it('has the code of tests', async () => {
+    const recipes = await readFile(new URL('docs/recipes.md', root), 'utf8');
+    const tests = await readTests();
+
+    const blocks = [...recipes.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => toCode(code));
+
+    expect(blocks.length).toBeGreaterThan(10);
+    expect(blocks.flat().filter((line) => !line.includes('{ ... }') && !tests.includes(line))).toEqual([]);
+  });
+
+  it('streams outcomes', async () => {
+    const seen: string[] = [];
+
+    const outcomes = jobs.stream(['a', 'b', 'c'], (session, text) => {
+      session.create(Note, { text });
+      if (text === 'b') {
+        throw new Error('no b');
+      }
+    });
+
+    for await (const { index, status } of outcomes) {
+      seen.push(`${index} ${status}`); // '1 rejected', and its note rolled back
+    }
+
+    expect(seen).toEqual(['0 fulfilled', '1 rejected', '2 fulfilled']);
+    expect(await database.query('select text from note order by text')).toEqual([{ text: 'a' }, { text: 'c' }]);
+  });
+
+  it('finds the context of nestjs-cls in jobs', async () => {
+    const cls = app.get<ClsService>(ClsService);
+
+    const users = await cls.run(async () => {
+      cls.set('user', 'Ann');
+      const users = await jobs.map([1, 2], () => cls.get('user')); // the user of this request, twice
+      return users;
+    });
+
+    expect(users).toEqual(['Ann', 'Ann']);
+  });
+});
