@@ -13,6 +13,8 @@ import {
 
 import { findAmbient } from './ambient.js';
 import { RECORD, type Recorded } from './recorded.js';
+import { endTransaction } from './end-transaction.js';
+import { flushAlone, flushWithin } from './session-flush.js';
 import type { SessionRecord } from './session-record.js';
 import { inTransaction, isJoining } from './session-transaction.js';
 
@@ -94,8 +96,8 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       const use = record.exclusive.enter(em, 'flush');
       try {
         await (em.isInTransaction()
-          ? record.flushWithin(em, () => super.flush())
-          : record.flushAlone(em, () => super.flush()));
+          ? flushWithin(record, em, () => super.flush())
+          : flushAlone(record, em, () => super.flush()));
       } finally {
         record.exclusive.leave(em, use);
       }
@@ -186,7 +188,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         return em === this ? super.commit() : em.commit();
       }
       record.assertNotManaged(em, 'commit');
-      await record.end(em, 'commit', () => super.commit());
+      await endTransaction(record, em, 'commit', () => super.commit());
     }
 
     override async rollback(): Promise<void> {
@@ -196,7 +198,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         return em === this ? super.rollback() : em.rollback();
       }
       record.assertNotManaged(em, 'rollback');
-      await record.end(em, 'rollback', () => super.rollback());
+      await endTransaction(record, em, 'rollback', () => super.rollback());
     }
 
     override setTransactionContext(transaction?: Transaction): void {

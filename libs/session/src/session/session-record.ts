@@ -2,7 +2,6 @@ import type { AnyEntity, EntityManager, Transaction } from '@mikro-orm/core';
 
 import { ExclusiveUse } from './exclusive-use.js';
 import { InsertedEntities } from './inserted-entities.js';
-import { isCommitted } from './joined-transactions.js';
 import { OpenStreams } from './open-streams.js';
 import { guardUnitOfWork } from './owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
@@ -136,32 +135,14 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     return this.surroundings.frames.run(em, work);
   }
 
+  /** Runs a flush, which what runs in it can be told to be part of. */
+  enterFlush<Result>(em: EntityManager, work: () => Result): Result {
+    return this.surroundings.frames.runFlush(em, work);
+  }
+
   /** Tells whether the running code is part of a flush, as a subscriber is. */
   isInFlushOf(em: EntityManager): boolean {
     return this.surroundings.frames.isInFlushOf(em);
-  }
-
-  /** Runs a flush in an open transaction, which can but be rolled back when it fails. */
-  async flushWithin(em: EntityManager, flush: () => Promise<void>): Promise<void> {
-    try {
-      await this.surroundings.frames.runFlush(em, flush);
-    } catch (error) {
-      this.ledger.fail(em, error);
-      throw error;
-    }
-  }
-
-  /** Runs a flush that makes a transaction for itself, and the callbacks of that. */
-  async flushAlone(em: EntityManager, flush: () => Promise<void>): Promise<void> {
-    const { flushing } = this.ledger;
-    flushing.set(em, undefined);
-    try {
-      await this.surroundings.frames.runFlush(em, flush);
-    } catch (error) {
-      await this.#settleFlush(em, 'rollback');
-      throw error;
-    }
-    await this.#settleFlush(em, 'commit');
   }
 
   /** Tells whether the transaction of an EntityManager ends with the `transactional()` call or the flush that made it. */
@@ -190,56 +171,22 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     }
   }
 
-  /** Runs commit() or rollback(), and the callbacks for how the transaction ended: a hook can throw after that. */
-  async end(em: EntityManager, operation: TransactionEnd, work: () => Promise<void>): Promise<void> {
-    const { ledger } = this;
-    const wasOpen = em.isInTransaction();
-    let end: TransactionEnd | undefined;
-    try {
-      await this.exclusive.run(em, operation, async () => {
-        if (operation === 'commit') {
-          ledger.assertCommittable(em);
-        }
-        try {
-          await work();
-        } catch (error) {
-          end = wasOpen ? ledger.failToEnd(em, error) : undefined;
-          throw error;
-        }
-        ledger.forget(em);
-        end = operation;
-      });
-    } finally {
-      if (end !== undefined) {
-        await this.settle(em, end);
-      }
-    }
+  /** Takes note of how the transaction of an EntityManager ended, and runs the callbacks that wait for that. */
+  async settle(em: EntityManager, end: TransactionEnd): Promise<void> {
+    this.settleRows(em, end);
+    await this.settleCallbacks(em, end);
   }
 
-  /** Runs the callbacks that wait for the transaction of an EntityManager to end so. */
-  async settle(em: EntityManager, end: TransactionEnd): Promise<void> {
+  settleRows(em: EntityManager, end: TransactionEnd): void {
     if (end === 'commit') {
       this.#inserted?.commit(em);
     } else {
       this.#inserted?.rollBack(em);
     }
-    await this.#callbacks?.settle(em, end);
   }
 
-  /** Settles what a flush on its own has ended. A hook can throw after the commit, and it can have made no transaction. */
-  async #settleFlush(em: EntityManager, end: TransactionEnd): Promise<void> {
-    const { flushing } = this.ledger;
-    const transaction = flushing.get(em);
-    flushing.delete(em);
-    if (transaction !== undefined) {
-      await this.settle(em, isCommitted(transaction) ? 'commit' : end);
-      return;
-    }
-    // Each statement was committed by itself.
-    this.#inserted?.commit(em);
-    if (end === 'rollback') {
-      await this.#callbacks?.settle(em, end);
-    }
+  async settleCallbacks(em: EntityManager, end: TransactionEnd): Promise<void> {
+    await this.#callbacks?.settle(em, end);
   }
 
   /** Leaves what waits for the end of a savepoint to the transaction around it. */
