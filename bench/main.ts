@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -49,6 +49,8 @@ function toClaim(atMost: number | undefined): string {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'nestjs-mikro-session-bench-'));
+// Lets the user that PostgreSQL runs as, when this one is root, pass: it would work in a folder elsewhere that stays.
+await chmod(folder, 0o711);
 const given = process.env['DATABASE_URL'];
 const server: EmbeddedPostgres | undefined =
   given === undefined
