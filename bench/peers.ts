@@ -5,6 +5,7 @@ import pMap from 'p-map';
 import { Pool } from 'pg';
 
 import { Item, POOL_SIZE, startOurs, startPeer } from './applications.ts';
+import { insertOne } from './by-hand.ts';
 import type { Claim, Side } from './claim.ts';
 
 const JOBS = 3_000;
@@ -30,13 +31,10 @@ export const limitClaim: Claim = {
   ours,
   async theirs(databaseUrl) {
     const orm = await startPeer(databaseUrl);
-    const insertByHand = async (value: number): Promise<void> => {
-      await orm.em.fork().transactional(async (em) => em.create(Item, { value }));
-    };
     const limit = pLimit(POOL_SIZE);
     return {
       round: async () =>
-        void (await Promise.all(Array.from({ length: JOBS }, (_, value) => limit(insertByHand, value)))),
+        void (await Promise.all(Array.from({ length: JOBS }, (_, value) => limit(insertOne, orm, value)))),
       close: () => orm.close(),
     };
   },
@@ -48,11 +46,9 @@ export const mapClaim: Claim = {
   peer: 'p-map, em.fork() and em.transactional() by hand',
   async theirs(databaseUrl) {
     const orm = await startPeer(databaseUrl);
-    const insertByHand = async (value: number): Promise<void> => {
-      await orm.em.fork().transactional(async (em) => em.create(Item, { value }));
-    };
     return {
-      round: async () => void (await pMap(Array(JOBS).keys(), insertByHand, { concurrency: POOL_SIZE })),
+      round: async () =>
+        void (await pMap(Array(JOBS).keys(), (value) => insertOne(orm, value), { concurrency: POOL_SIZE })),
       close: () => orm.close(),
     };
   },
