@@ -19,10 +19,9 @@ export class OperationScope extends LiveScope {
     return this.#label();
   }
 
-  /** Aborts with the request that brought the operation, too. */
-  override get signal(): AbortSignal {
-    const own = super.signal;
-    return this.startedIn?.kind === 'request' ? AbortSignal.any([own, this.startedIn.signal]) : own;
+  /** An operation ends with the request that brought it. */
+  protected override get endsWithStarter(): boolean {
+    return this.startedIn?.kind === 'request' || super.endsWithStarter;
   }
 
   /** Decides which instances of request-scoped providers the resolvers of this operation get: its own. */

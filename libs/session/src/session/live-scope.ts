@@ -24,6 +24,8 @@ export interface LiveScopeOptions {
   readonly live: Roster<LiveScope>;
 }
 
+export type ScopeOptions = Omit<LiveScopeOptions, 'live'>;
+
 const BLOCKS: ReadonlySet<ScopeKind> = new Set(['method', 'run', 'begin']);
 
 /** A scope with the means to end it. Everything here is cheap until the first session is opened. */
@@ -90,9 +92,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
       this.onFirstUse();
     }
     const own = this.#aborter.signal;
-    // What is started within a task ends with it, and a method with its caller.
-    const isWithinTask = this.kind === 'method' || this.startedIn?.task === this.task;
-    const around = isWithinTask ? this.startedIn?.signal : undefined;
+    const around = this.endsWithStarter ? this.startedIn?.signal : undefined;
     const others = [this.#outerSignal, around].filter((signal) => signal !== undefined);
     return others.length === 0 ? own : AbortSignal.any([own, ...others]);
   }
@@ -168,6 +168,11 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     if (this.#ending !== undefined) {
       throw new SessionClosedError(this.label, describeEnding(this.#ending));
     }
+  }
+
+  /** What is started within a task ends with it, and a method with its caller. */
+  protected get endsWithStarter(): boolean {
+    return this.kind === 'method' || this.startedIn?.task === this.task;
   }
 
   protected abort(reason: unknown): void {

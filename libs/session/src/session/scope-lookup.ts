@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-import { LiveScope } from './live-scope.js';
+import type { LiveScope } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 
 /** Finds the scope of the running code for one connection: that of AsyncLocalStorage, else the one kept for a key. */
@@ -29,7 +29,7 @@ export class ScopeLookup {
     if (known !== undefined) {
       return known;
     }
-    const scope = new LiveScope({ kind: 'key', label: 'SessionModule.scopeFunc', live: this.storage.live });
+    const scope = this.storage.createScope({ kind: 'key', label: 'SessionModule.scopeFunc' });
     this.#byKey.set(key, scope);
     return scope;
   }

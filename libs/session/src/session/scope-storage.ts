@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 import { LiveScopes } from './live-scopes.js';
-import type { LiveScope } from './live-scope.js';
+import { LiveScope, type ScopeOptions } from './live-scope.js';
 import type { ScopeObserver } from './scope-observer.js';
 
 /** Knows the scope of the running code. One per application, so that two applications never meet. */
@@ -16,6 +16,11 @@ export class ScopeStorage {
 
   get current(): LiveScope | undefined {
     return this.#storage.getStore();
+  }
+
+  /** Makes a scope that its maker ends. */
+  createScope(options: ScopeOptions): LiveScope {
+    return new LiveScope({ ...options, live: this.live });
   }
 
   run<Result>(scope: LiveScope, work: () => Result): Result {

@@ -3,7 +3,8 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { ScopeKind } from './scope.js';
 import type { ScopeInfo } from './scope-info.js';
 import type { SessionOptions } from './session-options.js';
-import type { BeginOptions, ScopeOptions, SessionSource } from './session-source.js';
+import type { ScopeOptions } from './live-scope.js';
+import type { BeginOptions, SessionSource } from './session-source.js';
 
 /** A session that its maker must close. Closing twice is a no-op. */
 export type OwnedSession<Em extends EntityManager = EntityManager> = Em &

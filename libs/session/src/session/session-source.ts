@@ -9,7 +9,7 @@ import { PoolDeadlock } from './pool-deadlock.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { runInScope } from './run-in-scope.js';
 import { Roster } from './roster.js';
-import { LiveScope, type LiveScopeOptions } from './live-scope.js';
+import type { LiveScope, ScopeOptions } from './live-scope.js';
 import { ScopeLookup } from './scope-lookup.js';
 import type { ScopeStorage } from './scope-storage.js';
 import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';
@@ -23,8 +23,6 @@ import { guardTransactionStart } from './transaction-start.js';
 import { watchPools } from './watch-pools.js';
 
 export type BeginOptions = Omit<TransactionOptions, 'ctx' | 'propagation' | 'ignoreNestedTransactions'>;
-
-export type ScopeOptions = Omit<LiveScopeOptions, 'live'>;
 
 interface RunOptions {
   readonly fork?: SessionForkOptions | undefined;
@@ -105,7 +103,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
 
   /** Makes a scope that its maker ends. */
   createScope(options: ScopeOptions): LiveScope {
-    return new LiveScope({ ...options, live: this.storage.live });
+    return this.storage.createScope(options);
   }
 
   /** Gives the session of a scope, made on first use. */

@@ -1,7 +1,7 @@
 import { type EntityManager, TransactionContext } from '@mikro-orm/core';
 
 import { runInScope } from './run-in-scope.js';
-import { LiveScope, type LiveScopeOptions } from './live-scope.js';
+import type { LiveScope, ScopeOptions } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 
 /** Opens the scopes of tasks that are not tied to one connection: messages, operations, events, ticks. */
@@ -23,18 +23,13 @@ export class TaskScopes {
     this.#shields.push(contextual);
   }
 
-  /** Makes a scope that its maker ends. */
-  create(options: Omit<LiveScopeOptions, 'live'>): LiveScope {
-    return new LiveScope({ ...options, live: this.#storage.live });
-  }
-
   /** Runs `work` in a new scope, which ends when it has settled. Without any connection there is nothing to open. */
-  run<Result>(options: Omit<LiveScopeOptions, 'live'>, work: () => Promise<Result>): Promise<Result> {
+  run<Result>(options: ScopeOptions, work: () => Promise<Result>): Promise<Result> {
     const [shield] = this.#shields;
-    return shield === undefined ? work() : this.runIn(this.create(options), work);
+    return shield === undefined ? work() : this.runIn(this.#storage.createScope(options), work);
   }
 
-  /** Runs `work` in a scope that `create` has made, and ends it when `work` has settled. */
+  /** Runs `work` in a scope that its maker has not entered, and ends it when `work` has settled. */
   runIn<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
     const [shield] = this.#shields;
     return shield === undefined ? work() : runInScope(this.#storage, scope, shield, work);
