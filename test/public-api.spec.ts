@@ -1,4 +1,5 @@
 import * as door from 'nestjs-mikro-session';
+import * as queueDoor from 'nestjs-mikro-session/pg-boss';
 
 describe('nestjs-mikro-session', () => {
   it('exports these names and no others', () => {
@@ -28,6 +29,20 @@ describe('nestjs-mikro-session', () => {
       'getSessionFactoryToken',
       'getSessionToken',
       'isTransientError',
+    ]);
+  });
+});
+
+describe('nestjs-mikro-session/pg-boss', () => {
+  it('exports these names and no others', () => {
+    expect(Object.keys(queueDoor).toSorted()).toEqual([
+      'JobClaimLostError',
+      'JobHandler',
+      'JobQueue',
+      'JobQueueHealthIndicator',
+      'JobQueueModule',
+      'getJobQueueHealthToken',
+      'getJobQueueToken',
     ]);
   });
 });

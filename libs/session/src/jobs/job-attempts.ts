@@ -6,6 +6,7 @@ import type { AttemptLimit } from './attempt-limit.js';
 import type { Piece } from './input-source.js';
 import { JobTimeoutError } from './job-error.js';
 import type { JobEnding } from './job-outcome.js';
+import type { JobContext } from './job-worker.js';
 import type { Attempt, PieceWork } from './piece-work.js';
 import type { RunSignals } from './run-signals.js';
 
@@ -14,6 +15,12 @@ export interface JobAttemptsOptions<Em extends EntityManager, Input, Result> {
   readonly startedIn: LiveScope | undefined;
   readonly work: PieceWork<Em, Input, Result>;
   readonly label: string;
+  /** Names the scope of a piece. Left out, it is named by the label and the places of its inputs. */
+  readonly nameScope?: (piece: Piece<Input>) => string;
+  /** Tells a worker more of its job than where its input stands. */
+  readonly describe?: (job: JobContext) => JobContext;
+  /** Adds to the transaction of a piece whose work is done and flushed. */
+  readonly beforeCommit?: (session: Em, piece: Piece<Input>, values: readonly Result[]) => Promise<void>;
   readonly info: Readonly<Record<string, unknown>> | undefined;
   readonly transaction: BeginOptions | undefined;
   readonly timeout: number | undefined;
@@ -60,7 +67,8 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
   }
 
   #createAttempt({ index }: Piece<Input>, number: number, limit: AttemptLimit | undefined): Attempt {
-    const { signals, timeout, label } = this.#options;
+    const { signals, timeout, label, describe } = this.#options;
+    const signal = limit?.signal ?? signals.told;
     const allow = (inputs: number, culprit: number): void => {
       if (timeout !== undefined) {
         const name = `job ${index + culprit} of ${label}`;
@@ -68,8 +76,10 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
       }
     };
     return {
-      number,
-      signal: limit?.signal ?? signals.told,
+      contextOf(offset) {
+        const job = { index: index + offset, attempt: number, signal };
+        return describe === undefined ? job : describe(job);
+      },
       culprit: undefined,
       begin(culprit) {
         this.culprit = culprit;
@@ -84,40 +94,43 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
 
   /** The one place where jobs open scopes. */
   async #open(piece: Piece<Input>, attempt: Attempt, limit: AttemptLimit | undefined): Promise<readonly Result[]> {
-    const { source, startedIn, work, info, transaction } = this.#options;
+    const { source, startedIn, work, info, transaction, signals, beforeCommit } = this.#options;
     const scope = source.createScope({
       kind: 'job',
       label: this.#nameScope(piece),
-      signal: attempt.signal,
+      signal: limit?.signal ?? signals.told,
       info,
       startedIn,
     });
-    if (limit === undefined) {
+    if (limit === undefined && beforeCommit === undefined) {
       return source.runIn(scope, (session) => work(session, piece, attempt), { transaction });
     }
-    limit.attach(scope);
+    limit?.attach(scope);
     attempt.beginAll(piece.inputs.length);
     const flushed = async (session: Em): Promise<readonly Result[]> => {
+      let values: readonly Result[];
       try {
-        const values = await work(session, piece, attempt);
+        values = await work(session, piece, attempt);
         if (transaction !== undefined) {
           await session.flush();
         }
-        return values;
       } finally {
-        limit.pass();
+        limit?.pass();
       }
+      await beforeCommit?.(session, piece, values);
+      return values;
     };
-    return limit.guard(
-      source.runIn(scope, flushed, {
-        transaction,
-        fork: { signal: limit.statements, inflightQueryAbortStrategy: 'cancel query' },
-      }),
-    );
+    const fork = limit && { signal: limit.statements, inflightQueryAbortStrategy: 'cancel query' as const };
+    const running = source.runIn(scope, flushed, { transaction, fork });
+    return limit === undefined ? running : limit.guard(running);
   }
 
-  #nameScope({ index, inputs }: Piece<Input>): string {
-    const { label } = this.#options;
+  #nameScope(piece: Piece<Input>): string {
+    const { label, nameScope } = this.#options;
+    if (nameScope !== undefined) {
+      return nameScope(piece);
+    }
+    const { index, inputs } = piece;
     return inputs.length === 1
       ? `job ${index} of ${label}`
       : `jobs ${index} to ${index + inputs.length - 1} of ${label}`;

@@ -7,9 +7,8 @@ import type { JobContext, JobFunction } from './job-worker.js';
 
 /** One attempt at the inputs of a piece. */
 export interface Attempt {
-  /** Counts from 1. */
-  readonly number: number;
-  readonly signal: AbortSignal;
+  /** What the worker is told of the job of one input of the piece. */
+  contextOf(offset: number): JobContext;
   /** Which input of the piece is being worked on, where they are worked on one by one. */
   culprit: number | undefined;
   /** Gives one input its time. */
@@ -29,13 +28,12 @@ export type PieceWork<Em extends EntityManager, Input, Result> = (
 export function oneByOne<Em extends EntityManager, Input, Result>(
   work: JobFunction<Em, Input, Result>,
 ): PieceWork<Em, Input, Result> {
-  return async (session, { index, inputs }, attempt) => {
-    const { number, signal } = attempt;
+  return async (session, { inputs }, attempt) => {
     const values: Result[] = [];
     for (const input of inputs) {
       const culprit = values.length;
       attempt.begin(culprit);
-      values.push(await work(session, input, { index: index + culprit, attempt: number, signal }));
+      values.push(await work(session, input, attempt.contextOf(culprit)));
     }
     // What is left, the flush and the commit, is for all of them.
     attempt.beginAll(inputs.length);
@@ -48,8 +46,8 @@ export function allAtOnce<Em extends EntityManager, Input, Result>(
   work: (inputs: readonly Input[], job: JobContext) => readonly Result[] | Promise<readonly Result[]>,
   name: string,
 ): PieceWork<Em, Input, Result> {
-  return async (_session, { index, inputs }, { number, signal }) => {
-    const values: unknown = await work(inputs, { index, attempt: number, signal });
+  return async (_session, { inputs }, attempt) => {
+    const values: unknown = await work(inputs, attempt.contextOf(0));
     if (!Array.isArray(values) || values.length !== inputs.length) {
       const got = Array.isArray(values) ? `${values.length}` : `\`${inspect(values, { depth: 0 })}\``;
       throw new TypeError(

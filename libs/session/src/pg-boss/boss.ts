@@ -1,0 +1,93 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import type { MikroORM } from '@mikro-orm/core';
+import { Logger } from '@nestjs/common';
+import { PgBoss, type Warning } from 'pg-boss';
+
+import { SessionSetupError } from '../session/session-error.js';
+import { getPool } from '../session/watch-pools.js';
+import type { BossOptions } from './job-queue-options.js';
+import { SessionTransaction } from './session-transaction.js';
+
+/** Enough for what pg-boss does between the jobs, which run on the connections of MikroORM. */
+const POOL_SIZE = 4;
+
+/** What says how to reach a server, among the options of a pool of node-postgres. */
+const CONNECTION_OPTIONS = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'options'];
+
+/** Where pg-boss connects to, among its own options. */
+const PLACES = ['connectionString', 'host', 'database', 'db'] as const;
+
+/** The pg-boss of an application. */
+export class Boss {
+  readonly #logger = new Logger('JobQueueModule');
+  readonly #orm: MikroORM;
+  readonly #options: BossOptions;
+  /** Timers and workers are of no request, whoever is the first to need them. */
+  readonly #outside = AsyncLocalStorage.snapshot();
+  #starting: Promise<PgBoss> | undefined;
+  #isStopped = false;
+
+  constructor(orm: MikroORM, options: BossOptions = {}) {
+    this.#orm = orm;
+    this.#options = options;
+  }
+
+  /** Gives pg-boss, started on first use. A start that failed is tried again by the next. */
+  start(): Promise<PgBoss> {
+    if (this.#isStopped) {
+      throw new SessionSetupError('The job queue was used after the application had shut it down.');
+    }
+    this.#starting ??= this.#outside(() => this.#start());
+    return this.#starting;
+  }
+
+  /** Runs `work` in the context that the application was made in. */
+  outside<Result>(work: () => Result): Result {
+    return this.#outside(work);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    const boss = await this.#starting?.catch(() => undefined);
+    await boss?.stop({ graceful: true });
+  }
+
+  async #start(): Promise<PgBoss> {
+    let boss: PgBoss | undefined;
+    try {
+      boss = new PgBoss({ useListenNotify: true, ...(await this.#connect()), ...this.#options });
+      boss.on('error', (error) => this.#logger.error(error.message, error.stack));
+      boss.on('warning', (warning) => this.#warn(warning));
+      SessionTransaction.install(boss.getDb());
+      return await boss.start();
+    } catch (error) {
+      this.#starting = undefined;
+      await boss?.stop({ graceful: false });
+      throw error;
+    }
+  }
+
+  #warn({ message, data }: Warning): void {
+    // It takes the transactions of the handlers for its own connections: they are those of sessions.
+    if ((data as { readonly type?: unknown }).type !== 'transactional_pool_headroom') {
+      this.#logger.warn(message);
+    }
+  }
+
+  /** Connects pg-boss as MikroORM connects, unless it is told where to. */
+  async #connect(): Promise<BossOptions> {
+    if (PLACES.some((name) => this.#options[name] !== undefined)) {
+      return {};
+    }
+    const pool = await getPool(this.#orm.driver.getConnection('write'));
+    if (pool === undefined) {
+      throw new SessionSetupError(
+        'JobQueueModule found no pool of node-postgres to connect as MikroORM does. ' +
+          'Tell pg-boss where to connect to: JobQueueModule.forRoot({ boss: { connectionString } }).',
+      );
+    }
+    const options = pool.options as unknown as Readonly<Record<string, unknown>>;
+    return { max: POOL_SIZE, ...Object.fromEntries(CONNECTION_OPTIONS.map((name) => [name, options[name]])) };
+  }
+}

@@ -1,0 +1,21 @@
+export { JobHandler, type HandlerClass } from './job-handler.decorator.js';
+export { type JobQueueHealth, JobQueueHealthIndicator, type QueueDepth } from './job-queue-health.js';
+export type {
+  BossOptions,
+  JobQueueModuleExtras,
+  JobQueueModuleOptions,
+  JobQueueOptionsFactory,
+} from './job-queue-options.js';
+export {
+  JobQueue,
+  type RedriveOptions,
+  type ScheduleOptions,
+  type SendManyOptions,
+  type SendOptions,
+} from './job-queue.js';
+export { JobQueueModule } from './job-queue.module.js';
+export { JobClaimLostError } from './queue-error.js';
+export type { QueueInput, QueueInputs, QueueName } from './queue-inputs.js';
+export type { QueueJobContext } from './queue-job.js';
+export type { FetchPolicy, JobHandlerOptions, QueuePolicy } from './queue-policy.js';
+export { getJobQueueHealthToken, getJobQueueToken } from './tokens.js';

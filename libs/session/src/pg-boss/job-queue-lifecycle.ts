@@ -1,0 +1,68 @@
+import type { EntityManager } from '@mikro-orm/core';
+import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
+
+import { SessionSetupError } from '../session/session-error.js';
+import type { Boss } from './boss.js';
+import type { JobQueueModuleOptions } from './job-queue-options.js';
+import type { QueueHandler } from './queue-handlers.js';
+import { type QueuePolicy, splitPolicy } from './queue-policy.js';
+import { setUpQueues } from './queue-set-up.js';
+import type { QueueWorkers } from './queue-workers.js';
+
+const SHUTDOWN_TIMEOUT_MS = 30_000;
+
+export interface JobQueueLifecycleOptions {
+  readonly boss: Boss;
+  readonly workers: QueueWorkers<EntityManager>;
+  readonly options: JobQueueModuleOptions;
+  /** Looks for them when all providers are known. */
+  readonly findHandlers: () => readonly QueueHandler[];
+}
+
+/** Starts the queues and their workers with the application, and ends them with it. */
+export class JobQueueLifecycle implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
+  readonly #parts: JobQueueLifecycleOptions;
+
+  constructor(parts: JobQueueLifecycleOptions) {
+    this.#parts = parts;
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { workers, options, findHandlers } = this.#parts;
+    const handlers = findHandlers();
+    const policies = collectPolicies(handlers, options.queues ?? {});
+    const boss = await this.#parts.boss.start();
+    await setUpQueues(boss, policies);
+    if (options.work ?? true) {
+      await this.#parts.boss.outside(() => workers.start(boss, handlers));
+    }
+  }
+
+  /** While the database can still be reached. */
+  async beforeApplicationShutdown(): Promise<void> {
+    const { workers, options } = this.#parts;
+    await workers.stop(options.shutdownTimeout ?? SHUTDOWN_TIMEOUT_MS);
+  }
+
+  /** After all who may have something to send. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.#parts.boss.stop();
+  }
+}
+
+function collectPolicies(
+  handlers: readonly QueueHandler[],
+  queues: Readonly<Record<string, QueuePolicy>>,
+): ReadonlyMap<string, QueuePolicy> {
+  const policies = new Map(Object.entries(queues));
+  for (const { handler, options } of handlers) {
+    if (policies.has(options.queue)) {
+      throw new SessionSetupError(
+        `The queue "${options.queue}" is described twice: by its handler "${handler.name}" and by the option \`queues\` ` +
+          'of JobQueueModule. Say it at the handler.',
+      );
+    }
+    policies.set(options.queue, splitPolicy(options).queue);
+  }
+  return policies;
+}

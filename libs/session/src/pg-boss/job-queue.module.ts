@@ -1,0 +1,96 @@
+import {
+  ConfigurableModuleBuilder,
+  type DynamicModule,
+  type InjectionToken,
+  Module,
+  type Provider,
+} from '@nestjs/common';
+import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
+
+import { getSessionSourceToken } from '../nest/tokens.js';
+import type { SessionSource } from '../session/session-source.js';
+import { Boss } from './boss.js';
+import { JobQueue } from './job-queue.js';
+import { JobQueueHealthIndicator } from './job-queue-health.js';
+import { JobQueueLifecycle } from './job-queue-lifecycle.js';
+import type { JobQueueModuleExtras, JobQueueModuleOptions, JobQueueOptionsFactory } from './job-queue-options.js';
+import { findHandlers } from './queue-handlers.js';
+import { QueueWorkers } from './queue-workers.js';
+import { getJobQueueHealthToken, getJobQueueToken } from './tokens.js';
+
+const extras: Required<JobQueueModuleExtras> = { contextName: undefined, isGlobal: true };
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<JobQueueModuleOptions>({ moduleName: 'JobQueue' })
+    .setClassMethodName('forRoot')
+    .setFactoryMethodName('createJobQueueOptions' satisfies keyof JobQueueOptionsFactory)
+    .setExtras(extras, addQueue)
+    .build();
+
+/**
+ * Gives durable jobs on pg-boss to an application with sessions: a JobQueue to send them, and workers for the classes
+ * with `@JobHandler()` among its providers. Import it beside `SessionModule.forRoot()`.
+ *
+ * @example
+ * imports: [MikroOrmModule.forRoot({ ... }), SessionModule.forRoot(), JobQueueModule.forRoot()]
+ */
+@Module({ imports: [DiscoveryModule] })
+export class JobQueueModule extends ConfigurableModuleClass {
+  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  /** Takes the options from `useFactory`, `useClass` or `useExisting`; the extras stand beside it. */
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return super.forRootAsync(options);
+  }
+}
+
+function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required<JobQueueModuleExtras>): DynamicModule {
+  const source = getSessionSourceToken(contextName);
+  const boss = Symbol('boss');
+  const exported: Provider[] = [
+    {
+      provide: getJobQueueToken(contextName),
+      useFactory: (own: SessionSource, started: Boss) => new JobQueue(own, started),
+      inject: [source, boss],
+    },
+    {
+      provide: getJobQueueHealthToken(contextName),
+      useFactory: (started: Boss, discovery: DiscoveryService) =>
+        new JobQueueHealthIndicator(started, () => findHandlers(discovery, contextName)),
+      inject: [boss, DiscoveryService],
+    },
+  ];
+  return {
+    ...definition,
+    global: isGlobal,
+    providers: [
+      ...(definition.providers ?? []),
+      {
+        provide: boss,
+        useFactory: ({ orm }: SessionSource, options: JobQueueModuleOptions) => new Boss(orm, options.boss),
+        inject: [source, MODULE_OPTIONS_TOKEN],
+      },
+      {
+        provide: JobQueueLifecycle,
+        useFactory: (
+          own: SessionSource,
+          started: Boss,
+          options: JobQueueModuleOptions,
+          discovery: DiscoveryService,
+          moduleRef: ModuleRef,
+        ) =>
+          new JobQueueLifecycle({
+            boss: started,
+            workers: new QueueWorkers(own, moduleRef),
+            options,
+            findHandlers: () => findHandlers(discovery, contextName),
+          }),
+        inject: [source, boss, MODULE_OPTIONS_TOKEN, DiscoveryService, ModuleRef],
+      },
+      ...exported,
+    ],
+    exports: exported.map((provider) => (provider as { readonly provide: InjectionToken }).provide),
+  };
+}

@@ -1,0 +1,185 @@
+import type { EntityManager } from '@mikro-orm/core';
+import type {
+  ConnectionOptions,
+  JobInsert,
+  PgBoss,
+  RedriveOptions as PgBossRedriveOptions,
+  ScheduleOptions as PgBossScheduleOptions,
+  SendOptions as PgBossSendOptions,
+} from 'pg-boss';
+
+import { assertIterable, InputSource } from '../jobs/input-source.js';
+import type { ScopeInfo } from '../session/scope-info.js';
+import { SessionSetupError } from '../session/session-error.js';
+import type { SessionSource } from '../session/session-source.js';
+import type { Boss } from './boss.js';
+import { findOpenTransaction } from './open-transaction.js';
+import type { QueueInput, QueueName } from './queue-inputs.js';
+import { toMessage } from './queue-message.js';
+import { toSentInfo } from './sent-info.js';
+
+/** How many jobs go into one statement. */
+const BATCH = 1_000;
+
+interface InfoOption {
+  /** What the scope of the job is to know, beside what the scope that sends it knows: see `ScopeInfo`. */
+  readonly info?: ScopeInfo;
+}
+
+/** Options of JobQueue.send(): those of pg-boss. */
+export interface SendOptions extends Omit<PgBossSendOptions, 'db'>, InfoOption {}
+
+/** Options of each job of JobQueue.sendMany(): those of pg-boss. */
+export interface SendManyOptions extends Omit<JobInsert, 'data'>, InfoOption {}
+
+/** Options of JobQueue.schedule(): those of pg-boss. */
+export interface ScheduleOptions extends Omit<PgBossScheduleOptions, 'db'>, InfoOption {}
+
+/** Options of JobQueue.redrive(): those of pg-boss. */
+export type RedriveOptions = Omit<PgBossRedriveOptions, 'db'>;
+
+/**
+ * Sends jobs to the queues of pg-boss. Where the running code is in an open transaction, what is done here is part of it:
+ * on rollback, of a savepoint too, there is no job. Elsewhere it is done at once.
+ */
+export class JobQueue<Em extends EntityManager = EntityManager> {
+  readonly #source: SessionSource<Em>;
+  readonly #boss: Boss;
+
+  constructor(source: SessionSource<Em>, boss: Boss) {
+    this.#source = source;
+    this.#boss = boss;
+  }
+
+  /**
+   * The pg-boss behind this, started: for all that is not here.
+   *
+   * @example
+   * const boss = await queue.boss();
+   * const [job] = await boss.findJobs('factorise', { id });
+   */
+  boss(): Promise<PgBoss> {
+    return this.#boss.start();
+  }
+
+  /** Sends one job. Gives its id, or null when a singleton or throttling option had no room for it. */
+  async send<Name extends QueueName>(
+    queue: Name,
+    input: QueueInput<Name>,
+    { info, ...options }: SendOptions = {},
+  ): Promise<string | null> {
+    const message = toMessage(input, 0, this.#infoFor(info));
+    return this.#do(queue, (boss, connection) => boss.send(queue, message, { ...options, ...connection }));
+  }
+
+  /**
+   * Sends a job for each input, in batches of 1,000, and holds no more of them than that. Gives how many jobs were made.
+   * Outside of a transaction the batches before one that fails stay.
+   *
+   * @param options of every job, or a function that gives those of one
+   *
+   * @example
+   * await queue.sendMany('ship', orders(), (order) => ({ group: { id: order.customer }, priority: order.urgency }));
+   */
+  async sendMany<Name extends QueueName>(
+    queue: Name,
+    inputs: Iterable<QueueInput<Name>> | AsyncIterable<QueueInput<Name>>,
+    options: SendManyOptions | ((input: QueueInput<Name>, index: number) => SendManyOptions) = {},
+  ): Promise<number> {
+    assertIterable(inputs);
+    const inherited = this.#infoFor(undefined);
+    const optionsOf = typeof options === 'function' ? options : () => options;
+    const source = new InputSource(inputs, BATCH);
+    let count = 0;
+    try {
+      for (let piece = await source.read(); piece !== undefined; piece = await source.read()) {
+        const { index: start, inputs: batch } = piece;
+        const jobs = batch.map((input, offset) => {
+          const { info: own, ...rest } = optionsOf(input, start + offset);
+          const info = own === undefined ? inherited : this.#infoFor(own);
+          return { ...rest, data: toMessage(input, start + offset, info) };
+        });
+        count += await this.#do(queue, (boss, connection) => insert(boss, queue, jobs, connection));
+      }
+    } finally {
+      await source.close();
+    }
+    if (source.failure !== undefined) {
+      throw source.failure.error;
+    }
+    return count;
+  }
+
+  /** Sends a job at each time of a cron expression or a recurrence rule, in UTC unless `tz` says otherwise. */
+  async schedule<Name extends QueueName>(
+    queue: Name,
+    cron: string,
+    input: QueueInput<Name>,
+    { info, ...options }: ScheduleOptions = {},
+  ): Promise<void> {
+    const message = toMessage(input, 0, this.#infoFor(info));
+    await this.#do(queue, (boss, connection) => boss.schedule(queue, cron, message, { ...options, ...connection }));
+  }
+
+  /** Ends a schedule of a queue, the one of `key` where it has several. */
+  async unschedule(queue: QueueName, key?: string): Promise<void> {
+    await this.#do(queue, (boss, connection) => boss.unschedule(queue, key, connection));
+  }
+
+  /** Cancels jobs that have not ended. A handler that runs one is rolled back at its end. Gives how many there were. */
+  cancel(queue: QueueName, id: string | string[]): Promise<number> {
+    return this.#count(queue, (boss, connection) => boss.cancel(queue, id, connection));
+  }
+
+  /** Runs jobs again that have failed, once more each. Gives how many there were. */
+  retry(queue: QueueName, id: string | string[]): Promise<number> {
+    return this.#count(queue, (boss, connection) => boss.retry(queue, id, connection));
+  }
+
+  /** Moves jobs from a dead letter queue back to where they came from. Gives how many. */
+  redrive(queue: QueueName, options: RedriveOptions = {}): Promise<number> {
+    return this.#do(queue, (boss, connection) => boss.redrive(queue, { ...options, ...connection }));
+  }
+
+  #infoFor(own: ScopeInfo | undefined): ScopeInfo | undefined {
+    return toSentInfo(this.#source.currentScope?.info, own);
+  }
+
+  async #count(
+    queue: string,
+    command: (boss: PgBoss, connection: ConnectionOptions) => Promise<object>,
+  ): Promise<number> {
+    const { affected } = (await this.#do(queue, command)) as { readonly affected: number };
+    return affected;
+  }
+
+  async #do<Result>(
+    queue: string,
+    command: (boss: PgBoss, connection: ConnectionOptions) => Promise<Result>,
+  ): Promise<Result> {
+    const db = findOpenTransaction(this.#source);
+    const boss = await this.#boss.start();
+    try {
+      return await command(boss, db === undefined ? {} : { db });
+    } catch (cause) {
+      throw isQueueMissing(cause) ? missingQueue(queue, cause) : cause;
+    }
+  }
+}
+
+async function insert(boss: PgBoss, queue: string, jobs: JobInsert[], connection: ConnectionOptions): Promise<number> {
+  const ids = await boss.insert(queue, jobs, { ...connection, returnId: true });
+  return ids?.length ?? 0;
+}
+
+function isQueueMissing(error: unknown): boolean {
+  return (error as { readonly code?: unknown } | null)?.code === 'PGBOSS_QUEUE_NOT_FOUND';
+}
+
+function missingQueue(queue: string, cause: unknown): SessionSetupError {
+  return new SessionSetupError(
+    `The queue "${queue}" does not exist. Give it a handler with @JobHandler({ queue: '${queue}' }), ` +
+      `or name it in JobQueueModule.forRoot({ queues: { '${queue}': {} } }).`,
+    { cause },
+  );
+}

@@ -1,0 +1,209 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { Logger } from '@nestjs/common';
+import type { JobResult } from 'pg-boss';
+
+import type { Piece } from '../jobs/input-source.js';
+import { JobAttempts } from '../jobs/job-attempts.js';
+import type { JobOutcome } from '../jobs/job-outcome.js';
+import { JobPieces } from '../jobs/job-pieces.js';
+import { Retry } from '../jobs/retry.js';
+import { RunSignals } from '../jobs/run-signals.js';
+import type { ScopeInfo } from '../session/scope-info.js';
+import { toFailure, toFailureOutput } from './failure-output.js';
+import type { HandlerWork } from './handler-work.js';
+import type { QueueClaims } from './queue-claims.js';
+import { JobClaimLostError } from './queue-error.js';
+import { type FetchedJob, QueueJob } from './queue-job.js';
+import type { SessionTransaction } from './session-transaction.js';
+
+type Outcome = JobOutcome<QueueJob, unknown>;
+
+interface Failure {
+  readonly id: string;
+  readonly reason: unknown;
+}
+
+/** Settles jobs whose work is done, in the transaction of their session. */
+type Settle<Em extends EntityManager> = (
+  session: Em,
+  jobs: readonly QueueJob[],
+  values: readonly unknown[],
+) => Promise<void>;
+
+interface GroupRun<Em extends EntityManager> {
+  readonly jobs: readonly QueueJob[];
+  readonly info: ScopeInfo | undefined;
+  /** The place of the first of them in the batch. */
+  readonly start: number;
+  readonly signals: RunSignals;
+  readonly settle: Settle<Em>;
+  readonly outcomes: Outcome[];
+}
+
+/** The jobs that one fetch has brought, until it is known what became of each. */
+export class QueueBatch<Em extends EntityManager> {
+  readonly #work: HandlerWork<Em>;
+  readonly #claims: QueueClaims<Em>;
+  readonly #jobs: QueueJob[] = [];
+  readonly #unreadable: Failure[] = [];
+  readonly #hurry = new AbortController();
+  readonly #cut = new AbortController();
+
+  constructor(work: HandlerWork<Em>, claims: QueueClaims<Em>, fetched: readonly FetchedJob[]) {
+    this.#work = work;
+    this.#claims = claims;
+    for (const job of fetched) {
+      this.#read(job);
+    }
+    cutWithAll(fetched, this.#cut);
+  }
+
+  /** Tells the handler to hurry, and begins no further piece. */
+  hurry(reason: unknown): void {
+    this.#hurry.abort(reason);
+  }
+
+  /** Cancels what runs, and closes its session. */
+  cut(reason: unknown): void {
+    this.#cut.abort(reason);
+  }
+
+  /** Runs the jobs in as few transactions as there can be, and completes them there. Never throws for a job. */
+  async runAll(): Promise<JobResult[]> {
+    const outcomes = await this.#run((session, jobs, values) => this.#claims.complete(session, jobs, values));
+    const done = outcomes.filter((outcome) => outcome.status === 'fulfilled');
+    return [
+      ...done.map(({ input, value }): JobResult => ({ id: input.id, status: 'completed', output: value })),
+      ...this.#failures(outcomes).map(toFailedResult),
+    ];
+  }
+
+  /**
+   * Runs the one job there is, and lends its transaction to pg-boss, which completes it there.
+   *
+   * @returns the output of the job
+   * @throws what is to be stored of its failure
+   */
+  async runOne(transaction: SessionTransaction): Promise<unknown> {
+    let output: unknown;
+    const work = this.#run(async (session, [job], [value]) => {
+      output = value;
+      if ((await transaction.lend(session)) === 'rollback') {
+        throw new JobClaimLostError(this.#work.queue, job === undefined ? [] : [job.id]);
+      }
+    });
+    const done = work.then((outcomes) => {
+      const [failure] = this.#failures(outcomes);
+      if (failure !== undefined) {
+        throw toFailure(failure.reason);
+      }
+    });
+    await transaction.lentBy(done);
+    return output;
+  }
+
+  #failures(outcomes: readonly Outcome[]): readonly Failure[] {
+    const rejected = outcomes.filter((outcome) => outcome.status === 'rejected');
+    return [...this.#unreadable, ...rejected.map(({ input, reason }) => ({ id: input.id, reason }))];
+  }
+
+  async #run(settle: Settle<Em>): Promise<readonly Outcome[]> {
+    const signals = new RunSignals({
+      shutdown: this.#hurry.signal,
+      signal: this.#cut.signal,
+      whenAborted: 'cancel',
+      timeout: undefined,
+    });
+    using _following = signals.follow();
+    const outcomes: Outcome[] = [];
+    let index = 0;
+    for (const { jobs, info } of groupByInfo(this.#jobs)) {
+      const pieces = this.#createPieces({ jobs, start: index, info, signals, settle, outcomes });
+      await pieces.run({ index, inputs: jobs });
+      index += jobs.length;
+    }
+    await this.#release(outcomes);
+    warnOfLostClaims(outcomes);
+    return outcomes;
+  }
+
+  /** Gives back what the shutdown has cut. */
+  async #release(outcomes: readonly Outcome[]): Promise<void> {
+    const cut = outcomes.filter((outcome) => isCut(outcome));
+    if (this.#hurry.signal.aborted && cut.length > 0) {
+      await this.#claims.release(cut.map(({ input }) => input));
+    }
+  }
+
+  #read(job: FetchedJob): void {
+    try {
+      this.#jobs.push(new QueueJob(job));
+    } catch (error) {
+      this.#unreadable.push({ id: job.id, reason: error });
+    }
+  }
+
+  #createPieces({ jobs, start, info, signals, settle, outcomes }: GroupRun<Em>): JobPieces<Em, QueueJob, unknown> {
+    const { source, queue, work } = this.#work;
+    const attempts = new JobAttempts<Em, QueueJob, unknown>({
+      source,
+      startedIn: undefined,
+      work: (session, piece, attempt) =>
+        work(session, { index: piece.index, inputs: piece.inputs.map(({ input }) => input) }, attempt),
+      label: `queue "${queue}"`,
+      nameScope: (piece) => nameScope(queue, piece),
+      describe: (context) => (jobs[context.index - start] as QueueJob).describe(context),
+      info: { ...info, queue },
+      transaction: {},
+      timeout: undefined,
+      signals,
+      beforeCommit: (session, piece, values) => settle(session, piece.inputs, values),
+    });
+    return new JobPieces({ attempts, retry: new Retry(), signals, put: (outcome) => outcomes.push(outcome) });
+  }
+}
+
+function nameScope(queue: string, { inputs }: Piece<QueueJob>): string {
+  const [first] = inputs;
+  return inputs.length === 1 ? `job ${first?.id} of queue "${queue}"` : `${inputs.length} jobs of queue "${queue}"`;
+}
+
+function isCut(outcome: Outcome): boolean {
+  return outcome.status === 'rejected' && outcome.ending === 'aborted';
+}
+
+function toFailedResult({ id, reason }: Failure): JobResult {
+  return { id, status: 'failed', output: toFailureOutput(reason) };
+}
+
+/** Nobody else tells of them: for pg-boss, the job is another worker's. */
+function warnOfLostClaims(outcomes: readonly Outcome[]): void {
+  for (const outcome of outcomes) {
+    if (outcome.status === 'rejected' && outcome.reason instanceof JobClaimLostError) {
+      Logger.warn(outcome.reason.message, 'JobQueueModule');
+    }
+  }
+}
+
+/** Parts the jobs by what their sessions are to know: those of different tenants share none. */
+function groupByInfo(jobs: readonly QueueJob[]): { jobs: readonly QueueJob[]; info: ScopeInfo | undefined }[] {
+  const groups = Map.groupBy(jobs, ({ info }) => (info === undefined ? '' : JSON.stringify(info)));
+  return [...groups.values()].map((group) => ({ jobs: group, info: group[0]?.info }));
+}
+
+/** Cuts a batch when pg-boss has given up all of its jobs: they have expired, or it shuts down. */
+function cutWithAll(jobs: readonly FetchedJob[], cut: AbortController): void {
+  let left = jobs.length;
+  for (const { signal } of jobs) {
+    signal.addEventListener(
+      'abort',
+      () => {
+        left -= 1;
+        if (left === 0) {
+          cut.abort(signal.reason);
+        }
+      },
+      { once: true },
+    );
+  }
+}

@@ -1,0 +1,57 @@
+import type { Queue, WorkOptions } from 'pg-boss';
+
+import type { QueueName } from './queue-inputs.js';
+
+/** What pg-boss is told of a queue when it makes it: retries, expiry, heartbeat, dead letter, policy. */
+export type QueuePolicy = Omit<Queue, 'name'>;
+
+/** How pg-boss fetches for a handler: polling, priorities, groups. */
+export type FetchPolicy = Omit<
+  WorkOptions,
+  | 'batchSize'
+  | 'burstWhenBatchFull'
+  | 'includeMetadata'
+  | 'orderByCreatedOn'
+  | 'perJobResults'
+  | 'priority'
+  | 'transactional'
+  | 'transactionTimeoutSeconds'
+>;
+
+/** Options of `@JobHandler()`. What is not explained here is pg-boss's own. */
+export interface JobHandlerOptions<Name extends QueueName = QueueName> extends QueuePolicy, FetchPolicy {
+  readonly queue: Name;
+  /** Which connection the sessions are of. @default the default connection */
+  readonly contextName?: string;
+  /** How many jobs, or chunks, this process runs at once. @default 4, never more than the pool has connections */
+  readonly localConcurrency?: number;
+  /**
+   * How many jobs share a session and a transaction. When one fails, the others are run again without it, as by
+   * JobService.
+   *
+   * @default 1
+   */
+  readonly chunkSize?: number;
+}
+
+const FETCH_OPTIONS: ReadonlySet<string> = new Set([
+  'pollingIntervalSeconds',
+  'notifyPollingIntervalSeconds',
+  'burstWhenReadyExceeds',
+  'ignoreStartAfter',
+  'minPriority',
+  'maxPriority',
+  'localGroupConcurrency',
+  'groupConcurrency',
+  'heartbeatRefreshSeconds',
+] satisfies (keyof FetchPolicy)[]);
+
+/** Tells apart what is said to the queue and what to those who fetch from it. */
+export function splitPolicy(options: JobHandlerOptions): { readonly queue: QueuePolicy; readonly fetch: FetchPolicy } {
+  const { queue: _name, contextName: _connection, chunkSize: _chunk, localConcurrency: _lanes, ...policy } = options;
+  const entries = Object.entries(policy);
+  return {
+    queue: Object.fromEntries(entries.filter(([name]) => !FETCH_OPTIONS.has(name))),
+    fetch: Object.fromEntries(entries.filter(([name]) => FETCH_OPTIONS.has(name))),
+  };
+}

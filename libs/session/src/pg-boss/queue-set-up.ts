@@ -1,0 +1,55 @@
+import type { PgBoss, QueueResult } from 'pg-boss';
+
+import { SessionSetupError } from '../session/session-error.js';
+import type { QueuePolicy } from './queue-policy.js';
+
+/** Makes the queues that are not there yet, and brings the others up to date. A dead letter queue comes before its source. */
+export async function setUpQueues(boss: PgBoss, policies: ReadonlyMap<string, QueuePolicy>): Promise<void> {
+  const done = new Set<string>();
+  const setUp = async (name: string): Promise<void> => {
+    if (done.has(name)) {
+      return;
+    }
+    done.add(name);
+    const policy = policies.get(name);
+    if (policy?.deadLetter !== undefined) {
+      await setUp(policy.deadLetter);
+    }
+    await setUpQueue(boss, name, policy);
+  };
+  for (const name of policies.keys()) {
+    await setUp(name);
+  }
+}
+
+/** @param policy left out for a dead letter queue that has to be there, and is somebody else's to describe */
+async function setUpQueue(boss: PgBoss, name: string, policy: QueuePolicy | undefined): Promise<void> {
+  // Jobs are picked up at once where pg-boss can be told of them.
+  const wanted = { notify: true, ...policy };
+  const known = await boss.getQueue(name);
+  if (known === null) {
+    await boss.createQueue(name, wanted);
+    return;
+  }
+  if (policy === undefined) {
+    return;
+  }
+  const { policy: kind = 'standard', partition = false, ...changeable } = wanted;
+  assertSame(known, { policy: kind, partition });
+  const changed = Object.entries(changeable).filter(([option, value]) => known[option as keyof QueueResult] !== value);
+  if (changed.length > 0) {
+    await boss.updateQueue(name, Object.fromEntries(changed));
+  }
+}
+
+function assertSame(known: QueueResult, wanted: Pick<QueuePolicy, 'policy' | 'partition'>): void {
+  for (const option of ['policy', 'partition'] as const) {
+    const before = known[option];
+    if (before !== wanted[option]) {
+      throw new SessionSetupError(
+        `The queue "${known.name}" has been made with \`${option}\` ${String(before)}, and cannot be changed to ` +
+          `${String(wanted[option])}. Take a new name for the queue, or delete the old one.`,
+      );
+    }
+  }
+}
