@@ -31,10 +31,16 @@ export class JobQueueLifecycle implements OnApplicationBootstrap, BeforeApplicat
     const { workers, options, findHandlers } = this.#parts;
     const handlers = findHandlers();
     const policies = collectPolicies(handlers, options.queues ?? {});
-    const boss = await this.#parts.boss.start();
-    await setUpQueues(boss, policies);
-    if (options.work ?? true) {
-      await this.#parts.boss.outside(() => workers.start(boss, handlers));
+    try {
+      const boss = await this.#parts.boss.start();
+      await setUpQueues(boss, policies);
+      if (options.work ?? true) {
+        await this.#parts.boss.outside(() => workers.start(boss, handlers));
+      }
+    } catch (error) {
+      // NestJS calls no hook of an application that did not start.
+      await this.#parts.boss.stop();
+      throw error;
     }
   }
 

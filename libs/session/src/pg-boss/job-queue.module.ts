@@ -8,6 +8,7 @@ import {
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
 
 import { getSessionSourceToken } from '../nest/tokens.js';
+import { SessionSetupError } from '../session/session-error.js';
 import type { SessionSource } from '../session/session-source.js';
 import { Boss } from './boss.js';
 import { JobQueue } from './job-queue.js';
@@ -47,7 +48,7 @@ export class JobQueueModule extends ConfigurableModuleClass {
 }
 
 function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required<JobQueueModuleExtras>): DynamicModule {
-  const source = getSessionSourceToken(contextName);
+  const source = Symbol('source');
   const boss = Symbol('boss');
   const exported: Provider[] = [
     {
@@ -67,6 +68,11 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
     global: isGlobal,
     providers: [
       ...(definition.providers ?? []),
+      {
+        provide: source,
+        useFactory: (found?: SessionSource) => found ?? refuse(contextName),
+        inject: [{ token: getSessionSourceToken(contextName), optional: true }],
+      },
       {
         provide: boss,
         useFactory: ({ orm }: SessionSource, options: JobQueueModuleOptions) => new Boss(orm, options.boss),
@@ -93,4 +99,13 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
     ],
     exports: exported.map((provider) => (provider as { readonly provide: InjectionToken }).provide),
   };
+}
+
+function refuse(contextName: string | undefined): never {
+  throw new SessionSetupError(
+    contextName === undefined
+      ? 'JobQueueModule found no sessions. Add SessionModule.forRoot() to the imports of the application.'
+      : `JobQueueModule found no sessions of the connection "${contextName}". ` +
+          `Add SessionModule.forRoot({ contextName: '${contextName}' }) to the imports of the application.`,
+  );
 }

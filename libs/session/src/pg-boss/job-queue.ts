@@ -110,7 +110,11 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     return count;
   }
 
-  /** Sends a job at each time of a cron expression or a recurrence rule, in UTC unless `tz` says otherwise. */
+  /**
+   * Sends a job at each time of a cron expression or a recurrence rule, in UTC unless `tz` says otherwise.
+   *
+   * @throws {TypeError} for an expression or a time zone that is none
+   */
   async schedule<Name extends QueueName>(
     queue: Name,
     cron: string,
@@ -118,7 +122,10 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     { info, ...options }: ScheduleOptions = {},
   ): Promise<void> {
     const message = toMessage(input, 0, this.#infoFor(info));
-    await this.#do(queue, (boss, connection) => boss.schedule(queue, cron, message, { ...options, ...connection }));
+    await this.#do(queue, (boss, connection) => {
+      assertTimes(boss, queue, cron, options.tz);
+      return boss.schedule(queue, cron, message, { ...options, ...connection });
+    });
   }
 
   /** Ends a schedule of a queue, the one of `key` where it has several. */
@@ -170,6 +177,19 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
 async function insert(boss: PgBoss, queue: string, jobs: JobInsert[], connection: ConnectionOptions): Promise<number> {
   const ids = await boss.insert(queue, jobs, { ...connection, returnId: true });
   return ids?.length ?? 0;
+}
+
+function assertTimes(boss: PgBoss, queue: string, cron: string, tz = 'UTC'): void {
+  try {
+    boss.previewSchedule(cron, { tz, count: 1 });
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new TypeError(
+      `Expected \`cron\` of the schedule of queue "${queue}" to be a cron expression or a recurrence rule, got ` +
+        `"${cron}" in the time zone "${tz}". ${message}`,
+      { cause },
+    );
+  }
 }
 
 function isQueueMissing(error: unknown): boolean {

@@ -1,3 +1,5 @@
+import { AssertionError } from 'node:assert';
+
 import type { PgBoss, QueueResult } from 'pg-boss';
 
 import { SessionSetupError } from '../session/session-error.js';
@@ -15,7 +17,9 @@ export async function setUpQueues(boss: PgBoss, policies: ReadonlyMap<string, Qu
     if (policy?.deadLetter !== undefined) {
       await setUp(policy.deadLetter);
     }
-    await setUpQueue(boss, name, policy);
+    await setUpQueue(boss, name, policy).catch((error: unknown) => {
+      throw error instanceof AssertionError ? refusedQueue(name, error) : error;
+    });
   };
   for (const name of policies.keys()) {
     await setUp(name);
@@ -40,6 +44,12 @@ async function setUpQueue(boss: PgBoss, name: string, policy: QueuePolicy | unde
   if (changed.length > 0) {
     await boss.updateQueue(name, Object.fromEntries(changed));
   }
+}
+
+function refusedQueue(name: string, cause: AssertionError): TypeError {
+  return new TypeError(`Expected the queue "${name}" to have a name and options that pg-boss takes. ${cause.message}`, {
+    cause,
+  });
 }
 
 function assertSame(known: QueueResult, wanted: Pick<QueuePolicy, 'policy' | 'partition'>): void {
