@@ -13,6 +13,10 @@ import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { EntityManager, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Injectable, Module } from '@nestjs/common';
 import { InjectSession, JobService, SessionContext, SessionFactory, SessionModule, SessionRegistry } from 'nestjs-mikro-session';
+import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
+declare module 'nestjs-mikro-session/pg-boss' { interface QueueInputs { squares: number } }
+declare const queue: JobQueue;
+export { JobHandler, JobQueueModule, queue };
 export { Entity, Injectable, InjectSession, JobService, MikroOrmModule, Module, PostgreSqlDriver, SessionContext, SessionFactory, SessionModule, SessionRegistry };
 @Entity() export class User { @PrimaryKey({ type: 'integer' }) id!: number; }
 @Entity() export class Square {

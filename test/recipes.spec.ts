@@ -25,7 +25,7 @@ async function readTests(): Promise<string> {
   return toCode(texts.join('\n')).join('\n');
 }
 
-describe('docs/recipes.md', () => {
+describe('the recipes', () => {
   let database: TestDatabase;
   let app: TestApp;
   let jobs: JobService<EntityManager>;
@@ -41,13 +41,16 @@ describe('docs/recipes.md', () => {
     await database.drop();
   });
 
-  it('has the code of tests', async () => {
-    const recipes = await readFile(new URL('docs/recipes.md', root), 'utf8');
+  it.each([
+    ['docs/recipes.md', 10],
+    ['docs/durable-jobs.md', 3],
+  ])('have the code of tests: %s', async (path, blockCount) => {
+    const recipes = await readFile(new URL(path, root), 'utf8');
     const tests = await readTests();
 
     const blocks = [...recipes.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => toCode(code));
 
-    expect(blocks.length).toBeGreaterThan(10);
+    expect(blocks.length).toBeGreaterThan(blockCount);
     expect(blocks.flat().filter((line) => !line.includes('{ ... }') && !tests.includes(line))).toEqual([]);
   });
 
