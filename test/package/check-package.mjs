@@ -37,10 +37,15 @@ try {
       devDependencies: { typescript: devDependencies.typescript, '@types/node': devDependencies['@types/node'] },
     }),
   );
-  run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'], project);
+  const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  run('npm', ['install', ...quiet], project);
   run('npx', ['--no', 'tsc'], project);
   run(process.execPath, ['dist/main.js'], project);
   run(process.execPath, ['--input-type=module', '-e', "await import('nestjs-mikro-session')"], project);
+
+  run('npm', ['install', ...quiet, `pg-boss@${devDependencies['pg-boss'] ?? dependencies['pg-boss']}`], project);
+  run('npx', ['--no', '--', 'tsc', '--project', 'tsconfig.queue.json'], project);
+  run(process.execPath, ['--input-type=module', '-e', "await import('./dist/queue.js')"], project);
   process.stdout.write('The package is sound.\n');
 } finally {
   rmSync(folder, { recursive: true, force: true });
