@@ -49,6 +49,12 @@ export async function startPeer(databaseUrl: string): Promise<MikroORM> {
   return orm;
 }
 
+/** Makes the table anew, empty, for a peer that does without MikroORM. */
+export async function emptyTable(databaseUrl: string): Promise<void> {
+  const orm = await startPeer(databaseUrl);
+  await orm.close();
+}
+
 /** Makes the table anew, with one row. */
 export async function prepare(databaseUrl: string): Promise<void> {
   const orm = await startPeer(databaseUrl);

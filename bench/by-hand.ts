@@ -8,19 +8,22 @@ export async function insertOne({ em }: MikroORM, value: number): Promise<void> 
   await em.fork().transactional(async (fork) => fork.create(Item, { value }));
 }
 
-/** Inserts a row in a fork and a transaction for each input, in as many loops as the pool has connections. */
-export async function insertByHand(inputs: number, databaseUrl: string): Promise<Side> {
-  const orm = await startPeer(databaseUrl);
-  const insertAll = async (values: Iterable<number>): Promise<void> => {
+/** Works on all inputs in as many loops as the pool has connections. */
+export async function inLoops(inputs: number, work: (value: number) => Promise<void>): Promise<void> {
+  const values = Array(inputs).keys();
+  const workOnAll = async (): Promise<void> => {
     for (const value of values) {
-      await insertOne(orm, value);
+      await work(value);
     }
   };
+  await Promise.all(Array.from({ length: POOL_SIZE }, workOnAll));
+}
+
+/** Inserts a row in a fork and a transaction for each input. */
+export async function insertByHand(inputs: number, databaseUrl: string): Promise<Side> {
+  const orm = await startPeer(databaseUrl);
   return {
-    async round() {
-      const values = Array(inputs).keys();
-      await Promise.all(Array.from({ length: POOL_SIZE }, () => insertAll(values)));
-    },
+    round: () => inLoops(inputs, (value) => insertOne(orm, value)),
     close: () => orm.close(),
   };
 }

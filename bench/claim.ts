@@ -17,6 +17,8 @@ export interface Claim {
   readonly atMost?: number;
   /** @default 9 */
   readonly rounds?: number;
+  /** Gives why the peer is not to be had on this machine, where it is not. */
+  readonly findMissing?: () => string | undefined;
   ours(databaseUrl: string): Promise<Side>;
   theirs(databaseUrl: string): Promise<Side>;
 }

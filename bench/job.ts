@@ -1,15 +1,9 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
-import { JobService } from 'nestjs-mikro-session';
-
-import { Item, POOL_SIZE, startOurs } from './applications.ts';
+import { POOL_SIZE } from './applications.ts';
 import { insertByHand } from './by-hand.ts';
 import type { Claim } from './claim.ts';
+import { insertInJobs } from './in-jobs.ts';
 
 const JOBS = 3_000;
-
-function insert(session: EntityManager, value: number): void {
-  session.create(Item, { value });
-}
 
 /** What a job that inserts a row and commits costs over the same written by hand. */
 export const jobClaim: Claim = {
@@ -17,13 +11,6 @@ export const jobClaim: Claim = {
   peer: 'em.fork() and em.transactional() in as many loops',
   atMost: 1.05,
   rounds: 21,
-  async ours(databaseUrl) {
-    const app = await startOurs(databaseUrl);
-    const jobs = app.get<JobService<EntityManager>>(JobService);
-    return {
-      round: async () => void (await jobs.map(Array(JOBS).keys(), insert, { concurrency: POOL_SIZE })),
-      close: () => app.close(),
-    };
-  },
+  ours: (databaseUrl) => insertInJobs(JOBS, databaseUrl),
   theirs: (databaseUrl) => insertByHand(JOBS, databaseUrl),
 };

@@ -1,27 +1,15 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
-import { JobService } from 'nestjs-mikro-session';
 import pLimit from 'p-limit';
 import pMap from 'p-map';
 import { Pool } from 'pg';
 
-import { Item, POOL_SIZE, startOurs, startPeer } from './applications.ts';
-import { insertOne } from './by-hand.ts';
-import type { Claim, Side } from './claim.ts';
+import { emptyTable, POOL_SIZE, startPeer } from './applications.ts';
+import { inLoops, insertOne } from './by-hand.ts';
+import type { Claim } from './claim.ts';
+import { insertInJobs } from './in-jobs.ts';
 
 const JOBS = 3_000;
 
-function insert(session: EntityManager, value: number): void {
-  session.create(Item, { value });
-}
-
-async function ours(databaseUrl: string): Promise<Side> {
-  const app = await startOurs(databaseUrl);
-  const jobs = app.get<JobService<EntityManager>>(JobService);
-  return {
-    round: async () => void (await jobs.map(Array(JOBS).keys(), insert, { concurrency: POOL_SIZE })),
-    close: () => app.close(),
-  };
-}
+const ours: Claim['ours'] = (databaseUrl) => insertInJobs(JOBS, databaseUrl);
 
 /** Jobs against p-limit with a fork by hand. */
 export const limitClaim: Claim = {
@@ -60,23 +48,17 @@ export const pgClaim: Claim = {
   peer: 'pg by hand: begin, insert, commit',
   ours,
   async theirs(databaseUrl) {
-    const orm = await startPeer(databaseUrl);
-    await orm.close();
+    await emptyTable(databaseUrl);
     const pool = new Pool({ connectionString: databaseUrl, min: POOL_SIZE, max: POOL_SIZE });
-    const insertAll = async (inputs: Iterable<number>): Promise<void> => {
-      for (const value of inputs) {
-        const client = await pool.connect();
-        await client.query('begin');
-        await client.query('insert into "item" ("value") values ($1)', [value]);
-        await client.query('commit');
-        client.release();
-      }
+    const insert = async (value: number): Promise<void> => {
+      const client = await pool.connect();
+      await client.query('begin');
+      await client.query('insert into "item" ("value") values ($1)', [value]);
+      await client.query('commit');
+      client.release();
     };
     return {
-      async round() {
-        const inputs = Array(JOBS).keys();
-        await Promise.all(Array.from({ length: POOL_SIZE }, () => insertAll(inputs)));
-      },
+      round: () => inLoops(JOBS, insert),
       close: () => pool.end(),
     };
   },

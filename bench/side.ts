@@ -8,6 +8,8 @@ import { httpClaims } from './http.ts';
 import { jobClaim } from './job.ts';
 import { limitClaim, mapClaim, pgClaim } from './peers.ts';
 import { scopeClaim } from './scope.ts';
+import { sqlalchemyChunkClaim, sqlalchemyClaim } from './sqlalchemy.ts';
+import { transactionHostClaim } from './transaction-host.ts';
 import { contextualWorkerClaim, requestWorkerClaim } from './workers.ts';
 
 export const claims: Readonly<Record<string, Claim>> = {
@@ -18,7 +20,10 @@ export const claims: Readonly<Record<string, Claim>> = {
   'request-worker': requestWorkerClaim,
   'contextual-worker': contextualWorkerClaim,
   chunk: chunkClaim,
+  sqlalchemy: sqlalchemyClaim,
+  'sqlalchemy-chunk': sqlalchemyChunkClaim,
   pg: pgClaim,
+  'transaction-host': transactionHostClaim,
   ...httpClaims,
 };
 

@@ -1,9 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
-import { InjectSession, JobService, type JobWorker } from 'nestjs-mikro-session';
+import { InjectSession, type JobWorker } from 'nestjs-mikro-session';
 
-import { Item, POOL_SIZE, startOurs } from './applications.ts';
+import { Item, POOL_SIZE } from './applications.ts';
 import type { Claim } from './claim.ts';
+import { insertInJobs } from './in-jobs.ts';
 import { limitClaim } from './peers.ts';
 
 const JOBS = 3_000;
@@ -27,14 +28,8 @@ function claimOf(injection: 'request' | 'contextual', atMost: number): Claim {
     ...limitClaim,
     title: `${JOBS} jobs of a class with ${injection} injection, ${POOL_SIZE} at once`,
     atMost,
-    async ours(databaseUrl) {
-      const app = await startOurs(databaseUrl, { injection, providers: [InsertWorker] });
-      const jobs = app.get<JobService<EntityManager>>(JobService);
-      return {
-        round: async () => void (await jobs.map(Array(JOBS).keys(), InsertWorker, { concurrency: POOL_SIZE })),
-        close: () => app.close(),
-      };
-    },
+    ours: (databaseUrl) =>
+      insertInJobs(JOBS, databaseUrl, { injection, providers: [InsertWorker], worker: InsertWorker }),
   };
 }
 

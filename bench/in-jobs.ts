@@ -1,0 +1,29 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { type JobOptions, JobService, type Worker } from 'nestjs-mikro-session';
+
+import { Item, type OursOptions, POOL_SIZE, startOurs } from './applications.ts';
+import type { Side } from './claim.ts';
+
+function insert(session: EntityManager, value: number): void {
+  session.create(Item, { value });
+}
+
+interface InJobsOptions extends OursOptions {
+  readonly worker?: Worker<EntityManager, number, void>;
+  readonly jobOptions?: JobOptions;
+}
+
+/** Inserts a row in a job for each input, as many at once as the pool has connections. */
+export async function insertInJobs(
+  inputs: number,
+  databaseUrl: string,
+  { worker = insert, jobOptions, ...application }: InJobsOptions = {},
+): Promise<Side> {
+  const app = await startOurs(databaseUrl, application);
+  const jobs = app.get<JobService<EntityManager>>(JobService);
+  const options = { concurrency: POOL_SIZE, ...jobOptions };
+  return {
+    round: async () => void (await jobs.map(Array(inputs).keys(), worker, options)),
+    close: () => app.close(),
+  };
+}
