@@ -26,17 +26,18 @@ export function options(databaseUrl: string): Options {
 
 export interface OursOptions {
   readonly injection?: 'request' | 'contextual';
+  readonly imports?: DynamicModule[];
   readonly providers?: Provider[];
 }
 
 /** An application with sessions, with all checks on, as they are by default. */
 export async function startOurs(
   databaseUrl: string,
-  { injection = 'request', providers = [] }: OursOptions = {},
+  { injection = 'request', imports = [], providers = [] }: OursOptions = {},
 ): Promise<INestApplicationContext> {
   const root: DynamicModule = {
     module: Root,
-    imports: [MikroOrmModule.forRoot(options(databaseUrl)), SessionModule.forRoot({ injection })],
+    imports: [MikroOrmModule.forRoot(options(databaseUrl)), SessionModule.forRoot({ injection }), ...imports],
     providers,
   };
   return NestFactory.createApplicationContext(root, { logger: false });

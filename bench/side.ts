@@ -7,6 +7,7 @@ import { chunkClaim } from './chunks.ts';
 import { httpClaims } from './http.ts';
 import { jobClaim } from './job.ts';
 import { limitClaim, mapClaim, pgClaim } from './peers.ts';
+import { queueChunkClaim, queueClaim, sendClaim } from './queue.ts';
 import { scopeClaim } from './scope.ts';
 import { sqlalchemyChunkClaim, sqlalchemyClaim } from './sqlalchemy.ts';
 import { transactionHostClaim } from './transaction-host.ts';
@@ -24,6 +25,9 @@ export const claims: Readonly<Record<string, Claim>> = {
   'sqlalchemy-chunk': sqlalchemyChunkClaim,
   pg: pgClaim,
   'transaction-host': transactionHostClaim,
+  queue: queueClaim,
+  'queue-chunk': queueChunkClaim,
+  'queue-send': sendClaim,
   ...httpClaims,
 };
 

@@ -20,6 +20,7 @@ declare module 'nestjs-mikro-session/pg-boss' {
     letters: string;
     'dead-letters': string;
     orders: { readonly id: number; readonly customer?: string };
+    'last-orders': number;
     nowhere: unknown;
   }
 }
@@ -64,7 +65,12 @@ describe('JobQueue', () => {
       databaseUrl: database.url,
       imports: [
         JobQueueModule.forRoot({
-          queues: { letters: { deadLetter: 'dead-letters', retryLimit: 0 }, 'dead-letters': {}, orders: {} },
+          queues: {
+            letters: { deadLetter: 'dead-letters', retryLimit: 0 },
+            'dead-letters': {},
+            orders: {},
+            'last-orders': { policy: 'short' },
+          },
         }),
       ],
       providers: [LetterWriter],
@@ -338,6 +344,17 @@ describe('JobQueue', () => {
         { data: { input: orders[0] }, group_id: 'a', priority: 9 },
         { data: { input: orders[1], index: 1 }, group_id: 'b', priority: 8 },
       ]);
+    });
+
+    it('counts the jobs that were made, where pg-boss leaves some out', async () => {
+      const sendTwice = async (): Promise<number> =>
+        queue.sendMany('orders', [{ id: 1 }, { id: 2 }, { id: 1 }], ({ id }) => ({
+          singletonKey: `${id}`,
+          singletonSeconds: 3_600,
+        }));
+
+      expect([await sendTwice(), await sendTwice()]).toEqual([2, 0]);
+      expect(await queue.sendMany('last-orders', [1, 2, 3])).toBe(1);
     });
 
     it('refuses what is no list of inputs', async () => {

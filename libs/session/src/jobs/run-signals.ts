@@ -10,23 +10,32 @@ export interface RunSignalsOptions {
 
 /** Knows what ends the jobs of one run early, and which of them it has to reach. */
 export class RunSignals {
-  /** Aborts when no further job starts. What running jobs are told that have no limit of their own. */
-  readonly told: AbortSignal;
   readonly #options: RunSignalsOptions;
   readonly #isLimited: boolean;
   readonly #limits = new Set<AttemptLimit>();
   #stop: { readonly reason: unknown } | undefined;
+  #told: AbortSignal | undefined;
 
   constructor(options: RunSignalsOptions) {
-    const { shutdown, signal, whenAborted, timeout } = options;
+    const { signal, whenAborted, timeout } = options;
     this.#options = options;
-    this.told = signal === undefined ? shutdown : AbortSignal.any([shutdown, signal]);
     this.#isLimited = timeout !== undefined || (signal !== undefined && whenAborted === 'cancel');
+  }
+
+  /** Aborts when no further job starts. What running jobs are told that have no limit of their own. */
+  get told(): AbortSignal {
+    const { shutdown, signal } = this.#options;
+    // Made on demand: it takes as long as some other parts of a job together.
+    return (this.#told ??= signal === undefined ? shutdown : AbortSignal.any([shutdown, signal]));
   }
 
   /** Why no further job starts, if none does. */
   get stopped(): { readonly reason: unknown } | undefined {
-    return this.told.aborted ? { reason: this.told.reason } : this.#stop;
+    const { shutdown, signal } = this.#options;
+    if (signal?.aborted === true) {
+      return { reason: signal.reason };
+    }
+    return shutdown.aborted ? { reason: shutdown.reason } : this.#stop;
   }
 
   /** Starts no further job, and lets the running ones be. */

@@ -7,5 +7,6 @@ import type { SessionSource } from '../session/session-source.js';
 export interface HandlerWork<Em extends EntityManager> {
   readonly source: SessionSource<Em>;
   readonly queue: string;
+  readonly chunkSize: number;
   readonly work: PieceWork<Em, unknown, unknown>;
 }

@@ -94,10 +94,10 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     try {
       for (let piece = await source.read(); piece !== undefined; piece = await source.read()) {
         const { index: start, inputs: batch } = piece;
-        const jobs = batch.map((input, offset) => {
-          const { info: own, ...rest } = optionsOf(input, start + offset);
+        const jobs = batch.map((input, offset): JobInsert => {
+          const { info: own, ...job } = optionsOf(input, start + offset);
           const info = own === undefined ? inherited : this.#infoFor(own);
-          return { ...rest, data: toMessage(input, start + offset, info) };
+          return Object.assign(job, { data: toMessage(input, start + offset, info) });
         });
         count += await this.#do(queue, (boss, connection) => insert(boss, queue, jobs, connection));
       }
@@ -174,9 +174,17 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
   }
 }
 
+/** Gives how many jobs were made. */
 async function insert(boss: PgBoss, queue: string, jobs: JobInsert[], connection: ConnectionOptions): Promise<number> {
-  const ids = await boss.insert(queue, jobs, { ...connection, returnId: true });
-  return ids?.length ?? 0;
+  // To ask for the ids takes a good part of the time again.
+  const returnId = jobs.some(mayBeLeftOut) || (await boss.getQueue(queue))?.policy !== 'standard';
+  const ids = await boss.insert(queue, jobs, { ...connection, returnId });
+  return returnId ? (ids?.length ?? 0) : jobs.length;
+}
+
+/** Tells whether pg-boss makes no second job like this one. */
+function mayBeLeftOut({ id, singletonKey, singletonSeconds }: JobInsert): boolean {
+  return id !== undefined || singletonKey !== undefined || singletonSeconds !== undefined;
 }
 
 function assertTimes(boss: PgBoss, queue: string, cron: string, tz = 'UTC'): void {

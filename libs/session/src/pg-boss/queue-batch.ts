@@ -108,6 +108,7 @@ export class QueueBatch<Em extends EntityManager> {
   }
 
   async #run(settle: Settle<Em>): Promise<readonly Outcome[]> {
+    const { chunkSize } = this.#work;
     const signals = new RunSignals({
       shutdown: this.#hurry.signal,
       signal: this.#cut.signal,
@@ -119,7 +120,9 @@ export class QueueBatch<Em extends EntityManager> {
     let index = 0;
     for (const { jobs, info } of groupByInfo(this.#jobs)) {
       const pieces = this.#createPieces({ jobs, start: index, info, signals, settle, outcomes });
-      await pieces.run({ index, inputs: jobs });
+      for (let done = 0; done < jobs.length; done += chunkSize) {
+        await pieces.run({ index: index + done, inputs: jobs.slice(done, done + chunkSize) });
+      }
       index += jobs.length;
     }
     await this.#release(outcomes);
@@ -191,19 +194,16 @@ function groupByInfo(jobs: readonly QueueJob[]): { jobs: readonly QueueJob[]; in
   return [...groups.values()].map((group) => ({ jobs: group, info: group[0]?.info }));
 }
 
-/** Cuts a batch when pg-boss has given up all of its jobs: they have expired, or it shuts down. */
+/**
+ * Cuts a batch when pg-boss has given up all of its jobs: they have expired, or it shuts down. One alone may have been
+ * taken from this worker, which the end of its work will find out.
+ */
 function cutWithAll(jobs: readonly FetchedJob[], cut: AbortController): void {
-  let left = jobs.length;
-  for (const { signal } of jobs) {
-    signal.addEventListener(
-      'abort',
-      () => {
-        left -= 1;
-        if (left === 0) {
-          cut.abort(signal.reason);
-        }
-      },
-      { once: true },
-    );
+  const open = jobs.find(({ signal }) => !signal.aborted);
+  if (open === undefined) {
+    cut.abort(jobs[0]?.signal.reason);
+    return;
   }
+  // One of them is enough to listen to. The others are aborted with it, or right after.
+  open.signal.addEventListener('abort', () => queueMicrotask(() => cutWithAll(jobs, cut)), { once: true });
 }

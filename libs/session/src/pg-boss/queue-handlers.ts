@@ -39,12 +39,12 @@ export function findHandlers(discovery: DiscoveryService, contextName: string | 
 }
 
 function assertOptions(handler: HandlerClass<unknown>, options: JobHandlerOptions): void {
-  const { chunkSize, localConcurrency } = options;
+  const { chunkSize, prefetch, localConcurrency } = options;
   const queue: unknown = options.queue;
   if (typeof queue !== 'string' || queue === '') {
     throw new TypeError(`Expected \`queue\` of @JobHandler() on "${handler.name}" to be a name, got ${show(queue)}.`);
   }
-  for (const [name, value] of Object.entries({ chunkSize, localConcurrency })) {
+  for (const [name, value] of Object.entries({ chunkSize, prefetch, localConcurrency })) {
     if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
       throw new TypeError(
         `Expected \`${name}\` of @JobHandler() on "${handler.name}" to be an integer of 1 or more, got ${show(value)}.`,

@@ -16,7 +16,10 @@ export interface QueueMessage {
 /** @throws {TypeError} for an input that JSON has no word for */
 export function toMessage(input: unknown, index: number, info: ScopeInfo | undefined): QueueMessage {
   assertJson(input);
-  return { input, ...(index > 0 && { index }), ...(info !== undefined && Object.keys(info).length > 0 && { info }) };
+  if (info === undefined) {
+    return index === 0 ? { input } : { input, index };
+  }
+  return index === 0 ? { input, info } : { input, index, info };
 }
 
 export interface SentJob {

@@ -32,6 +32,14 @@ export interface JobHandlerOptions<Name extends QueueName = QueueName> extends Q
    * @default 1
    */
   readonly chunkSize?: number;
+  /**
+   * How many jobs, or chunks, are fetched at once to be run one after the other, each in a transaction of its own. Fetching
+   * takes pg-boss longer than a small job does. All of them together have `expireInSeconds`, and those that wait are not
+   * there for others.
+   *
+   * @default 1
+   */
+  readonly prefetch?: number;
 }
 
 const FETCH_OPTIONS: ReadonlySet<string> = new Set([
@@ -46,12 +54,19 @@ const FETCH_OPTIONS: ReadonlySet<string> = new Set([
   'heartbeatRefreshSeconds',
 ] satisfies (keyof FetchPolicy)[]);
 
+const OWN_OPTIONS: ReadonlySet<string> = new Set([
+  'queue',
+  'contextName',
+  'localConcurrency',
+  'chunkSize',
+  'prefetch',
+] satisfies (keyof JobHandlerOptions)[]);
+
 /** Tells apart what is said to the queue and what to those who fetch from it. */
 export function splitPolicy(options: JobHandlerOptions): { readonly queue: QueuePolicy; readonly fetch: FetchPolicy } {
-  const { queue: _name, contextName: _connection, chunkSize: _chunk, localConcurrency: _lanes, ...policy } = options;
-  const entries = Object.entries(policy);
+  const entries = Object.entries(options);
   return {
-    queue: Object.fromEntries(entries.filter(([name]) => !FETCH_OPTIONS.has(name))),
+    queue: Object.fromEntries(entries.filter(([name]) => !FETCH_OPTIONS.has(name) && !OWN_OPTIONS.has(name))),
     fetch: Object.fromEntries(entries.filter(([name]) => FETCH_OPTIONS.has(name))),
   };
 }

@@ -60,15 +60,17 @@ export class QueueWorkers<Em extends EntityManager> {
   }
 
   async #startHandler(boss: PgBoss, { handler, options }: QueueHandler): Promise<void> {
-    const { queue, chunkSize = 1, localConcurrency } = options;
+    const { queue, chunkSize = 1, prefetch = 1, localConcurrency } = options;
     const work = toPieceWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
     const claims = new QueueClaims(this.#source, boss, queue);
     const lanes = await getConcurrency(this.#source.orm, localConcurrency);
     const open = (jobs: readonly FetchedJob[]): QueueBatch<Em> =>
-      new QueueBatch({ source: this.#source, queue, work }, claims, jobs);
+      new QueueBatch({ source: this.#source, queue, chunkSize, work }, claims, jobs);
     this.#queues.add(queue);
     for (let lane = 0; lane < lanes; lane += 1) {
-      await (chunkSize === 1 ? this.#startLane(boss, options, open) : this.#startChunkLane(boss, options, open));
+      await (chunkSize * prefetch === 1
+        ? this.#startLane(boss, options, open)
+        : this.#startBatchLane(boss, options, chunkSize * prefetch, open));
     }
   }
 
@@ -87,9 +89,10 @@ export class QueueWorkers<Em extends EntityManager> {
     );
   }
 
-  async #startChunkLane(boss: PgBoss, options: JobHandlerOptions, open: Open<Em>): Promise<void> {
+  /** The same for more than one job at a time. They may end in different ways. */
+  async #startBatchLane(boss: PgBoss, options: JobHandlerOptions, batchSize: number, open: Open<Em>): Promise<void> {
     const { fetch } = splitPolicy(options);
-    const policy = { ...fetch, batchSize: options.chunkSize ?? 1, perJobResults: true } as const;
+    const policy = { ...fetch, batchSize, perJobResults: true } as const;
     const id: string = await boss.work<unknown, unknown, typeof policy>(options.queue, policy, async (jobs) => {
       boss.notifyWorker(id);
       return this.#track(open(jobs), (batch) => batch.runAll());
