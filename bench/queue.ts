@@ -18,6 +18,7 @@ declare module 'nestjs-mikro-session/pg-boss' {
 const JOBS = 1_500;
 const IN_CHUNKS = 6_000;
 const CHUNK = 100;
+const PREFETCH = 10;
 const SENT = 100_000;
 const SCHEMA = 'pgboss_of_sessions';
 
@@ -48,12 +49,17 @@ class ItemHandler implements JobWorker<number, void> {
 Reflect.decorate([Injectable()], ItemHandler);
 InjectSession()(ItemHandler, undefined, 0);
 
-async function start(databaseUrl: string, chunkSize: number, work = true): Promise<INestApplicationContext> {
-  JobHandler({ queue: 'items', localConcurrency: POOL_SIZE, chunkSize })(ItemHandler);
-  const queue = JobQueueModule.forRoot({
-    work,
-    boss: { schema: SCHEMA, max: POOL_SIZE, connectionString: databaseUrl },
-  });
+interface Policy {
+  readonly chunkSize?: number;
+  readonly prefetch?: number;
+}
+
+async function start(
+  databaseUrl: string,
+  { work = true, ...policy }: Policy & { readonly work?: boolean } = {},
+): Promise<INestApplicationContext> {
+  JobHandler({ queue: 'items', localConcurrency: POOL_SIZE, ...policy })(ItemHandler);
+  const queue = JobQueueModule.forRoot({ work, boss: { schema: SCHEMA, max: POOL_SIZE } });
   return startOurs(databaseUrl, { injection: 'contextual', imports: [queue], providers: [ItemHandler] });
 }
 
@@ -69,8 +75,8 @@ async function untilCompleted(client: Client): Promise<void> {
   }
 }
 
-async function work(jobs: number, chunkSize: number, databaseUrl: string): Promise<Side> {
-  const app = await start(databaseUrl, chunkSize);
+async function work(jobs: number, policy: Policy, databaseUrl: string): Promise<Side> {
+  const app = await start(databaseUrl, policy);
   const queue = app.get<JobQueue>(JobQueue);
   const observer = new Client({ connectionString: databaseUrl });
   await observer.connect();
@@ -93,8 +99,15 @@ export const queueClaim: Claim = {
   title: `${JOBS} durable jobs that insert a row, ${POOL_SIZE} at once, sent and done`,
   peer: 'pg-boss by hand: fetch, begin, insert, complete, commit in as many loops',
   atMost: 1 / 0.95,
-  ours: (databaseUrl) => work(JOBS, 1, databaseUrl),
+  ours: (databaseUrl) => work(JOBS, {}, databaseUrl),
   theirs: (databaseUrl) => workByHand(JOBS, databaseUrl),
+};
+
+/** The same with jobs that are fetched some at a time. */
+export const queuePrefetchClaim: Claim = {
+  ...queueClaim,
+  title: `${JOBS} durable jobs that insert a row, ${POOL_SIZE} at once, prefetched by ${PREFETCH}, sent and done`,
+  ours: (databaseUrl) => work(JOBS, { prefetch: PREFETCH }, databaseUrl),
 };
 
 /** What chunks save over the same by hand, one by one. */
@@ -104,7 +117,7 @@ export const queueChunkClaim: Claim = {
   peer: `${queueClaim.peer}, one by one`,
   atMost: 1 / 8,
   rounds: 5,
-  ours: (databaseUrl) => work(IN_CHUNKS, CHUNK, databaseUrl),
+  ours: (databaseUrl) => work(IN_CHUNKS, { chunkSize: CHUNK }, databaseUrl),
   theirs: (databaseUrl) => workByHand(IN_CHUNKS, databaseUrl),
 };
 
@@ -115,7 +128,7 @@ export const sendClaim: Claim = {
   atMost: 1 / 0.9,
   rounds: 5,
   async ours(databaseUrl) {
-    const app = await start(databaseUrl, 1, false);
+    const app = await start(databaseUrl, { work: false });
     const queue = app.get<JobQueue>(JobQueue);
     const boss = await queue.boss();
     return {

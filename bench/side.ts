@@ -7,7 +7,8 @@ import { chunkClaim } from './chunks.ts';
 import { httpClaims } from './http.ts';
 import { jobClaim } from './job.ts';
 import { limitClaim, mapClaim, pgClaim } from './peers.ts';
-import { queueChunkClaim, queueClaim, sendClaim } from './queue.ts';
+import { queueChunkClaim, queueClaim, queuePrefetchClaim, sendClaim } from './queue.ts';
+import { bullmqPostgresClaim, bullmqRedisClaim, graphileClaim } from './queue-peers.ts';
 import { scopeClaim } from './scope.ts';
 import { sqlalchemyChunkClaim, sqlalchemyClaim } from './sqlalchemy.ts';
 import { transactionHostClaim } from './transaction-host.ts';
@@ -26,8 +27,12 @@ export const claims: Readonly<Record<string, Claim>> = {
   pg: pgClaim,
   'transaction-host': transactionHostClaim,
   queue: queueClaim,
+  'queue-prefetch': queuePrefetchClaim,
   'queue-chunk': queueChunkClaim,
   'queue-send': sendClaim,
+  'queue-graphile': graphileClaim,
+  'queue-bullmq': bullmqPostgresClaim,
+  'queue-bullmq-redis': bullmqRedisClaim,
   ...httpClaims,
 };
 
