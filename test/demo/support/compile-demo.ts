@@ -1,40 +1,6 @@
-import { copyFile, glob, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { compileApp } from '../../support/compile-app.js';
 
-import { transformFile } from '@swc/core';
-
-const root = fileURLToPath(new URL('../../..', import.meta.url));
-
-/**
- * Compiles the demo and the library into a folder of their own, which `npm run build` does not touch. It lies within
- * `node_modules`, so that Node finds the packages from there. Gives the folder; the demo is its `dist/main.js`.
- */
-export async function compileDemo(): Promise<string> {
-  const cache = join(root, 'node_modules', '.cache');
-  await mkdir(cache, { recursive: true });
-  const folder = await mkdtemp(join(cache, 'demo-'));
-  const library = join(folder, 'node_modules', 'nestjs-mikro-session');
-  await compile(join(root, 'src'), join(folder, 'dist'));
-  await compile(join(root, 'libs', 'session', 'src'), join(library, 'dist'));
-  await copyFile(join(root, 'libs', 'session', 'package.json'), join(library, 'package.json'));
-  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
-  return folder;
-}
-
-async function compile(from: string, to: string): Promise<void> {
-  for await (const file of glob('**/*.ts', { cwd: from })) {
-    const { code } = await transformFile(join(from, file), {
-      swcrc: false,
-      jsc: {
-        target: 'es2024',
-        parser: { syntax: 'typescript', decorators: true },
-        transform: { legacyDecorator: true, decoratorMetadata: true },
-      },
-      module: { type: 'es6' },
-    });
-    const target = join(to, file.replace(/\.ts$/, '.js'));
-    await mkdir(dirname(target), { recursive: true });
-    await writeFile(target, code);
-  }
+/** Compiles the demo into a folder of its own, and gives the folder: the demo is its `dist/main.js`. */
+export function compileDemo(): Promise<string> {
+  return compileApp('src');
 }

@@ -1,0 +1,42 @@
+import { copyFile, glob, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { transformFile } from '@swc/core';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/**
+ * Compiles an application and the library into a folder of their own, which `npm run build` does not touch. It lies
+ * within `node_modules`, so that Node finds the packages from there. Gives the folder; the application is in its `dist`.
+ *
+ * @param source the folder of the application, from the root of the project
+ */
+export async function compileApp(source: string): Promise<string> {
+  const cache = join(root, 'node_modules', '.cache');
+  await mkdir(cache, { recursive: true });
+  const folder = await mkdtemp(join(cache, 'app-'));
+  const library = join(folder, 'node_modules', 'nestjs-mikro-session');
+  await compile(join(root, source), join(folder, 'dist'));
+  await compile(join(root, 'libs', 'session', 'src'), join(library, 'dist'));
+  await copyFile(join(root, 'libs', 'session', 'package.json'), join(library, 'package.json'));
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  return folder;
+}
+
+async function compile(from: string, to: string): Promise<void> {
+  for await (const file of glob('**/*.ts', { cwd: from })) {
+    const { code } = await transformFile(join(from, file), {
+      swcrc: false,
+      jsc: {
+        target: 'es2024',
+        parser: { syntax: 'typescript', decorators: true },
+        transform: { legacyDecorator: true, decoratorMetadata: true },
+      },
+      module: { type: 'es6' },
+    });
+    const target = join(to, file.replace(/\.ts$/, '.js'));
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, code);
+  }
+}
