@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 
 import { Client, type QueryResultRow } from 'pg';
 
+import { poll } from './poll.ts';
+
 const PREFIX = 'mikro_session_test_';
-const PATIENCE_MS = 15_000;
 
 /** A database of its own for one test file, with a client of its own to look at it from outside. */
 export interface TestDatabase {
@@ -68,16 +68,6 @@ async function administer<Result>(work: (admin: Client) => Promise<Result>): Pro
     return await work(admin);
   } finally {
     await admin.end();
-  }
-}
-
-async function poll(what: string, isReached: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
-  while (!(await isReached())) {
-    if (Date.now() > deadline) {
-      throw new Error(`Waited ${PATIENCE_MS} ms in vain until: ${what}`);
-    }
-    await pause(10);
   }
 }
 

@@ -1,0 +1,66 @@
+import { JobQueue } from 'nestjs-mikro-session/pg-boss';
+
+import type { TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { countEffects, untilCompleted } from './support/effects.js';
+import { Hold, untilHeld } from './support/hold.js';
+import { startSendingApp } from './support/sending-app.js';
+import { WorkerProcesses } from './support/worker-processes.js';
+
+const JOBS = 5_000;
+const MIDDLE = JOBS / 2;
+
+// Thousands of jobs, by processes that share the machine with other tests.
+import.meta.jest.setTimeout(120_000);
+
+describe('a worker that is killed', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  let workers: WorkerProcesses;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    workers = await WorkerProcesses.compile();
+    app = await startSendingApp(database.url);
+  });
+
+  afterEach(async () => {
+    await workers.kill();
+    await database.query('delete from pgboss.job');
+    await database.query('delete from effect');
+  });
+
+  afterAll(async () => {
+    await workers.remove();
+    await app.app.close();
+    await database.drop();
+  });
+
+  it.each([1, 100])('loses no job and doubles no effect, in chunks of %i', async (chunkSize) => {
+    await using hold = await Hold.take(database.url);
+    await Promise.all(['one', 'two'].map((name) => workers.start({ name, chunkSize, databaseUrl: database.url })));
+    await app.get<JobQueue>(JobQueue).sendMany(
+      'effects',
+      Array.from({ length: JOBS }, (_, key) => (key === MIDDLE ? { key, hold: 'lock' as const } : { key })),
+    );
+    await untilCompleted(database, MIDDLE - 500);
+    const victim = await untilHeld(database);
+
+    workers.get(victim).kill('SIGKILL');
+    await workers.get(victim).ended();
+
+    const [left] = await database.query(`select count(*) > 0 as is_middle from pgboss.job where state = 'created'`);
+    expect(left).toEqual({ is_middle: true });
+    await hold.release();
+    await untilCompleted(database, JOBS);
+    expect(await countEffects(database)).toEqual({
+      effects: JOBS,
+      inputs: JOBS,
+      workers: 2,
+      completed: JOBS,
+      other: 0,
+    });
+    const [middle] = await database.query('select worker, attempt from effect where input = $1', [MIDDLE]);
+    expect(middle).toEqual({ worker: victim === 'one' ? 'two' : 'one', attempt: 2 });
+  });
+});
