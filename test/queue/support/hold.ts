@@ -31,7 +31,8 @@ export class Hold {
 
 /** Waits until a job is held, and gives the name of the worker that runs it. */
 export async function untilHeld(database: Pick<TestDatabase, 'query' | 'until'>, lock = HOLD): Promise<string> {
-  const held = `from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and objid = $1 and not granted`;
+  const held = `from pg_locks join pg_stat_activity using (pid)
+    where datname = current_database() and locktype = 'advisory' and objid = $1 and not granted`;
   await database.until(`select count(*) > 0 ${held}`, [lock]);
   const [row] = await database.query<{ name: string }>(`select application_name as name ${held}`, [lock]);
   return row?.name ?? '';

@@ -26,6 +26,13 @@ export class WorkerProcesses {
     return started;
   }
 
+  /** Starts a process, unless it runs. */
+  async ensure(settings: WorkerSettings): Promise<void> {
+    if (this.#processes.get(settings.name)?.isRunning !== true) {
+      await this.start(settings);
+    }
+  }
+
   get(name: string): NodeProcess {
     const found = this.#processes.get(name);
     if (found === undefined) {
