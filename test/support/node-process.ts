@@ -56,9 +56,9 @@ export class NodeProcess {
     this.#child.kill(signal);
   }
 
-  /** Waits for the end of the process. Gives its exit code. */
-  async ended(): Promise<number | null> {
-    const [code] = (await this.#exit) as [number | null];
-    return code;
+  /** Waits for the end of the process. Gives its exit code, or the signal that ended it. */
+  async ended(): Promise<number | string> {
+    const [code, signal] = (await this.#exit) as [number | null, string];
+    return code ?? signal;
   }
 }

@@ -10,10 +10,11 @@ export interface EffectInput {
   readonly key: number;
   /**
    * What its first attempt does once its effect is flushed. `lock`: waits in a statement for the lock that a test holds.
-   * `deaf`: waits for ever, and hears nothing.
+   * `deaf`: waits for ever, and hears nothing. `deaf later`: the same, but only where another job is completed already.
    */
-  readonly hold?: 'lock' | 'deaf';
-  readonly fails?: true;
+  readonly hold?: 'lock' | 'deaf' | 'deaf later';
+  /** Its effect is one that the table refuses. */
+  readonly isRefused?: true;
 }
 
 declare module 'nestjs-mikro-session/pg-boss' {
@@ -24,6 +25,9 @@ declare module 'nestjs-mikro-session/pg-boss' {
 
 /** The advisory lock that held jobs wait for. */
 export const HOLD = 4_711;
+
+/** What PostgreSQL takes for no text. */
+const NO_TEXT = '\0';
 
 /** Makes the handler that leaves an effect, as a process has been told to run it. */
 export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<EffectInput, number>> {
@@ -41,20 +45,23 @@ export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<Ef
   class EffectHandler implements JobWorker<EffectInput, number> {
     constructor(@InjectSession() private readonly session: EntityManager) {}
 
-    async handle({ key, hold, fails }: EffectInput, { attempt, signal }: QueueJobContext): Promise<number> {
-      this.session.create(Effect, { input: key, worker: name, attempt });
-      if (fails === true) {
-        throw new Error(`told to fail on ${key}`);
+    async handle({ key, hold, isRefused }: EffectInput, { attempt, signal }: QueueJobContext): Promise<number> {
+      this.session.create(Effect, { input: key, worker: isRefused === true ? NO_TEXT : name, attempt });
+      if (hold === undefined || attempt > 1 || (hold === 'deaf later' && !(await this.#isAnyCompleted()))) {
+        return key;
       }
-      if (hold !== undefined && attempt === 1) {
-        await this.session.flush();
-        signal.addEventListener('abort', () => say(`told to hurry: ${key}`));
-        say(`held: ${key}`);
-        await (hold === 'deaf'
-          ? new Promise(() => undefined)
-          : this.session.execute('select pg_advisory_xact_lock_shared(?)', [HOLD]));
-      }
+      await this.session.flush();
+      signal.addEventListener('abort', () => say(`told to hurry: ${key}`));
+      say(`held: ${key}`);
+      await (hold === 'lock'
+        ? this.session.execute('select pg_advisory_xact_lock_shared(?)', [HOLD])
+        : new Promise(() => undefined));
       return key;
+    }
+
+    async #isAnyCompleted(): Promise<boolean> {
+      const rows = await this.session.execute(`select from pgboss.job where state = 'completed' limit 1`);
+      return rows.length > 0;
     }
   }
   return EffectHandler;

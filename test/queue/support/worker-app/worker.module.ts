@@ -1,15 +1,15 @@
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Module, type OnModuleDestroy } from '@nestjs/common';
 import { SessionModule } from 'nestjs-mikro-session';
 import { JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
-import { createEffectHandler } from './effect-handler.js';
+import { createEffectHandler, say } from './effect-handler.js';
 import { Effect } from './effect.entity.js';
 import type { WorkerSettings } from './worker-settings.js';
 
 @Module({})
-export class WorkerModule {
+export class WorkerModule implements OnModuleDestroy {
   static for(settings: WorkerSettings): DynamicModule {
     const { name, databaseUrl, shutdownTimeout } = settings;
     return {
@@ -30,5 +30,9 @@ export class WorkerModule {
       ],
       providers: [createEffectHandler(settings)],
     };
+  }
+
+  onModuleDestroy(): void {
+    say('ending');
   }
 }
