@@ -184,6 +184,7 @@ describe('jobs of a queue in chunks', () => {
         [0, 1, 2, 3, 4].map((key) => ({ key, fate: 'waits' })),
       );
       await untilHeld(database);
+      await database.until(`select count(*) = 5 from pgboss.job where state = 'active'`);
       const [job] = await database.query<{ id: string }>(
         `select id from pgboss.job where data -> 'input' ->> 'key' = '3'`,
       );

@@ -370,4 +370,26 @@ describe('the policies of pg-boss', () => {
       expect(ids).toEqual([expect.any(String), null, expect.any(String)]);
     });
   });
+
+  it('give back what there is room for at the end, and have the rest fail once', async () => {
+    using _log = new CapturedLog();
+    const begun = Promise.withResolvers<void>();
+    const work: Work = () => {
+      begun.resolve();
+      return new Promise(() => undefined);
+    };
+    const options = { policy: 'stately', chunkSize: 10, localConcurrency: 1, retryLimit: 1, retryDelay: 0 };
+    await start({ shutdownTimeout: 50 }, handlerOf(options, work));
+    await queue.sendMany('tasks', ['one', 'two'], (input) => ({ singletonKey: input }));
+    await begun.promise;
+    await queue.send('tasks', 'one again', { singletonKey: 'one' });
+
+    await stop();
+
+    expect(await database.query(`select data ->> 'input' as input, state from pgboss.job order by input`)).toEqual([
+      { input: 'one', state: 'retry' },
+      { input: 'one again', state: 'created' },
+      { input: 'two', state: 'created' },
+    ]);
+  });
 });

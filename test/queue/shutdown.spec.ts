@@ -163,8 +163,25 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
       await expectAnotherToFinish(1);
     });
 
+    it('wakes another worker for what it gives back', async () => {
+      const settings = { shutdownTimeout, pollingIntervalSeconds: 3_600 };
+      await Promise.all(['one', 'two'].map((name) => start({ ...settings, name })));
+      await send([{ key: 1, hold: 'deaf' }]);
+      const holder = `from pg_stat_activity where datname = current_database() and application_name in ('one', 'two')
+        and xact_start is not null`;
+      await database.until(`select count(*) = 1 ${holder}`);
+      const [row] = await database.query<{ name: string }>(`select application_name as name ${holder}`);
+      const worker = workers.get(row?.name ?? '');
+      await worker.says('held: 1\n');
+
+      worker.kill('SIGTERM');
+
+      await untilCompleted(database, 1);
+      expect(await findEffects()).toEqual([1]);
+    });
+
     it('gives a whole chunk back', async () => {
-      const worker = await start({ shutdownTimeout, chunkSize: 10 });
+      const worker = await start({ shutdownTimeout, chunkSize: 10, localConcurrency: 1 });
       await send([{ key: 1 }, { key: 2 }, { key: 3, hold: 'deaf' }, { key: 4 }]);
       await worker.says('held: 3\n');
 
@@ -177,7 +194,7 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
     });
 
     it('gives back what is left of a chunk that is run in parts, and keeps what is done', async () => {
-      const worker = await start({ shutdownTimeout, chunkSize: 10 });
+      const worker = await start({ shutdownTimeout, chunkSize: 10, localConcurrency: 1 });
       // The order within a chunk is that of PostgreSQL. Whichever it is: a part without the second is completed, and
       // what comes after that is held.
       await send([1, 2, 3, 4].map((key) => (key === 2 ? { key, isRefused: true } : { key, hold: 'deaf later' })));

@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
+import { Logger } from '@nestjs/common';
 import type { CommandResponse, JobAttempt, PgBoss } from 'pg-boss';
 
 import type { SessionSource } from '../session/session-source.js';
@@ -46,8 +47,29 @@ export class QueueClaims<Em extends EntityManager> {
     }
   }
 
-  /** Gives jobs back to their queue at once, with nothing said against them. */
+  /**
+   * Gives jobs back to their queue at once, with nothing said against them. One whose place has been taken meanwhile, in a
+   * queue with a policy, is left as it is.
+   */
   async release(jobs: readonly QueueJob[]): Promise<void> {
+    try {
+      await this.#releaseTogether(jobs);
+    } catch (error) {
+      if (!isPlaceTaken(error)) {
+        throw error;
+      }
+      const [job] = jobs;
+      if (jobs.length === 1) {
+        Logger.warn(`There is no room for job ${job?.id} in queue "${this.#queue}" again: it fails.`, 'JobQueueModule');
+        return;
+      }
+      for (const one of jobs) {
+        await this.release([one]);
+      }
+    }
+  }
+
+  async #releaseTogether(jobs: readonly QueueJob[]): Promise<void> {
     const label = `the release of ${jobs.length} jobs of queue "${this.#queue}"`;
     await this.#source.run(
       { kind: 'begin', label },
@@ -55,13 +77,21 @@ export class QueueClaims<Em extends EntityManager> {
         const db = inTransactionOf(session);
         // pg-boss has no word for it: what is resumed waits as if it had not been fetched, and stays when nobody commits.
         const { settled = [] } = (await this.#boss.cancel(this.#queue, toAttempts(jobs), { db })) as Settled;
-        if (settled.length > 0) {
+        const [first] = settled;
+        if (first !== undefined) {
           await this.#boss.resume(this.#queue, [...settled], { db });
+          // It changes nothing, but wakes the other processes, which resume() does not.
+          await this.#boss.update({ name: this.#queue, options: { id: first, db } });
         }
       },
       { transaction: {} },
     );
   }
+}
+
+/** Tells a violation of what is unique by the policy of a queue. */
+function isPlaceTaken(error: unknown): boolean {
+  return (error as { readonly code?: unknown } | null)?.code === '23505';
 }
 
 function toAttempts(jobs: readonly QueueJob[]): JobAttempt[] {

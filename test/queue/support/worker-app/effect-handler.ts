@@ -31,7 +31,7 @@ const NO_TEXT = '\0';
 
 /** Makes the handler that leaves an effect, as a process has been told to run it. */
 export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<EffectInput, number>> {
-  const { name, chunkSize, localConcurrency = 4, policy = queuePolicy } = settings;
+  const { name, chunkSize, localConcurrency = 4, policy = queuePolicy, pollingIntervalSeconds = 0.5 } = settings;
 
   @Injectable()
   @JobHandler({
@@ -39,8 +39,8 @@ export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<Ef
     queue: 'effects',
     chunkSize,
     localConcurrency,
-    pollingIntervalSeconds: 0.5,
-    notifyPollingIntervalSeconds: 0.5,
+    pollingIntervalSeconds,
+    notifyPollingIntervalSeconds: pollingIntervalSeconds,
   })
   class EffectHandler implements JobWorker<EffectInput, number> {
     constructor(@InjectSession() private readonly session: EntityManager) {}

@@ -11,4 +11,6 @@ export interface WorkerSettings {
   readonly shutdownTimeout?: number;
   readonly localConcurrency?: number;
   readonly policy?: QueuePolicy;
+  /** @default 0.5 */
+  readonly pollingIntervalSeconds?: number;
 }
