@@ -36,31 +36,34 @@ describe('a worker that is killed', () => {
     await database.drop();
   });
 
-  it.each([1, 100])('loses no job and doubles no effect, in chunks of %i', async (chunkSize) => {
-    await using hold = await Hold.take(database.url);
-    await Promise.all(['one', 'two'].map((name) => workers.start({ name, chunkSize, databaseUrl: database.url })));
-    await app.get<JobQueue>(JobQueue).sendMany(
-      'effects',
-      Array.from({ length: JOBS }, (_, key) => (key === MIDDLE ? { key, hold: 'lock' as const } : { key })),
-    );
-    await untilCompleted(database, MIDDLE - 500);
-    const victim = await untilHeld(database);
+  it.each([{ chunkSize: 1 }, { chunkSize: 1, prefetch: 10 }, { chunkSize: 100 }])(
+    'loses no job and doubles no effect, with %j',
+    async (options) => {
+      await using hold = await Hold.take(database.url);
+      await Promise.all(['one', 'two'].map((name) => workers.start({ name, ...options, databaseUrl: database.url })));
+      await app.get<JobQueue>(JobQueue).sendMany(
+        'effects',
+        Array.from({ length: JOBS }, (_, key) => (key === MIDDLE ? { key, hold: 'lock' as const } : { key })),
+      );
+      await untilCompleted(database, MIDDLE - 500);
+      const victim = await untilHeld(database);
 
-    workers.get(victim).kill('SIGKILL');
-    await workers.get(victim).ended();
+      workers.get(victim).kill('SIGKILL');
+      await workers.get(victim).ended();
 
-    const [left] = await database.query(`select count(*) > 0 as is_middle from pgboss.job where state = 'created'`);
-    expect(left).toEqual({ is_middle: true });
-    await hold.release();
-    await untilCompleted(database, JOBS);
-    expect(await countEffects(database)).toEqual({
-      effects: JOBS,
-      inputs: JOBS,
-      workers: 2,
-      completed: JOBS,
-      other: 0,
-    });
-    const [middle] = await database.query('select worker, attempt from effect where input = $1', [MIDDLE]);
-    expect(middle).toEqual({ worker: victim === 'one' ? 'two' : 'one', attempt: 2 });
-  });
+      const [left] = await database.query(`select count(*) > 0 as is_middle from pgboss.job where state = 'created'`);
+      expect(left).toEqual({ is_middle: true });
+      await hold.release();
+      await untilCompleted(database, JOBS);
+      expect(await countEffects(database)).toEqual({
+        effects: JOBS,
+        inputs: JOBS,
+        workers: 2,
+        completed: JOBS,
+        other: 0,
+      });
+      const [middle] = await database.query('select worker, attempt from effect where input = $1', [MIDDLE]);
+      expect(middle).toEqual({ worker: victim === 'one' ? 'two' : 'one', attempt: 2 });
+    },
+  );
 });

@@ -102,6 +102,24 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
     expect(await findEffects()).toEqual(active);
   });
 
+  it('lets the running one of several that it has fetched end, and gives the others back', async () => {
+    await using hold = await Hold.take(database.url);
+    const worker = await start({ prefetch: 10, localConcurrency: 1 });
+    await send([1, 2, 3, 4].map((key) => ({ key, hold: 'lock' })));
+    await untilHeld(database);
+
+    worker.kill('SIGTERM');
+
+    await worker.says('told to hurry: ');
+    await hold.release();
+    await worker.ended();
+    const { completed = [], created = [], ...others } = await findStates();
+    expect(completed).toHaveLength(1);
+    expect(created).toHaveLength(3);
+    expect(others).toEqual({});
+    expect(await findEffects()).toEqual(completed);
+  });
+
   it.each([1, 10])('gives back at once what it fetches too late, in chunks of %i', async (chunkSize) => {
     await send([{ key: 1 }]);
     await database.query('begin');

@@ -31,13 +31,21 @@ const NO_TEXT = '\0';
 
 /** Makes the handler that leaves an effect, as a process has been told to run it. */
 export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<EffectInput, number>> {
-  const { name, chunkSize, localConcurrency = 4, policy = queuePolicy, pollingIntervalSeconds = 0.5 } = settings;
+  const {
+    name,
+    chunkSize,
+    prefetch = 1,
+    localConcurrency = 4,
+    policy = queuePolicy,
+    pollingIntervalSeconds = 0.5,
+  } = settings;
 
   @Injectable()
   @JobHandler({
     ...policy,
     queue: 'effects',
     chunkSize,
+    prefetch,
     localConcurrency,
     pollingIntervalSeconds,
     notifyPollingIntervalSeconds: pollingIntervalSeconds,

@@ -8,6 +8,7 @@ export interface WorkerSettings {
   readonly name: string;
   readonly databaseUrl: string;
   readonly chunkSize: number;
+  readonly prefetch?: number;
   readonly shutdownTimeout?: number;
   readonly localConcurrency?: number;
   readonly policy?: QueuePolicy;
