@@ -4,10 +4,11 @@ import type { TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { Hold, untilHeld } from './support/hold.js';
 import { startSendingApp } from './support/sending-app.js';
+import { HOLD } from './support/worker-app/effect-handler.js';
 import { WorkerProcesses } from './support/worker-processes.js';
 
 /** What the completion of a job waits for that is to be held there. */
-const COMPLETION = 4_712;
+const COMPLETION = 4_800;
 
 /** More than a test takes. */
 const LONG = { expireInSeconds: 3_600 };
@@ -93,6 +94,24 @@ describe.each([1, 10])('a worker that is frozen, with chunks of %i', (chunkSize)
     expect(await findJobs()).toEqual([{ state: 'completed', retries: 1 }]);
   });
 
+  it('does not double the effect of a job that another is at', async () => {
+    await using first = await Hold.take(database.url);
+    await using second = await Hold.take(database.url, HOLD + 1);
+    const { id, frozen } = await freeze(LONG);
+    await database.query(`update pgboss.job set started_on = started_on - interval '2 hours'`);
+    await untilHeld(database, HOLD + 1);
+
+    await first.release();
+    workers.get(frozen).kill('SIGCONT');
+
+    await workers.get(frozen).says(`The work on job ${id} of queue "effects" was rolled back`);
+    await untilDecided(frozen);
+    expect(await findJobs()).toEqual([{ state: 'active', retries: 1 }]);
+    await second.release();
+    await database.until(`select count(*) = 1 from pgboss.job where state = 'completed'`);
+    expect(await findEffects()).toEqual([{ input: 1, worker: other(frozen), attempt: 2 }]);
+  });
+
   it('leaves no effect of a job that was cancelled meanwhile', async () => {
     await using hold = await Hold.take(database.url);
     const { id, frozen } = await freeze(LONG);
@@ -134,13 +153,16 @@ describe.each([1, 10])('a worker that is frozen, with chunks of %i', (chunkSize)
         `select count(*) = 1 ${ACTIVITY} and application_name = $1 and state = 'idle in transaction'`,
         [frozen],
       );
-      // Its time is over, and the one who looks after that waits for the row.
-      await database.until(`select count(*) > 0 ${ACTIVITY} and cardinality(pg_blocking_pids(pid)) > 0`);
       return frozen;
     }
 
+    /** Waits until the one who looks for expired jobs waits for the row. */
+    const untilAwaited = (): Promise<void> =>
+      database.until(`select count(*) > 0 ${ACTIVITY} and cardinality(pg_blocking_pids(pid)) > 0`);
+
     it('commits the effect that nobody else has begun', async () => {
       const frozen = await freezeAtCompletion();
+      await untilAwaited();
 
       workers.get(frozen).kill('SIGCONT');
 
@@ -152,6 +174,7 @@ describe.each([1, 10])('a worker that is frozen, with chunks of %i', (chunkSize)
 
     it('leaves the job to another when it is killed', async () => {
       const frozen = await freezeAtCompletion();
+      await untilAwaited();
 
       workers.get(frozen).kill('SIGKILL');
 
@@ -164,7 +187,7 @@ describe.each([1, 10])('a worker that is frozen, with chunks of %i', (chunkSize)
       await workers.kill();
       await database.query(`
         do $$ begin
-          execute format('alter database %I set idle_in_transaction_session_timeout = 3000', current_database());
+          execute format('alter database %I set idle_in_transaction_session_timeout = 1000', current_database());
         end $$`);
       await Promise.all(names.map((name) => workers.start({ name, chunkSize, databaseUrl: database.url })));
       const frozen = await freezeAtCompletion();

@@ -6,7 +6,7 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 import { countEffects, untilCompleted } from './support/effects.js';
 import { Hold, untilHeld } from './support/hold.js';
 import { startSendingApp } from './support/sending-app.js';
-import type { EffectInput } from './support/worker-app/effect-handler.js';
+import { type EffectInput, HOLD } from './support/worker-app/effect-handler.js';
 import type { WorkerSettings } from './support/worker-app/worker-settings.js';
 import { WorkerProcesses } from './support/worker-processes.js';
 
@@ -196,6 +196,25 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
 
       await untilCompleted(database, 1);
       expect(await findEffects()).toEqual([1]);
+    });
+
+    it.each([1, 10])('leaves a job alone that another has taken from it, in chunks of %i', async (chunkSize) => {
+      const policy = { expireInSeconds: 3_600, retryLimit: 1, retryDelay: 0 };
+      const worker = await start({ shutdownTimeout, chunkSize, policy, localConcurrency: 1 });
+      await send([{ key: 1, hold: 'deaf' }]);
+      await worker.says('held: 1\n');
+      await using hold = await Hold.take(database.url, HOLD + 1);
+      await start({ name: 'two', chunkSize, policy });
+      await database.query(`update pgboss.job set started_on = started_on - interval '2 hours'`);
+      await untilHeld(database, HOLD + 1);
+
+      worker.kill('SIGTERM');
+      await worker.ended();
+
+      expect(await findStates()).toEqual({ active: [1] });
+      await hold.release();
+      await untilCompleted(database, 1);
+      expect(await database.query('select worker, attempt from effect')).toEqual([{ worker: 'two', attempt: 2 }]);
     });
 
     it('gives a whole chunk back', async () => {

@@ -9,8 +9,9 @@ import { queuePolicy, type WorkerSettings } from './worker-settings.js';
 export interface EffectInput {
   readonly key: number;
   /**
-   * What its first attempt does once its effect is flushed. `lock`: waits in a statement for the lock that a test holds.
-   * `deaf`: waits for ever, and hears nothing. `deaf later`: the same, but only where another job is completed already.
+   * What it does once its effect is flushed. `lock`: waits in a statement for a lock that a test may hold. `deaf`: waits
+   * for ever in its first attempt, and hears nothing; another waits for a lock. `deaf later`: the same, but only where
+   * another job is completed already.
    */
   readonly hold?: 'lock' | 'deaf' | 'deaf later';
   /** Its effect is one that the table refuses. */
@@ -23,7 +24,7 @@ declare module 'nestjs-mikro-session/pg-boss' {
   }
 }
 
-/** The advisory lock that held jobs wait for. */
+/** The advisory lock that held jobs wait for in their first attempt. The next wait for the next ones. */
 export const HOLD = 4_711;
 
 /** What PostgreSQL takes for no text. */
@@ -55,14 +56,14 @@ export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<Ef
 
     async handle({ key, hold, isRefused }: EffectInput, { attempt, signal }: QueueJobContext): Promise<number> {
       this.session.create(Effect, { input: key, worker: isRefused === true ? NO_TEXT : name, attempt });
-      if (hold === undefined || attempt > 1 || (hold === 'deaf later' && !(await this.#isAnyCompleted()))) {
+      if (hold === undefined || (hold === 'deaf later' && !(await this.#isAnyCompleted()))) {
         return key;
       }
       await this.session.flush();
       signal.addEventListener('abort', () => say(`told to hurry: ${key}`));
       say(`held: ${key}`);
-      await (hold === 'lock'
-        ? this.session.execute('select pg_advisory_xact_lock_shared(?)', [HOLD])
+      await (hold === 'lock' || attempt > 1
+        ? this.session.execute('select pg_advisory_xact_lock_shared(?)', [HOLD + attempt - 1])
         : new Promise(() => undefined));
       return key;
     }
