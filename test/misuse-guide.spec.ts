@@ -1,11 +1,14 @@
 import { readFile } from 'node:fs/promises';
 
 import * as door from 'nestjs-mikro-session';
+import * as queueDoor from 'nestjs-mikro-session/pg-boss';
 
 describe('docs/misuse.md', () => {
   it('tells of every exported error, with its code', async () => {
     const guide = await readFile(new URL('../docs/misuse.md', import.meta.url), 'utf8');
-    const errors = Object.entries(door).filter(([, value]) => value === door.SessionError || isSessionError(value));
+    const errors = Object.entries({ ...door, ...queueDoor }).filter(
+      ([, value]) => value === door.SessionError || isSessionError(value),
+    );
 
     expect(errors.length).toBeGreaterThan(10);
     expect(errors.map(([name]) => name).filter((name) => !guide.includes(`\`${name}\``))).toEqual([]);
