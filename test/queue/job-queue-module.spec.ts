@@ -244,13 +244,19 @@ describe('JobQueueModule', () => {
 
   describe('JobQueueHealthIndicator', () => {
     it('tells how deep the queues are', async () => {
-      const { get } = await start(JobQueueModule.forRoot({ work: false }), Words);
+      const { get } = await start(JobQueueModule.forRoot({ work: false, queues: { 'more-words': {} } }), Words);
       await get<JobQueue>(JobQueue).sendMany('words', ['one', 'two', 'three']);
 
       const health = await get<JobQueueHealthIndicator>(JobQueueHealthIndicator).check('queue');
 
       expect(health).toEqual({
-        queue: { status: 'up', queues: { words: { ready: 3, active: 0, deferred: 0, failed: 0 } } },
+        queue: {
+          status: 'up',
+          queues: {
+            words: { ready: 3, active: 0, deferred: 0, failed: 0 },
+            'more-words': { ready: 0, active: 0, deferred: 0, failed: 0 },
+          },
+        },
       });
     });
 

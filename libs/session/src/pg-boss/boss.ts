@@ -36,7 +36,8 @@ export class Boss {
   /** Gives pg-boss, started on first use. A start that failed is tried again by the next. */
   start(): Promise<PgBoss> {
     if (this.#isStopped) {
-      throw new SessionSetupError('The job queue was used after the application had shut it down.');
+      const message = 'The job queue was used after the application had shut it down.';
+      return Promise.reject(new SessionSetupError(message));
     }
     this.#starting ??= this.#outside(() => this.#start());
     return this.#starting;

@@ -1,7 +1,6 @@
 import type { PgBoss } from 'pg-boss';
 
 import type { Boss } from './boss.js';
-import type { QueueHandler } from './queue-handlers.js';
 
 /** How many jobs a queue holds. */
 export interface QueueDepth {
@@ -28,17 +27,17 @@ export type JobQueueHealth<Key extends string> = Record<
  */
 export class JobQueueHealthIndicator {
   readonly #boss: Boss;
-  readonly #findHandlers: () => readonly QueueHandler[];
+  readonly #findQueues: () => readonly string[];
 
-  constructor(boss: Boss, findHandlers: () => readonly QueueHandler[]) {
+  constructor(boss: Boss, findQueues: () => readonly string[]) {
     this.#boss = boss;
-    this.#findHandlers = findHandlers;
+    this.#findQueues = findQueues;
   }
 
   async check<Key extends string>(key: Key): Promise<JobQueueHealth<Key>> {
     try {
       const boss = await this.#boss.start();
-      const names = this.#findHandlers().map(({ options }) => options.queue);
+      const names = this.#findQueues();
       const depths = await Promise.all(names.map(async (name) => [name, await measure(boss, name)] as const));
       return { [key]: { status: 'up', queues: Object.fromEntries(depths) } } as JobQueueHealth<Key>;
     } catch (error) {

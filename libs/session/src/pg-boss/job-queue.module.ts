@@ -58,9 +58,12 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
     },
     {
       provide: getJobQueueHealthToken(contextName),
-      useFactory: (started: Boss, discovery: DiscoveryService) =>
-        new JobQueueHealthIndicator(started, () => findHandlers(discovery, contextName)),
-      inject: [boss, DiscoveryService],
+      useFactory: (started: Boss, discovery: DiscoveryService, { queues = {} }: JobQueueModuleOptions) =>
+        new JobQueueHealthIndicator(started, () => [
+          ...findHandlers(discovery, contextName).map(({ options }) => options.queue),
+          ...Object.keys(queues),
+        ]),
+      inject: [boss, DiscoveryService, MODULE_OPTIONS_TOKEN],
     },
   ];
   return {
