@@ -1,10 +1,11 @@
-export { JobError, JobTimeoutError } from './jobs/job-error.js';
+export { JobCloneError, JobError, JobThreadError, JobTimeoutError } from './jobs/job-error.js';
 export type { JobOptions, JobStreamOptions } from './jobs/job-options.js';
 export type { JobEnding, JobOutcome } from './jobs/job-outcome.js';
 export type { JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
 export type { JobProgress } from './jobs/progress-meter.js';
 export type { RetryOptions } from './jobs/retry.js';
+export type { ThreadApplication, ThreadsOptions } from './jobs/threads/threads-options.js';
 export { isTransientError } from './jobs/transient-error.js';
 export type { HttpOptions, HttpRequest } from './nest/http-options.js';
 export { InSession, type InSessionDecorator, type InSessionOptions } from './nest/in-session.js';

@@ -6,6 +6,8 @@ import { type InjectionToken, type Provider, Scope } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 
 import { JobService } from './jobs/job.service.js';
+import { createThreads } from './jobs/threads/job-threads.js';
+import { limitToShare } from './jobs/threads/pool-share.js';
 import { SessionConnections } from './nest/session-connections.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';
 import {
@@ -33,6 +35,7 @@ interface SessionProviders {
 export function createSessionProviders(extras: ChosenExtras, optionsToken: InjectionToken): SessionProviders {
   const { contextName } = extras;
   const source = getSessionSourceToken(contextName);
+  const sourceToken = typeof source === 'string' ? source : undefined;
   const ormToken = contextName === undefined ? MikroORM : getMikroORMToken(contextName);
   const provided: Provider[] = [
     {
@@ -48,7 +51,12 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
     {
       provide: getJobServiceToken(contextName),
       useFactory: (own: SessionSource, moduleRef: ModuleRef, options: SessionModuleOptions) =>
-        new JobService(own, moduleRef, options.jobs),
+        new JobService({
+          source: own,
+          moduleRef,
+          threads: createThreads(options.threads, { orm: own.orm, sourceToken }),
+          defaults: options.jobs,
+        }),
       inject: [source, ModuleRef, optionsToken],
     },
     createSessionProvider(extras, source),
@@ -69,6 +77,7 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
             throw new SessionSetupError(missingOrm(contextName));
           }
           connections.add(options);
+          await limitToShare(orm, sourceToken);
           const own = await SessionSource.create(orm, storage, options);
           tasks.add(own.contextual);
           return own;

@@ -1,6 +1,6 @@
-import { compileApp } from '../../support/compile-app.js';
+import { compile } from '../../support/compile.js';
 
-/** Compiles the demo into a folder of its own, and gives the folder: the demo is its `dist/main.js`. */
+/** Compiles the demo. Gives the folder; the demo is its `dist/main.js`. */
 export function compileDemo(): Promise<string> {
-  return compileApp('src');
+  return compile({ src: 'dist' });
 }

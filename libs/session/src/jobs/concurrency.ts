@@ -2,10 +2,10 @@ import type { MikroORM } from '@mikro-orm/core';
 
 import { getPool } from '../session/watch-pools.js';
 
-const DEFAULT_CONCURRENCY = 4;
+export const DEFAULT_CONCURRENCY = 4;
 
 /** Asks the pool of the connection for its size, which driver options may have set beside MikroORM's own. */
-async function getPoolSize({ config, driver }: MikroORM): Promise<number> {
+export async function getPoolSize({ config, driver }: MikroORM): Promise<number> {
   const pool = await getPool(driver.getConnection('write'));
   return pool?.options.max ?? config.get('pool')?.max ?? DEFAULT_CONCURRENCY;
 }

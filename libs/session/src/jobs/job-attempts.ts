@@ -25,6 +25,15 @@ export interface JobAttemptsOptions<Em extends EntityManager, Input, Result> {
   readonly transaction: BeginOptions | undefined;
   readonly timeout: number | undefined;
   readonly signals: RunSignals;
+  /** Told of the time that an attempt gets, anew for each input, and of nothing when it cannot be cut any more. */
+  readonly onAllowance?: (allowance: Allowance | undefined) => void;
+}
+
+/** The time that an attempt has from now on. */
+export interface Allowance {
+  readonly milliseconds: number;
+  /** Which of the inputs it is for, where it is for one. */
+  readonly culprit: number | undefined;
 }
 
 export type AttemptEnd<Result> =
@@ -35,6 +44,8 @@ export type AttemptEnd<Result> =
       readonly ending: JobEnding;
       /** Which of the inputs it was, where that is known. */
       readonly culprit: number | undefined;
+      /** Set where it was aborted before it began. */
+      readonly isUnbegun?: true;
     };
 
 /** Runs attempts at jobs, each in a task, scope, session and transaction of its own. */
@@ -67,12 +78,13 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
   }
 
   #createAttempt({ index }: Piece<Input>, number: number, limit: AttemptLimit | undefined): Attempt {
-    const { signals, timeout, label, describe } = this.#options;
+    const { signals, timeout, label, describe, onAllowance } = this.#options;
     const signal = limit?.signal ?? signals.told;
-    const allow = (inputs: number, culprit: number): void => {
+    const allow = (inputs: number, culprit: number | undefined): void => {
       if (timeout !== undefined) {
-        const name = `job ${index + culprit} of ${label}`;
+        const name = `job ${index + (culprit ?? 0)} of ${label}`;
         limit?.allow(timeout * inputs, () => new JobTimeoutError(name, timeout));
+        onAllowance?.({ milliseconds: timeout * inputs, culprit });
       }
     };
     return {
@@ -87,14 +99,14 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
       },
       beginAll(count) {
         this.culprit = undefined;
-        allow(count, 0);
+        allow(count, undefined);
       },
     };
   }
 
   /** The one place where jobs open scopes. */
   async #open(piece: Piece<Input>, attempt: Attempt, limit: AttemptLimit | undefined): Promise<readonly Result[]> {
-    const { source, startedIn, work, info, transaction, signals, beforeCommit } = this.#options;
+    const { source, startedIn, work, info, transaction, signals, beforeCommit, onAllowance } = this.#options;
     const scope = source.createScope({
       kind: 'job',
       label: this.#nameScope(piece),
@@ -116,6 +128,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
         }
       } finally {
         limit?.pass();
+        onAllowance?.(undefined);
       }
       await beforeCommit?.(session, piece, values);
       return values;

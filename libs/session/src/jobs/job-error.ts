@@ -32,3 +32,41 @@ export class JobTimeoutError extends SessionError {
     );
   }
 }
+
+/**
+ * The reason of a job whose thread ended before it did: its code called `process.exit()`, an exception was not caught, the
+ * memory was not enough, or another job blocked the thread past its time-out. All jobs of a thread end with it.
+ */
+export class JobThreadError extends SessionError {
+  readonly code = 'JOB_THREAD_ENDED';
+
+  constructor(
+    label: string,
+    /** Whose time was up when the thread did not answer any more, if that is why it was ended. */
+    readonly blockedBy: string | undefined,
+    cause: unknown,
+  ) {
+    super(
+      blockedBy === undefined
+        ? `The thread of ${label} ended before it did: ${cause instanceof Error ? cause.message : inspect(cause)}. ` +
+            'What was not committed is rolled back. Look for process.exit(), an exception that nobody catches, or too ' +
+            'little memory, in any job of that thread.'
+        : `The thread of ${label} was ended, because it was blocked when the time of ${blockedBy} was up. ` +
+            'What was not committed is rolled back. Try again with `retry`, or run what blocks with a `concurrency` of ' +
+            'no more than its `threads`.',
+      { cause },
+    );
+  }
+}
+
+/** The reason of a job whose input or result cannot be copied from one thread to another. */
+export class JobCloneError extends SessionError {
+  readonly code = 'JOB_NOT_CLONEABLE';
+
+  constructor(what: string, obstacle: string) {
+    super(
+      `${what} cannot be sent from one thread to another: ${obstacle}. ` +
+        'Use plain data, dates, maps, sets, errors or typed arrays: what structured clone can copy.',
+    );
+  }
+}

@@ -61,6 +61,7 @@ const rules: Record<Exclude<keyof JobStreamOptions, 'retry'>, Rule> = {
     what: `milliseconds above 0 and up to ${LONGEST_MS}, or Infinity`,
     holds: (value) => value === Infinity || (isNumber(value, 0, LONGEST_MS) && value !== 0),
   },
+  threads: integerFrom(0),
   stopOnError: ofType('boolean'),
   onProgress: ofType('function'),
   progressInterval: { what: 'milliseconds from 0', holds: (value) => isNumber(value, 0, LONGEST_MS) },

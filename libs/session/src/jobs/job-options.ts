@@ -6,7 +6,7 @@ import type { RetryOptions } from './retry.js';
 
 /** Options of the methods of JobService. */
 export interface JobOptions extends ProgressOptions {
-  /** How many jobs run at once. Never more than the pool has connections. @default 4 */
+  /** How many jobs run at once. Never more than the pool has connections. @default 4, or `threads` if that is more */
   readonly concurrency?: number;
   /** `job`: each job in a transaction of its own. `none`: the worker commits. Or the options of that transaction. @default 'job' */
   readonly transaction?: 'job' | 'none' | BeginOptions;
@@ -43,6 +43,13 @@ export interface JobOptions extends ProgressOptions {
   readonly chunkSize?: number;
   /** When a job that failed is tried again. Left out, never; `{}` takes the defaults. */
   readonly retry?: RetryOptions;
+  /**
+   * In how many worker threads the jobs run, each with an application of its own: see the option `threads` of
+   * SessionModule. For workers that compute; only classes can be used. 0 is the thread of the application.
+   *
+   * @default 0
+   */
+  readonly threads?: number;
   /**
    * Starts no further job once one has failed, all its attempts made. Those that run go on to their end; the others are
    * `aborted` with 0 attempts, or missing from a stream, which ends then.

@@ -1,13 +1,12 @@
-import type { EntityManager } from '@mikro-orm/core';
-
 import type { Piece } from './input-source.js';
-import type { AttemptEnd, JobAttempts } from './job-attempts.js';
+import type { AttemptEnd } from './job-attempts.js';
 import type { JobEnding, JobOutcome } from './job-outcome.js';
+import type { PieceRunner } from './piece-runner.js';
 import type { Retry } from './retry.js';
 import type { RunSignals } from './run-signals.js';
 
-export interface JobPiecesOptions<Em extends EntityManager, Input, Result> {
-  readonly attempts: JobAttempts<Em, Input, Result>;
+export interface JobPiecesOptions<Input, Result> {
+  readonly runner: Pick<PieceRunner<Input, Result>, 'run'>;
   readonly retry: Retry;
   readonly signals: RunSignals;
   /** Told of every input once, in the order of the inputs within a piece. */
@@ -18,30 +17,31 @@ export interface JobPiecesOptions<Em extends EntityManager, Input, Result> {
  * Runs pieces until what became of each of their inputs is known. One that fails is run again in parts, in the order of
  * its inputs, until the inputs that fail are alone: no other verdict on an input counts.
  */
-export class JobPieces<Em extends EntityManager, Input, Result> {
-  readonly #options: JobPiecesOptions<Em, Input, Result>;
+export class JobPieces<Input, Result> {
+  readonly #options: JobPiecesOptions<Input, Result>;
 
-  constructor(options: JobPiecesOptions<Em, Input, Result>) {
+  constructor(options: JobPiecesOptions<Input, Result>) {
     this.#options = options;
   }
 
   async run(piece: Piece<Input>): Promise<void> {
-    const { attempts, retry, signals } = this.#options;
+    const { runner, retry, signals } = this.#options;
     if (signals.stopped !== undefined) {
       this.#reject(piece, { reason: signals.stopped.reason, ending: 'aborted' }, 0);
       return;
     }
     let number = 1;
-    let end = await attempts.run(piece, number);
+    let end = await runner.run(piece, number);
     while (
       end.status === 'rejected' &&
       end.ending !== 'aborted' &&
       (await retry.again(end.reason, number, signals.told))
     ) {
       number += 1;
-      end = await attempts.run(piece, number);
+      end = await runner.run(piece, number);
     }
-    await this.#settle(piece, end, number);
+    const begun = end.status === 'rejected' && end.isUnbegun === true ? number - 1 : number;
+    await this.#settle(piece, end, begun);
   }
 
   async #settle(piece: Piece<Input>, end: AttemptEnd<Result>, attempts: number): Promise<void> {

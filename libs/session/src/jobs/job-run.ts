@@ -1,52 +1,42 @@
-import type { EntityManager } from '@mikro-orm/core';
-
-import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { InputSource, type Piece } from './input-source.js';
-import { JobAttempts } from './job-attempts.js';
 import type { JobOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
 import { JobPieces } from './job-pieces.js';
 import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
-import type { PieceWork } from './piece-work.js';
+import type { PieceRunner } from './piece-runner.js';
 import { ProgressMeter } from './progress-meter.js';
 import { Retry } from './retry.js';
 import type { RunSignals } from './run-signals.js';
 
-export interface JobRunOptions<Em extends EntityManager, Input, Result> extends Pick<
+export interface JobRunOptions<Input, Result> extends Pick<
   JobOptions,
-  'info' | 'onProgress' | 'progressInterval' | 'retry' | 'stopOnError'
+  'onProgress' | 'progressInterval' | 'retry' | 'stopOnError'
 > {
-  readonly source: SessionSource<Em>;
   readonly inputs: Iterable<Input> | AsyncIterable<Input>;
-  readonly work: PieceWork<Em, Input, Result>;
+  readonly runner: PieceRunner<Input, Result>;
   readonly chunkSize: number;
   readonly label: string;
-  readonly transaction: BeginOptions | undefined;
-  readonly timeout: number | undefined;
   readonly signals: RunSignals;
   /** Told of the jobs that run: a promise that resolves when all of them have ended. */
   readonly track: (jobs: Promise<void>) => void;
 }
 
 export interface StreamOptions {
-  readonly countLanes: () => Promise<number>;
   /** How many inputs may be held at once. Left out, two chunks for each lane. */
   readonly window: number | undefined;
   readonly order: OutcomeOrder;
 }
 
 /** Runs inputs through a fixed number of lanes, each of which takes the next input when it is free. */
-export class JobRun<Em extends EntityManager, Input, Result> {
-  readonly #options: JobRunOptions<Em, Input, Result>;
+export class JobRun<Input, Result> {
+  readonly #options: JobRunOptions<Input, Result>;
   readonly #inputs: InputSource<Input>;
-  readonly #attempts: JobAttempts<Em, Input, Result>;
   #window: OutcomeWindow<JobOutcome<Input, Result>> | undefined;
   #broken: { readonly error: unknown } | undefined;
 
-  constructor(options: JobRunOptions<Em, Input, Result>) {
+  constructor(options: JobRunOptions<Input, Result>) {
     this.#options = options;
     this.#inputs = new InputSource(options.inputs, options.chunkSize);
-    this.#attempts = new JobAttempts({ ...options, info: options.info, startedIn: options.source.currentScope });
   }
 
   /**
@@ -55,7 +45,8 @@ export class JobRun<Em extends EntityManager, Input, Result> {
    *
    * @throws the reason of the signal then
    */
-  async settle(lanes: number): Promise<JobOutcome<Input, Result>[]> {
+  async settle(): Promise<JobOutcome<Input, Result>[]> {
+    const lanes = await this.#open();
     const outcomes: JobOutcome<Input, Result>[] = [];
     using _stopping = this.#inputs.isAsync ? this.#stopOnAbort() : undefined;
     await this.#run(lanes, (outcome) => {
@@ -66,12 +57,8 @@ export class JobRun<Em extends EntityManager, Input, Result> {
   }
 
   /** Gives the outcomes while the jobs run. When it is left, waits for the running jobs and closes the inputs. */
-  async *stream({
-    countLanes,
-    window,
-    order,
-  }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
-    const lanes = await countLanes();
+  async *stream({ window, order }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+    const lanes = await this.#open();
     const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes * this.#options.chunkSize, order);
     this.#window = outcomes;
     using _stopping = this.#stopOnAbort();
@@ -89,13 +76,23 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     this.#assertReadToEnd();
   }
 
+  async #open(): Promise<number> {
+    try {
+      return await this.#options.runner.open(this.#inputs.size);
+    } catch (error) {
+      // The first error counts.
+      await this.#inputs.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
   /** Resolves when every job has ended and the inputs are closed. */
   async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
-    const { signals, retry, stopOnError } = this.#options;
+    const { signals, retry, runner, stopOnError } = this.#options;
     const meter = this.#createMeter();
     using _following = signals.follow();
     const pieces = new JobPieces({
-      attempts: this.#attempts,
+      runner,
       retry: new Retry(retry),
       signals,
       put: (outcome) => {
@@ -109,6 +106,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(pieces))).then(() => undefined);
     this.#options.track(jobs);
     await jobs;
+    runner.close();
     meter?.end();
     await this.#inputs.close().catch((error: unknown) => (this.#broken ??= { error }));
     const failure = this.#broken ?? this.#inputs.failure;
@@ -117,7 +115,7 @@ export class JobRun<Em extends EntityManager, Input, Result> {
     }
   }
 
-  async #lane(pieces: JobPieces<Em, Input, Result>): Promise<void> {
+  async #lane(pieces: JobPieces<Input, Result>): Promise<void> {
     try {
       for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
         await pieces.run(piece);

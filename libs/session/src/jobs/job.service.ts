@@ -9,10 +9,22 @@ import { JobError } from './job-error.js';
 import { assertJobOptions } from './job-option-rules.js';
 import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
+import { JobAttempts } from './job-attempts.js';
 import { JobRun } from './job-run.js';
 import type { Worker } from './job-worker.js';
+import type { PieceRunner } from './piece-runner.js';
 import { RunSignals } from './run-signals.js';
-import { toPieceWork } from './worker-runner.js';
+import type { JobThreads } from './threads/job-threads.js';
+import { ThreadRunner } from './threads/thread-runner.js';
+import { assertWorkerClass, toPieceWork } from './worker-runner.js';
+
+export interface JobServiceOptions<Em extends EntityManager> {
+  readonly source: SessionSource<Em>;
+  readonly moduleRef: ModuleRef;
+  /** Left out in a thread, whose jobs stay there. */
+  readonly threads: JobThreads | undefined;
+  readonly defaults?: JobOptions | undefined;
+}
 
 /**
  * Runs work on many inputs in parallel, each job in a task, scope, session and transaction of its own: SQLAlchemy's
@@ -22,14 +34,16 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   readonly #source: SessionSource<Em>;
   readonly #moduleRef: ModuleRef;
   readonly #defaults: JobOptions;
+  readonly #threads: JobThreads | undefined;
   readonly #shutdown = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor(source: SessionSource<Em>, moduleRef: ModuleRef, defaults: JobOptions = {}) {
+  constructor({ source, moduleRef, threads, defaults = {} }: JobServiceOptions<Em>) {
     assertJobOptions(defaults);
     this.#source = source;
     this.#moduleRef = moduleRef;
     this.#defaults = defaults;
+    this.#threads = threads;
   }
 
   /**
@@ -75,8 +89,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   ): Promise<JobOutcome<Input, Result>[]> {
     const chosen = { ...this.#defaults, ...options };
     assertJobOptions(chosen);
-    const run = this.#createRun(inputs, worker, chosen);
-    return run.settle(await getConcurrency(this.#source.orm, chosen.concurrency));
+    return this.#createRun(inputs, worker, chosen).settle();
   }
 
   /**
@@ -102,7 +115,6 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     return this.#createRun(inputs, worker, chosen).stream({
       order: chosen.order ?? 'input',
       window: chosen.window,
-      countLanes: () => getConcurrency(this.#source.orm, chosen.concurrency),
     });
   }
 
@@ -110,6 +122,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   async beforeApplicationShutdown(): Promise<void> {
     this.#shutdown.abort(new DOMException('The application is shutting down', 'AbortError'));
     await Promise.allSettled(this.#running);
+    await this.#threads?.close();
   }
 
   #label(worker: { readonly name: string }, { label }: JobOptions): string {
@@ -120,24 +133,57 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     inputs: Iterable<Input> | AsyncIterable<Input>,
     worker: Worker<Em, Input, Result>,
     options: JobOptions,
-  ): JobRun<Em, Input, Result> {
+  ): JobRun<Input, Result> {
     assertIterable(inputs);
-    const { transaction = 'job', chunkSize = 1, signal, whenAborted = 'cancel' } = options;
+    const { chunkSize = 1, signal, whenAborted = 'cancel' } = options;
     const timeout = options.timeout === Infinity ? undefined : options.timeout;
-    const own = options.info === this.#defaults.info ? undefined : options.info;
+    const signals = new RunSignals({ shutdown: this.#shutdown.signal, signal, whenAborted, timeout });
     return new JobRun({
       ...options,
-      info: { ...this.#defaults.info, ...this.#source.currentScope?.info, ...own },
-      source: this.#source,
       inputs,
-      work: toPieceWork(worker, this.#moduleRef, chunkSize),
+      runner: this.#createRunner(worker, options, signals),
       chunkSize,
       label: this.#label(worker, options),
-      transaction: toBeginOptions(transaction),
-      timeout,
-      signals: new RunSignals({ shutdown: this.#shutdown.signal, signal, whenAborted, timeout }),
+      signals,
       track: (jobs) => this.#track(jobs),
     });
+  }
+
+  #createRunner<Input, Result>(
+    worker: Worker<Em, Input, Result>,
+    options: JobOptions,
+    signals: RunSignals,
+  ): PieceRunner<Input, Result> {
+    const { transaction = 'job', chunkSize = 1, signal, whenAborted = 'cancel', concurrency, threads = 0 } = options;
+    const startedIn = this.#source.currentScope;
+    const own = options.info === this.#defaults.info ? undefined : options.info;
+    const setup = {
+      label: this.#label(worker, options),
+      info: { ...this.#defaults.info, ...startedIn?.info, ...own },
+      transaction: toBeginOptions(transaction),
+      timeout: options.timeout === Infinity ? undefined : options.timeout,
+    };
+    if (threads > 0) {
+      assertWorkerClass(worker);
+    }
+    if (threads > 0 && this.#threads !== undefined) {
+      return new ThreadRunner({
+        threads: this.#threads,
+        wanted: threads,
+        concurrency,
+        setup: { ...setup, worker: worker.name, chunkSize, whenAborted, hasSignal: signal !== undefined },
+        signals,
+        signal,
+        shutdown: this.#shutdown.signal,
+      });
+    }
+    const work = toPieceWork(worker, this.#moduleRef, chunkSize);
+    const attempts = new JobAttempts({ ...setup, source: this.#source, startedIn, work, signals });
+    return {
+      open: () => getConcurrency(this.#source.orm, concurrency),
+      run: (piece, number) => attempts.run(piece, number),
+      close: () => undefined,
+    };
   }
 
   #track(jobs: Promise<void>): void {

@@ -1,3 +1,5 @@
+import { JobThreadError } from './job-error.js';
+
 /** Serialisation failure, deadlock, a connection that broke, and a server that is going down, has crashed or is starting. */
 const SQL_STATES = /^(40001|40P01|08...|57P0[123])$/;
 
@@ -16,13 +18,14 @@ interface Failure {
 
 /**
  * Tells whether PostgreSQL says that the same work may succeed when it is done again: a conflict with another
- * transaction, a deadlock, a connection that was lost, a server that restarts.
+ * transaction, a deadlock, a connection that was lost, a server that restarts. The same holds for a thread that was
+ * ended because another job blocked it.
  *
  * @example
  * retry: { when: (error) => isTransientError(error) || error instanceof RateLimitError }
  */
 export function isTransientError(error: unknown): boolean {
-  return isConnectionLoss(error) || hasTransientState(error);
+  return isConnectionLoss(error) || hasTransientState(error) || isThreadLoss(error);
 }
 
 function isConnectionLoss(error: unknown): boolean {
@@ -32,6 +35,10 @@ function isConnectionLoss(error: unknown): boolean {
     (typeof message === 'string' && MESSAGES.test(message)) ||
     (Array.isArray(errors) && errors.some((part) => isConnectionLoss(part)))
   );
+}
+
+function isThreadLoss(error: unknown): boolean {
+  return error instanceof JobThreadError && error.blockedBy !== undefined;
 }
 
 /** Looks into the causes too: an SQL state, unlike the code of a broken connection, comes from the database alone. */

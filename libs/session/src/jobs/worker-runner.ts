@@ -47,6 +47,18 @@ export function toPieceWork<Em extends EntityManager, Input, Result>(
   return oneByOne(worker as JobFunction<Em, Input, Result>);
 }
 
+/** @throws {TypeError} for a worker that cannot be found in another thread */
+export function assertWorkerClass(worker: object): void {
+  if (typeof worker === 'function' && (hasMethod(worker, 'handle') || hasMethod(worker, 'handleMany'))) {
+    return;
+  }
+  throw new TypeError(
+    'Expected `worker` to be a class with a method `handle(input, job)` or `handleMany(inputs, job)`, since `threads` is ' +
+      `set, got \`${inspect(worker)}\` (${typeof worker}). A function cannot be sent to another thread. Make it a ` +
+      'provider of the application of the threads, or set `threads` to 0.',
+  );
+}
+
 type Call<Instance> = <Returned>(
   job: JobContext,
   method: (instance: Instance) => Returned | Promise<Returned>,

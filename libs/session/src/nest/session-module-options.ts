@@ -1,6 +1,7 @@
 import type { SessionDefaults } from '../session/session-options.js';
 import type { HttpOptions } from './http-options.js';
 import type { JobOptions } from '../jobs/job-options.js';
+import type { ThreadsOptions } from '../jobs/threads/threads-options.js';
 
 /** Options of SessionModule for one connection. */
 export interface SessionModuleOptions extends SessionDefaults {
@@ -8,6 +9,8 @@ export interface SessionModuleOptions extends SessionDefaults {
   readonly http?: HttpOptions | false;
   /** Defaults for the options of JobService. */
   readonly jobs?: JobOptions;
+  /** Where the worker threads of jobs with the option `threads` get their application from. */
+  readonly threads?: ThreadsOptions;
 }
 
 /** Options that decide which providers there are, and so cannot come from a factory. */

@@ -146,7 +146,7 @@ export class QueueBatch<Em extends EntityManager> {
     }
   }
 
-  #createPieces({ jobs, start, info, signals, settle, outcomes }: GroupRun<Em>): JobPieces<Em, QueueJob, unknown> {
+  #createPieces({ jobs, start, info, signals, settle, outcomes }: GroupRun<Em>): JobPieces<QueueJob, unknown> {
     const { source, queue, work } = this.#work;
     const attempts = new JobAttempts<Em, QueueJob, unknown>({
       source,
@@ -162,7 +162,7 @@ export class QueueBatch<Em extends EntityManager> {
       signals,
       beforeCommit: (session, piece, values) => settle(session, piece.inputs, values),
     });
-    return new JobPieces({ attempts, retry: new Retry(), signals, put: (outcome) => outcomes.push(outcome) });
+    return new JobPieces({ runner: attempts, retry: new Retry(), signals, put: (outcome) => outcomes.push(outcome) });
   }
 }
 

@@ -10,7 +10,7 @@ export interface PoolClient {
 
 /** The little of a pool of node-postgres that is needed here. */
 export interface Pool {
-  readonly options: { readonly max: number };
+  readonly options: { max: number; min?: number };
   readonly totalCount: number;
   readonly idleCount: number;
   readonly waitingCount: number;

@@ -1,0 +1,168 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { inspect } from 'node:util';
+import type { ResourceLimits } from 'node:worker_threads';
+
+import { Logger } from '@nestjs/common';
+import type { Piscina } from 'piscina';
+
+import { SessionSetupError } from '../../session/session-error.js';
+import { unpackReason } from './packed-reason.js';
+import type { PiscinaClass } from './piscina-api.js';
+import { type ThreadEnvironment, toWorkerData } from './thread-environment.js';
+import type { AllowanceNotice, PackedEnd, ThreadAnswer, ThreadRequest } from './thread-messages.js';
+import { ThreadWatch } from './thread-watch.js';
+
+/** How long a thread may take to answer before it counts as blocked. */
+const PATIENCE_MS = 1_000;
+
+export interface JobThreadOptions {
+  /** The program of the thread. */
+  readonly entry: string;
+  readonly environment: ThreadEnvironment;
+  readonly resourceLimits: ResourceLimits | undefined;
+}
+
+/** One thread that runs jobs, from its start to its end. */
+export class JobThread {
+  readonly watch = new ThreadWatch(this, PATIENCE_MS);
+  /** Rejects when its application cannot be made. */
+  readonly started: Promise<void>;
+  /** How many attempts it has been given and has not answered. */
+  load = 0;
+  readonly #piscina: Piscina;
+  readonly #ended: Promise<number>;
+  #isOver = false;
+  #isKilled = false;
+  #closing: Promise<void> | undefined;
+  #attempts = 0;
+
+  constructor(PiscinaOfOne: PiscinaClass, { entry, environment, resourceLimits }: JobThreadOptions) {
+    this.#piscina = new PiscinaOfOne({
+      filename: entry,
+      name: 'answer',
+      minThreads: 1,
+      maxThreads: 1,
+      concurrentTasksPerWorker: Number.MAX_SAFE_INTEGER,
+      // Without jobs the thread would else sleep in a lock, and neither close idle connections nor see that one broke.
+      atomics: 'disabled',
+      recordTiming: false,
+      workerData: toWorkerData(environment),
+      ...(resourceLimits !== undefined && { resourceLimits }),
+    });
+    const [worker] = this.#piscina.threads;
+    this.#ended = new Promise((resolve) => worker?.once('exit', resolve));
+    this.#piscina.on('message', (notice: AllowanceNotice) => this.watch.allow(notice));
+    this.#piscina.on('workerDestroy', () => this.#retire());
+    this.#piscina.on('error', (error) => this.#report(error));
+    this.started = this.#start(environment.application);
+    // Whoever needs the thread finds it out.
+    this.started.catch(() => undefined);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Resolves when the thread is gone, and its connections with it. */
+  get ended(): Promise<number> {
+    return this.#ended;
+  }
+
+  /** @throws {Error} when the thread has ended */
+  assertAlive(): void {
+    if (this.#isOver) {
+      throw new Error('it had ended before');
+    }
+  }
+
+  /** Gives each attempt a number of its own. */
+  numberAttempt(): number {
+    this.#attempts += 1;
+    return this.#attempts;
+  }
+
+  /**
+   * @throws what was thrown in the thread, or an error of Piscina's when the thread has ended
+   */
+  async call(request: ThreadRequest): Promise<PackedEnd | undefined> {
+    this.assertAlive();
+    const answer = (await this.#piscina.run(request)) as ThreadAnswer;
+    if (!answer.isDone) {
+      throw unpackReason(answer.reason);
+    }
+    return answer.end;
+  }
+
+  /** Tells whether the thread gets to its messages. One that is over cannot be blocked. */
+  isResponsive(): Promise<boolean> {
+    const pong = this.call({ kind: 'ping' }).then(
+      () => true,
+      () => true,
+    );
+    return Promise.race([pong, pause(PATIENCE_MS, false, { ref: false })]);
+  }
+
+  /** Ends the thread, whatever it does. */
+  async kill(): Promise<void> {
+    this.#isOver = true;
+    this.#isKilled = true;
+    await this.#piscina.destroy();
+  }
+
+  /**
+   * Closes the application of the thread, and ends it.
+   *
+   * @throws what its shutdown hooks throw
+   */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #start(application: string): Promise<void> {
+    try {
+      await this.call({ kind: 'start' });
+    } catch (cause) {
+      await this.kill();
+      throw new SessionSetupError(
+        `The application that "${application}" makes for threads did not start: ` +
+          (cause instanceof Error ? cause.message : inspect(cause)),
+        { cause },
+      );
+    }
+  }
+
+  async #close(): Promise<void> {
+    if (this.#isOver) {
+      await this.#ended;
+      return;
+    }
+    const closing = this.call({ kind: 'end' });
+    try {
+      // What is left of a job that was cut may block the thread for ever.
+      await Promise.race([closing, this.#untilBlocked()]);
+    } finally {
+      await this.kill();
+    }
+  }
+
+  async #untilBlocked(): Promise<void> {
+    do {
+      await pause(PATIENCE_MS, undefined, { ref: false });
+    } while (await this.isResponsive());
+  }
+
+  /** Piscina would start another one in its place. */
+  #retire(): void {
+    if (!this.#isOver) {
+      this.#isOver = true;
+      void this.#piscina.destroy();
+    }
+  }
+
+  /** Called when the thread dies while nobody waits for it, and for answers that come after its end. */
+  #report(error: Error): void {
+    if (!this.#isKilled) {
+      new Logger('Session').error(`A thread for jobs ended while it ran none: ${error.message}`, error.stack);
+    }
+  }
+}

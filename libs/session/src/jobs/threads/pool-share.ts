@@ -1,0 +1,22 @@
+import type { MikroORM } from '@mikro-orm/core';
+
+import { type Pool, watchPools } from '../../session/watch-pools.js';
+import { readThreadEnvironment, shareOf } from './thread-environment.js';
+
+/**
+ * In a thread that runs jobs, limits the pools of a connection to the share that this thread has. All threads together
+ * have as many connections as the pool of the application that started them.
+ */
+export async function limitToShare(orm: MikroORM, sourceToken: string | undefined): Promise<void> {
+  const environment = readThreadEnvironment();
+  if (environment === undefined) {
+    return;
+  }
+  const { threads, connections } = environment;
+  const isOfJobs = environment.sourceToken === sourceToken;
+  await watchPools(orm, ({ options }: Pool) => {
+    const share = isOfJobs ? Math.min(options.max, shareOf(connections, threads)) : shareOf(options.max, threads);
+    options.max = share;
+    options.min = Math.min(options.min ?? 0, share);
+  });
+}

@@ -1,0 +1,87 @@
+import type { Piece } from '../input-source.js';
+import type { AttemptEnd } from '../job-attempts.js';
+import { JobCloneError, JobThreadError, JobTimeoutError } from '../job-error.js';
+import { findObstacle } from './cloneable.js';
+import type { JobThread } from './job-thread.js';
+import { unpackReason } from './packed-reason.js';
+import type { PackedEnd, RunSetup } from './thread-messages.js';
+import type { WatchedAttempt } from './thread-watch.js';
+
+export interface RemoteAttemptOptions<Input> {
+  readonly run: number;
+  readonly thread: JobThread;
+  readonly piece: Piece<Input>;
+  readonly number: number;
+  readonly setup: RunSetup;
+}
+
+/** One attempt at a piece in another thread. */
+export class RemoteAttempt<Input, Result> {
+  readonly #options: RemoteAttemptOptions<Input>;
+  readonly #watched: WatchedAttempt;
+
+  constructor(options: RemoteAttemptOptions<Input>) {
+    const { thread, piece, setup } = options;
+    this.#options = options;
+    this.#watched = {
+      id: thread.numberAttempt(),
+      nameJob: (culprit = 0) => `job ${piece.index + culprit} of ${setup.label}`,
+      due: undefined,
+      timer: undefined,
+    };
+  }
+
+  /** Never throws. */
+  async make(): Promise<AttemptEnd<Result>> {
+    const { run, thread, piece, number } = this.#options;
+    const { id: attempt } = this.#watched;
+    thread.watch.begin(this.#watched);
+    try {
+      return unpackEnd(await thread.call({ kind: 'attempt', run, attempt, number, ...piece }));
+    } catch (error) {
+      return this.#findUncloneable() ?? (await this.#afterThread(error));
+    } finally {
+      thread.watch.end(this.#watched);
+    }
+  }
+
+  /** Expects it to end soon: its thread has been told to cancel it. */
+  cancel(): void {
+    this.#options.thread.watch.cancel(this.#watched);
+  }
+
+  /** Tells which of the inputs was not sent, and why, if that is what went wrong. */
+  #findUncloneable(): AttemptEnd<Result> | undefined {
+    const { inputs } = this.#options.piece;
+    for (const [culprit, input] of inputs.entries()) {
+      const obstacle = findObstacle(input, 'input');
+      if (obstacle !== undefined) {
+        const reason = new JobCloneError(`The input of ${this.#watched.nameJob(culprit)}`, obstacle);
+        return { status: 'rejected', reason, ending: 'failed', culprit };
+      }
+    }
+    return undefined;
+  }
+
+  /** Tells how it ended when its thread did. */
+  async #afterThread(error: unknown): Promise<AttemptEnd<Result>> {
+    const { thread, setup } = this.#options;
+    const { due, nameJob } = this.#watched;
+    await thread.ended;
+    if (due === undefined) {
+      const reason = new JobThreadError(nameJob(undefined), thread.watch.blockedBy, error);
+      return { status: 'rejected', reason, ending: 'failed', culprit: undefined };
+    }
+    const reason = due.ending === 'timeout' ? new JobTimeoutError(nameJob(due.culprit), setup.timeout ?? 0) : error;
+    return { status: 'rejected', reason, ...due };
+  }
+}
+
+function unpackEnd<Result>(end: PackedEnd | undefined): AttemptEnd<Result> {
+  if (end === undefined) {
+    throw new Error('it gave no answer');
+  }
+  return end.status === 'fulfilled'
+    ? { status: 'fulfilled', values: end.values as readonly Result[] }
+    : { ...end, reason: unpackReason(end.reason) };
+}

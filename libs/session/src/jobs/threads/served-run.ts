@@ -1,0 +1,105 @@
+import type { EntityManager } from '@mikro-orm/core';
+import type { ModuleRef } from '@nestjs/core';
+
+import type { SessionSource } from '../../session/session-source.js';
+import type { Piece } from '../input-source.js';
+import { type Allowance, JobAttempts } from '../job-attempts.js';
+import { JobCloneError } from '../job-error.js';
+import type { Worker } from '../job-worker.js';
+import type { PieceWork } from '../piece-work.js';
+import { RunSignals } from '../run-signals.js';
+import { toPieceWork } from '../worker-runner.js';
+import { findObstacle } from './cloneable.js';
+import { packReason } from './packed-reason.js';
+import type { PackedEnd, RunSetup } from './thread-messages.js';
+
+export interface ServedRunOptions {
+  readonly setup: RunSetup;
+  readonly worker: Worker<EntityManager, unknown, unknown>;
+  readonly source: SessionSource;
+  readonly moduleRef: ModuleRef;
+}
+
+/** One run of jobs, as a thread that takes part in it knows it. */
+export class ServedRun {
+  readonly #options: ServedRunOptions;
+  readonly #work: PieceWork<EntityManager, unknown, unknown>;
+  readonly #signal = new AbortController();
+  readonly #shutdown = new AbortController();
+  readonly #signals: RunSignals;
+  readonly #following: Disposable;
+
+  constructor(options: ServedRunOptions) {
+    const { setup, worker, moduleRef } = options;
+    const { whenAborted, timeout, hasSignal, chunkSize } = setup;
+    this.#options = options;
+    this.#work = this.#copyResults(toPieceWork(worker, moduleRef, chunkSize));
+    this.#signals = new RunSignals({
+      shutdown: this.#shutdown.signal,
+      signal: hasSignal ? this.#signal.signal : undefined,
+      whenAborted,
+      timeout,
+    });
+    this.#following = this.#signals.follow();
+  }
+
+  /** Never throws. */
+  async attempt(
+    piece: Piece<unknown>,
+    number: number,
+    onAllowance: (allowance: Allowance | undefined) => void,
+  ): Promise<PackedEnd> {
+    const { setup, source } = this.#options;
+    const { label, info, transaction, timeout } = setup;
+    const attempts = new JobAttempts({
+      source,
+      startedIn: undefined,
+      work: this.#work,
+      label,
+      info,
+      transaction,
+      timeout,
+      signals: this.#signals,
+      onAllowance,
+    });
+    const end = await attempts.run(piece, number);
+    return end.status === 'fulfilled' ? end : { ...end, reason: packReason(end.reason) };
+  }
+
+  abort(by: 'signal' | 'shutdown', reason: unknown): void {
+    (by === 'signal' ? this.#signal : this.#shutdown).abort(reason);
+  }
+
+  close(): void {
+    this.#following[Symbol.dispose]();
+  }
+
+  /**
+   * Copies the results before the commit, so that a job whose result cannot be copied is rolled back like any other that
+   * fails, but after the flush, which gives entities their keys.
+   */
+  #copyResults(work: PieceWork<EntityManager, unknown, unknown>): PieceWork<EntityManager, unknown, unknown> {
+    const { label, transaction } = this.#options.setup;
+    return async (session, piece, attempt) => {
+      const values = await work(session, piece, attempt);
+      if (values.every(isPrimitive)) {
+        return values;
+      }
+      if (transaction !== undefined) {
+        await session.flush();
+      }
+      return values.map((value, nth) => {
+        const obstacle = findObstacle(value, 'result');
+        if (obstacle !== undefined) {
+          attempt.culprit = nth;
+          throw new JobCloneError(`The result of job ${piece.index + nth} of ${label}`, obstacle);
+        }
+        return structuredClone(value);
+      });
+    };
+  }
+}
+
+function isPrimitive(value: unknown): boolean {
+  return value === null || !['object', 'function', 'symbol'].includes(typeof value);
+}

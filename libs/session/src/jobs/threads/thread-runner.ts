@@ -1,0 +1,175 @@
+import { SessionError, SessionSetupError } from '../../session/session-error.js';
+import { DEFAULT_CONCURRENCY } from '../concurrency.js';
+import type { Piece } from '../input-source.js';
+import type { AttemptEnd } from '../job-attempts.js';
+import { JobCloneError, JobThreadError } from '../job-error.js';
+import type { PieceRunner } from '../piece-runner.js';
+import type { RunSignals } from '../run-signals.js';
+import { findObstacle } from './cloneable.js';
+import type { JobThread } from './job-thread.js';
+import type { JobThreads, ThreadLease } from './job-threads.js';
+import { packReason } from './packed-reason.js';
+import { RemoteAttempt } from './remote-attempt.js';
+import type { RunSetup, ThreadRequest } from './thread-messages.js';
+
+/** How many threads may die under an attempt that waits for its beginning. */
+const MOST_TRIES = 3;
+
+export interface ThreadRunnerOptions {
+  readonly threads: JobThreads;
+  /** How many threads to use. */
+  readonly wanted: number;
+  readonly concurrency: number | undefined;
+  readonly setup: RunSetup;
+  readonly signals: RunSignals;
+  readonly signal: AbortSignal | undefined;
+  readonly shutdown: AbortSignal;
+}
+
+/** Runs the pieces of one run in worker threads. Each attempt is one message there and one back. */
+export class ThreadRunner<Input, Result> implements PieceRunner<Input, Result> {
+  readonly #options: ThreadRunnerOptions;
+  readonly #run: number;
+  readonly #opened = new Map<JobThread, Promise<unknown>>();
+  readonly #running = new Set<RemoteAttempt<Input, Result>>();
+  #lease: ThreadLease | undefined;
+  #count = 0;
+
+  constructor(options: ThreadRunnerOptions) {
+    this.#options = options;
+    this.#run = options.threads.numberRun();
+  }
+
+  async open(inputs = Infinity): Promise<number> {
+    const { threads, wanted, concurrency = Math.max(DEFAULT_CONCURRENCY, wanted), setup, signals } = this.#options;
+    assertCloneable(setup);
+    if (signals.stopped !== undefined) {
+      return 1;
+    }
+    try {
+      this.#lease = await threads.lease(Math.min(wanted, concurrency));
+      const { pool, count, share } = this.#lease;
+      const lanes = Math.min(concurrency, count * share);
+      this.#count = Math.min(count, lanes, Math.ceil(inputs / setup.chunkSize));
+      this.#follow();
+      await Promise.all(pool.take(this.#count).map((thread) => this.#openIn(thread)));
+      return lanes;
+    } catch (error) {
+      this.close();
+      // Aborted meanwhile, the jobs are told so, each of them.
+      if (signals.told.aborted) {
+        return 1;
+      }
+      throw error;
+    }
+  }
+
+  async run(piece: Piece<Input>, number: number): Promise<AttemptEnd<Result>> {
+    const { signals, signal, setup } = this.#options;
+    let thread: JobThread;
+    try {
+      thread = await this.#enter();
+    } catch (error) {
+      const reason =
+        error instanceof SessionError
+          ? error
+          : new JobThreadError(`job ${piece.index} of ${setup.label}`, undefined, error);
+      return { status: 'rejected', reason, ending: 'failed', culprit: undefined };
+    }
+    const attempt = new RemoteAttempt<Input, Result>({ run: this.#run, thread, piece, number, setup });
+    this.#running.add(attempt);
+    try {
+      const { told } = signals;
+      const end: AttemptEnd<Result> = told.aborted
+        ? { status: 'rejected', reason: told.reason, ending: 'aborted', culprit: undefined, isUnbegun: true }
+        : await attempt.make();
+      // It is the same object as without threads.
+      return end.status === 'rejected' && end.ending === 'aborted' ? { ...end, reason: (signal ?? told).reason } : end;
+    } finally {
+      this.#running.delete(attempt);
+      thread.load -= 1;
+    }
+  }
+
+  close(): void {
+    const { threads, signal, shutdown } = this.#options;
+    signal?.removeEventListener('abort', this.#onAbort);
+    shutdown.removeEventListener('abort', this.#onShutdown);
+    this.#tellAll({ kind: 'close', run: this.#run });
+    this.#opened.clear();
+    if (this.#lease !== undefined) {
+      threads.giveBack(this.#lease);
+      this.#lease = undefined;
+    }
+  }
+
+  /** Gives the thread that has the least to do, one attempt more than before. */
+  async #enter(): Promise<JobThread> {
+    for (let tries = 1; ; tries += 1) {
+      const thread = this.#pick();
+      thread.load += 1;
+      try {
+        await this.#openIn(thread);
+        return thread;
+      } catch (error) {
+        thread.load -= 1;
+        if (!thread.isOver || error instanceof SessionSetupError || tries === MOST_TRIES) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  #pick(): JobThread {
+    const threads = this.#lease?.pool.take(this.#count) ?? [];
+    return threads.reduce((least, thread) => (thread.load < least.load ? thread : least));
+  }
+
+  /** Lets a thread take part in the run. */
+  async #openIn(thread: JobThread): Promise<void> {
+    const opening = this.#opened.get(thread) ?? this.#sendSetup(thread);
+    this.#opened.set(thread, opening);
+    await opening;
+    thread.assertAlive();
+  }
+
+  async #sendSetup(thread: JobThread): Promise<void> {
+    await thread.started;
+    await thread.call({ kind: 'open', run: this.#run, setup: this.#options.setup });
+  }
+
+  #follow(): void {
+    this.#options.signal?.addEventListener('abort', this.#onAbort);
+    this.#options.shutdown.addEventListener('abort', this.#onShutdown);
+  }
+
+  readonly #onAbort = (): void => {
+    const { signal, setup } = this.#options;
+    this.#tellAll({ kind: 'abort', run: this.#run, by: 'signal', reason: packReason(signal?.reason) });
+    if (setup.whenAborted === 'cancel') {
+      this.#running.forEach((attempt) => attempt.cancel());
+    }
+  };
+
+  readonly #onShutdown = (): void => {
+    const { shutdown } = this.#options;
+    this.#tellAll({ kind: 'abort', run: this.#run, by: 'shutdown', reason: packReason(shutdown.reason) });
+  };
+
+  #tellAll(request: ThreadRequest): void {
+    for (const thread of this.#opened.keys()) {
+      // It fails only when the thread has ended, and nothing is left there to be told.
+      thread.call(request).catch(() => undefined);
+    }
+  }
+}
+
+/** @throws {JobCloneError} for options that all jobs need */
+function assertCloneable(setup: RunSetup): void {
+  for (const name of ['info', 'transaction'] as const) {
+    const obstacle = findObstacle(setup[name], name);
+    if (obstacle !== undefined) {
+      throw new JobCloneError(`The option \`${name}\` of ${setup.label}`, obstacle);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { type INestApplicationContext, Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { SessionFactory, SessionModule, type ThreadApplication } from 'nestjs-mikro-session';
+
+import { Note } from '../../support/note.entity.js';
+import { FateChunkWorker, FateWorker } from './fate.workers.js';
+import { LockWorker, NestingWorker, SignalWorker, TroubleWorker, WhereWorker } from './thread.workers.js';
+import { twins } from './twins.js';
+
+export const workers = [
+  FateWorker,
+  FateChunkWorker,
+  WhereWorker,
+  LockWorker,
+  SignalWorker,
+  TroubleWorker,
+  NestingWorker,
+];
+
+/** Leaves a note at its end. */
+@Injectable()
+class Farewell implements OnModuleDestroy {
+  constructor(private readonly sessions: SessionFactory) {}
+
+  async onModuleDestroy(): Promise<void> {
+    await this.sessions.begin((session) => void session.create(Note, { text: 'farewell' }));
+  }
+}
+
+@Module({})
+class ThreadModule {}
+
+export interface ThreadData {
+  readonly databaseUrl: string;
+  /** Why the application does not start. */
+  readonly failure?: string;
+  /** Whether it leaves a note when it is closed. */
+  readonly saysFarewell?: boolean;
+}
+
+const createApplication: ThreadApplication<ThreadData> = ({
+  databaseUrl,
+  failure,
+  saysFarewell = false,
+}): Promise<INestApplicationContext> => {
+  if (failure !== undefined) {
+    throw new RangeError(failure);
+  }
+  const orm = { driver: PostgreSqlDriver, clientUrl: databaseUrl, entities: [Note], pool: { min: 0, max: 5 } };
+  const imports = [MikroOrmModule.forRoot({ ...orm, logger: () => undefined }), SessionModule.forRoot()];
+  const module = {
+    module: ThreadModule,
+    imports,
+    providers: [...workers, ...twins, ...(saysFarewell ? [Farewell] : [])],
+  };
+  return NestFactory.createApplicationContext(module, { logger: ['error', 'warn'], abortOnError: false });
+};
+
+export default createApplication;
