@@ -6,14 +6,20 @@ import { ErrorFilter } from './errors/error.filter.js';
 import { RequestPipe } from './errors/request.pipe.js';
 import { HealthModule } from './health/health.module.js';
 import { OpenRequests } from './http/open-requests.js';
-import { RunsModule } from './runs/runs.module.js';
+import { RunsApiModule } from './runs/runs-api.module.js';
+
+export interface AppModuleOptions {
+  readonly databaseUrl: string;
+  /** Whether this process works the queue. */
+  readonly work: boolean;
+}
 
 @Module({})
 export class AppModule {
-  static forRoot(databaseUrl: string): DynamicModule {
+  static forRoot({ databaseUrl, work }: AppModuleOptions): DynamicModule {
     return {
       module: AppModule,
-      imports: [DatabaseModule.forRoot(databaseUrl), RunsModule, HealthModule],
+      imports: [DatabaseModule.forRoot(databaseUrl), RunsApiModule.forRoot({ work }), HealthModule],
       providers: [
         OpenRequests,
         { provide: APP_FILTER, useClass: ErrorFilter },

@@ -11,6 +11,8 @@ const BODY_LIMIT = '2mb';
 
 export interface AppOptions {
   readonly databaseUrl: string;
+  /** Whether this process works the queue. @default true */
+  readonly work?: boolean;
   /** @default warnings and errors, to the console */
   readonly logger?: LoggerService | LogLevel[] | false;
 }
@@ -18,9 +20,10 @@ export interface AppOptions {
 /** Makes the application, all set up but not yet started: `init()` brings the schema up to date. */
 export async function createApp({
   databaseUrl,
+  work = true,
   logger = ['warn', 'error'],
 }: AppOptions): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(databaseUrl), {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot({ databaseUrl, work }), {
     logger,
     abortOnError: false,
     bodyParser: false,
@@ -36,7 +39,8 @@ function description(): ReturnType<DocumentBuilder['build']> {
   return new DocumentBuilder()
     .setTitle('Numbers')
     .setDescription(
-      'Factorises numbers in parallel jobs. Each job has a database session and a transaction of its own.',
+      'Factorises numbers in parallel jobs, in this process or on a durable queue that several processes work. Each job ' +
+        'has a database session and a transaction of its own.',
     )
     .setVersion('0.1.0')
     .build();

@@ -11,13 +11,13 @@ async function serve(settings: Settings): Promise<void> {
   // Ended in reverse order: the database outlives the application.
   await using resources = new AsyncDisposableStack();
   const databaseUrl = await openDatabase(settings, resources);
-  const app = await createApp({ databaseUrl });
+  const app = await createApp({ databaseUrl, work: settings.work });
   resources.adopt(app, () => app.close());
   await app.init();
   const url = await listen(app.getHttpServer(), settings);
   process.stdout.write(greeting(url));
   await ending;
-  process.stdout.write('Ending: running jobs finish, the others do not start.\n');
+  process.stdout.write('Ending: running jobs finish, the others do not start here.\n');
 }
 
 async function listen(server: Server, { host, port }: Settings): Promise<string> {

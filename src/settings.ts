@@ -7,16 +7,19 @@ export interface Settings {
   readonly databaseUrl: string | undefined;
   /** Where the embedded database lives. */
   readonly postgresFolder: string;
+  /** Whether the web server works the queue too. */
+  readonly work: boolean;
 }
 
-/** Reads `HOST`, `PORT`, `DATABASE_URL` and `POSTGRES_FOLDER`. An empty one counts as not set. */
+/** Reads `HOST`, `PORT`, `DATABASE_URL`, `POSTGRES_FOLDER` and `WORK`. An empty one counts as not set. */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
-  const { HOST, PORT, DATABASE_URL, POSTGRES_FOLDER } = env;
+  const { HOST, PORT, DATABASE_URL, POSTGRES_FOLDER, WORK } = env;
   return {
     host: HOST || '127.0.0.1',
     port: toPort(PORT || '3000'),
     databaseUrl: DATABASE_URL || undefined,
     postgresFolder: POSTGRES_FOLDER || fileURLToPath(new URL('../.postgres', import.meta.url)),
+    work: toSwitch(WORK || 'on'),
   };
 }
 
@@ -26,4 +29,11 @@ function toPort(text: string): number {
     throw new TypeError(`Expected the environment variable PORT to be an integer from 0 to 65535, got "${text}".`);
   }
   return port;
+}
+
+function toSwitch(text: string): boolean {
+  if (text !== 'on' && text !== 'off') {
+    throw new TypeError(`Expected the environment variable WORK to be on or off, got "${text}".`);
+  }
+  return text === 'on';
 }

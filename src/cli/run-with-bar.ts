@@ -5,6 +5,7 @@ import { Injectable } from '@nestjs/common';
 import { Presets, SingleBar } from 'cli-progress';
 import { SessionFactory } from 'nestjs-mikro-session';
 
+import { Instance } from '../database/instance.js';
 import type { LiveRun } from '../runs/live-run.js';
 import { Run } from '../runs/run.entity.js';
 import { RunExecutor } from '../runs/run-executor.js';
@@ -16,6 +17,7 @@ import type { NumberRange } from './read-range.js';
 export class RunWithBar {
   constructor(
     private readonly sessions: SessionFactory<EntityManager>,
+    private readonly instance: Instance,
     private readonly executor: RunExecutor,
   ) {}
 
@@ -38,6 +40,8 @@ export class RunWithBar {
       toRunView(
         session.create(Run, {
           id: randomUUID(),
+          engine: 'process',
+          instanceId: this.instance.id,
           state: 'pending',
           total,
           done: 0,

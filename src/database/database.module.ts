@@ -3,21 +3,27 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { SessionModule } from 'nestjs-mikro-session';
 
+import { Instance } from './instance.js';
+import { migrate } from './migrate.js';
 import { ormOptions } from './orm-options.js';
 
 /** Connects to the database, brings its schema up to date, and gives every request and job a session. */
 @Module({})
 export class DatabaseModule implements OnModuleInit {
   static forRoot(databaseUrl: string): DynamicModule {
+    const instance = new Instance();
     return {
       module: DatabaseModule,
-      imports: [MikroOrmModule.forRoot(ormOptions(databaseUrl)), SessionModule.forRoot()],
+      global: true,
+      imports: [MikroOrmModule.forRoot(ormOptions(databaseUrl, instance)), SessionModule.forRoot()],
+      providers: [{ provide: Instance, useValue: instance }],
+      exports: [Instance],
     };
   }
 
   constructor(private readonly orm: MikroORM) {}
 
   async onModuleInit(): Promise<void> {
-    await this.orm.migrator.up();
+    await migrate(this.orm);
   }
 }

@@ -3,19 +3,21 @@ import { defineConfig, type Options } from '@mikro-orm/postgresql';
 
 import { Factorisation } from '../runs/factorisation.entity.js';
 import { Run } from '../runs/run.entity.js';
+import { AddEngine } from './add-engine.migration.js';
 import { CreateRuns } from './create-runs.migration.js';
+import type { Instance } from './instance.js';
 import { POOL_SIZE } from './pool-size.js';
 
 /** How long a request waits for a connection before it is told that the database cannot be reached. */
-const CONNECTION_TIMEOUT_MS = 3_000;
+export const CONNECTION_TIMEOUT_MS = 3_000;
 
-export function ormOptions(databaseUrl: string): Options {
+export function ormOptions(databaseUrl: string, { applicationName }: Instance): Options {
   return defineConfig({
     clientUrl: databaseUrl,
     entities: [Run, Factorisation],
     extensions: [Migrator],
-    migrations: { migrationsList: [CreateRuns], snapshot: false, silent: true },
+    migrations: { migrationsList: [CreateRuns, AddEngine], snapshot: false, silent: true },
     pool: { min: 0, max: POOL_SIZE },
-    driverOptions: { connectionTimeoutMillis: CONNECTION_TIMEOUT_MS },
+    driverOptions: { connectionTimeoutMillis: CONNECTION_TIMEOUT_MS, application_name: applicationName },
   });
 }

@@ -1,7 +1,10 @@
 /** How many connections the jobs of all runs may hold. A run has no more jobs at once than that. */
 export const JOB_CONNECTIONS = 32;
 
+/** How many jobs of the queue this process runs at once, each with a connection. pg-boss has a few more of its own. */
+export const QUEUE_CONNECTIONS = 8;
+
 /** What is left to requests, however many jobs run. */
 const REQUEST_CONNECTIONS = 8;
 
-export const POOL_SIZE = JOB_CONNECTIONS + REQUEST_CONNECTIONS;
+export const POOL_SIZE = JOB_CONNECTIONS + QUEUE_CONNECTIONS + REQUEST_CONNECTIONS;

@@ -1,25 +1,59 @@
 import type { MessageEvent } from '@nestjs/common';
-import { asyncScheduler, concat, defer, map, type Observable, of, throttleTime } from 'rxjs';
+import {
+  asyncScheduler,
+  concat,
+  concatMap,
+  defer,
+  distinctUntilChanged,
+  map,
+  type Observable,
+  of,
+  throttleTime,
+} from 'rxjs';
 
-import type { LiveRun } from './live-run.js';
+import type { LiveRun, Pace } from './live-run.js';
 import type { RunView } from './run-view.js';
 
 const INTERVAL_MS = 100;
 
-/** The events of a run that goes on: how far it has come, a few times a second, and its end. */
+/** The events of a run that goes on in this process: how far it has come, a few times a second, and its end. */
 export function eventsOf(live: LiveRun): Observable<MessageEvent> {
   return concat(
     live.views.pipe(
       throttleTime(INTERVAL_MS, asyncScheduler, { leading: true, trailing: true }),
-      map(({ state, done, failed, total }) => ({
-        type: 'progress',
-        data: { state, done, failed, total, ...live.pace },
-      })),
+      map((view) => progressEvent(view, live.pace)),
     ),
     defer(() => endEvent(live.view)),
   );
 }
 
+/** The same of a run of the queue, which is looked at from time to time. */
+export function eventsOfQueued(looks: Observable<RunView>): Observable<MessageEvent> {
+  return looks.pipe(
+    distinctUntilChanged((before, now) => isNoFurther(now, before)),
+    concatMap((run) => concat(of(progressEvent(run, paceOf(run))), run.finishedAt === null ? [] : endEvent(run))),
+  );
+}
+
 export function endEvent(run: RunView): Observable<MessageEvent> {
   return of({ type: 'end', data: run });
+}
+
+function progressEvent({ state, done, failed, total }: RunView, pace: Pace | undefined): MessageEvent {
+  return { type: 'progress', data: { state, done, failed, total, ...pace } };
+}
+
+/** Also of a look that began earlier and came later. */
+function isNoFurther(now: RunView, before: RunView): boolean {
+  return now.state === before.state && now.done + now.failed <= before.done + before.failed;
+}
+
+function paceOf({ startedAt, finishedAt, done, failed, total }: RunView): Pace | undefined {
+  const ended = done + failed;
+  const elapsed = (finishedAt?.getTime() ?? Date.now()) - (startedAt?.getTime() ?? Infinity);
+  if (ended === 0 || elapsed <= 0) {
+    return undefined;
+  }
+  const rate = (ended * 1_000) / elapsed;
+  return { rate, timeLeft: ((total - ended) / rate) * 1_000 };
 }

@@ -14,8 +14,9 @@ import { JOB_CONNECTIONS } from '../database/pool-size.js';
 import { FactoriseWorker } from './factorise.worker.js';
 import { Lanes } from './lanes.js';
 import { LiveRun } from './live-run.js';
+import { type Failure, toFailure } from './failure.js';
 import type { RunEnding } from './run-state.js';
-import { type Failure, type RunEnd, RunStore } from './run-store.js';
+import { type RunEnd, RunStore } from './run-store.js';
 import type { Simulation } from './start-run.request.js';
 import type { RunView } from './run-view.js';
 
@@ -48,7 +49,7 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
   async onApplicationBootstrap(): Promise<void> {
     const count = await this.store.interruptUnfinished();
     if (count > 0) {
-      this.#logger.warn(`Marked ${count} unfinished runs of an earlier process as interrupted`);
+      this.#logger.warn(`Marked ${count} unfinished runs of processes that are gone as interrupted`);
     }
   }
 
@@ -148,6 +149,6 @@ function toFailures(outcome: JobOutcome<number, void>): Failure[] {
   if (outcome.status === 'fulfilled' || outcome.attempts === 0) {
     return [];
   }
-  const { index, input: number, reason } = outcome;
-  return [{ index, number, error: reason instanceof Error ? reason.message : String(reason) }];
+  const { index, input, reason } = outcome;
+  return [toFailure(index, input, reason)];
 }

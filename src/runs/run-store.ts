@@ -2,18 +2,13 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { SessionFactory } from 'nestjs-mikro-session';
 
+import { Instance } from '../database/instance.js';
 import { Factorisation } from './factorisation.entity.js';
+import { type Failure, storeFailures } from './failure.js';
+import { countResults, toRunViews } from './run-counts.js';
 import { Run } from './run.entity.js';
 import type { RunEnding } from './run-state.js';
 import { type RunView, toRunView } from './run-view.js';
-
-const CHUNK = 1_000;
-
-export interface Failure {
-  readonly index: number;
-  readonly number: number;
-  readonly error: string;
-}
 
 export interface RunEnd {
   readonly state: RunEnding;
@@ -24,12 +19,17 @@ export interface RunEnd {
 /** Stores what becomes of the runs, in sessions of its own: when a run goes on, that of its request has ended. */
 @Injectable()
 export class RunStore {
-  constructor(private readonly sessions: SessionFactory<EntityManager>) {}
+  constructor(
+    private readonly sessions: SessionFactory<EntityManager>,
+    private readonly instance: Instance,
+  ) {}
 
+  /** The first call holds: several processes may begin a run of the queue. */
   async begin(id: string, startedAt: Date): Promise<void> {
-    await this.sessions.begin((session) => session.nativeUpdate(Run, { id }, { state: 'running', startedAt }), {
-      label: `the start of run ${id}`,
-    });
+    await this.sessions.begin(
+      (session) => session.nativeUpdate(Run, { id, state: 'pending' }, { state: 'running', startedAt }),
+      { label: `the start of run ${id}` },
+    );
   }
 
   /** May be called again when it failed, also when it failed after its commit. */
@@ -45,11 +45,38 @@ export class RunStore {
     );
   }
 
-  /** Marks what an earlier process left unfinished. Gives the number of such runs. */
+  /** Gives a run as it is now. */
+  find(id: string): Promise<RunView> {
+    return this.sessions.run(
+      async (session) => {
+        const [view] = await toRunViews(session, [await session.findOneOrFail(Run, id)]);
+        return view as RunView;
+      },
+      { label: `a look at run ${id}` },
+    );
+  }
+
+  /** Gives the runs of the queue that have not ended. */
+  findQueued(): Promise<readonly RunView[]> {
+    return this.sessions.run(
+      async (session) =>
+        toRunViews(session, await session.find(Run, { engine: 'queue', state: ['pending', 'running'] })),
+      { label: 'a look at the runs of the queue' },
+    );
+  }
+
+  /** Ends a run of the queue whose results are all there, unless another process did. */
+  async complete(id: string): Promise<void> {
+    await this.sessions.begin((session) => closeOnce(session, id, 'done'), { label: `the end of run ${id}` });
+  }
+
+  /** Marks what processes left unfinished that are gone. Gives the number of such runs. */
   interruptUnfinished(): Promise<number> {
     return this.sessions.begin(
       async (session) => {
-        const runs = await session.find(Run, { state: ['pending', 'running'] });
+        const unfinished = await session.find(Run, { engine: 'process', state: ['pending', 'running'] });
+        const connected = await this.instance.findConnected(session);
+        const runs = unfinished.filter(({ instanceId }) => instanceId === null || !connected.has(instanceId));
         for (const run of runs) {
           await close(session, run, { state: 'interrupted', finishedAt: new Date() });
         }
@@ -60,14 +87,26 @@ export class RunStore {
   }
 }
 
-/** Leaves out the job whose commit succeeded but was not answered: its row is there. */
-async function storeFailures(session: EntityManager, run: string, failures: readonly Failure[]): Promise<void> {
-  for (let start = 0; start < failures.length; start += CHUNK) {
-    const rows = failures
-      .slice(start, start + CHUNK)
-      .map((failure) => ({ ...failure, run, status: 'failed' as const }));
-    await session.createQueryBuilder(Factorisation).insert(rows).onConflict().ignore().execute();
+/**
+ * Ends a run that several may want to end at once. Gives whether it was this one.
+ *
+ * @param settle makes sure that no more results are committed
+ */
+export async function closeOnce(
+  session: EntityManager,
+  id: string,
+  state: RunEnding,
+  settle?: () => Promise<void>,
+): Promise<boolean> {
+  // Whoever is first locks the run for all others.
+  const affected = await session.nativeUpdate(Run, { id, finishedAt: null }, { state });
+  if (affected === 0) {
+    return false;
   }
+  await settle?.();
+  const { done = 0, failed = 0 } = (await countResults(session, [id])).get(id) ?? {};
+  await session.nativeUpdate(Run, { id }, { done, failed, finishedAt: new Date() });
+  return true;
 }
 
 /** Counts the rows, which is true also after a crash or a commit without answer. */

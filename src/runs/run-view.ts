@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 
 import type { Run } from './run.entity.js';
+import { type RunEngine, runEngines } from './run-engine.js';
 import { type RunState, runStates } from './run-state.js';
 
 /** A run as clients see it. */
@@ -8,11 +9,15 @@ export class RunView {
   @ApiProperty({ format: 'uuid', example: '0b7a3d3c-4f0e-4a5e-9b0e-0d9c5c1f2a11' })
   readonly id!: string;
 
+  @ApiProperty({ enum: runEngines, description: 'Who runs the jobs.' })
+  readonly engine!: RunEngine;
+
   @ApiProperty({
     enum: runStates,
     description:
       '`pending`: waits for its turn. `running`. `done`: every job has ended, `failed` tells how many of them threw. ' +
-      '`cancelled`: stopped by a client. `interrupted`: the server ended first, or had no database to begin with.',
+      '`cancelled`: stopped by a client. `interrupted`: the server ended first, or had no database to begin with; a ' +
+      'run of the queue is never that.',
   })
   readonly state!: RunState;
 
@@ -25,7 +30,7 @@ export class RunView {
   @ApiProperty({ example: 1, description: 'How many jobs threw. What they had stored was rolled back.' })
   readonly failed!: number;
 
-  @ApiProperty({ example: 8, description: 'How many jobs run at once.' })
+  @ApiProperty({ example: 8, description: 'How many jobs run at once, at most.' })
   readonly concurrency!: number;
 
   @ApiProperty({
@@ -46,6 +51,7 @@ export class RunView {
 }
 
 export function toRunView(run: Run): RunView {
-  const { id, state, total, done, failed, concurrency, requestSessionId, createdAt, startedAt, finishedAt } = run;
-  return { id, state, total, done, failed, concurrency, requestSessionId, createdAt, startedAt, finishedAt };
+  const { id, engine, state, total, done, failed, concurrency, requestSessionId, createdAt, startedAt, finishedAt } =
+    run;
+  return { id, engine, state, total, done, failed, concurrency, requestSessionId, createdAt, startedAt, finishedAt };
 }

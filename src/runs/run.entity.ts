@@ -1,5 +1,6 @@
 import { Entity, Enum, Index, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 
+import { type RunEngine, runEngines } from './run-engine.js';
 import { type RunState, runStates } from './run-state.js';
 
 /** A list of numbers to factorise, one job each. */
@@ -8,6 +9,14 @@ export class Run {
   @PrimaryKey({ type: 'uuid' })
   id!: string;
 
+  @Enum({ items: () => [...runEngines] })
+  engine!: RunEngine;
+
+  /** Which application runs it. None for a run of the queue. */
+  @Property({ type: 'uuid', nullable: true })
+  instanceId!: string | null;
+
+  @Index()
   @Enum({ items: () => [...runStates] })
   state!: RunState;
 

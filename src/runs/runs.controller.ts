@@ -52,7 +52,9 @@ export class RunsController {
   @UseGuards(JsonBodyGuard)
   @ApiOperation({
     summary: 'Factorises numbers, one job each, in the background',
-    description: 'Give either `numbers`, or `from` and `to`. Each job has a session and a transaction of its own.',
+    description:
+      'Give either `numbers`, or `from` and `to`. Each job has a session and a transaction of its own. With the engine ' +
+      '`queue` the run and its jobs are stored in one transaction: there are all of them, or none.',
   })
   @ApiBody({ type: StartRunRequest, examples: startRunExamples })
   @ApiAcceptedResponse({
@@ -93,7 +95,7 @@ export class RunsController {
     summary: 'Lists what became of the numbers, in the order they were given',
     description:
       'A number appears when its job has committed; one whose job failed, when the run has ended; one whose job never ' +
-      'began, never.',
+      'began, never. With the engine `queue`, one whose job failed appears at once.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({ type: ResultPage, description: 'A part of the results.' })
@@ -108,7 +110,8 @@ export class RunsController {
     description:
       'Server-sent events: `progress` with `state`, `done`, `failed` and `total`, once a job has ended also with `rate` ' +
       '(jobs per second) and `timeLeft` (milliseconds), then one `end` with the run, then the stream ends. A run that ' +
-      'has ended already gives its `end` only.',
+      'has ended already gives its `end` only. When the server shuts down, the events of a run of the queue stop without ' +
+      'an `end`: it goes on, and any server can tell more of it.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({
@@ -129,7 +132,9 @@ export class RunsController {
   @Delete(':id')
   @ApiOperation({
     summary: 'Cancels a run',
-    description: 'Waits for the jobs that run. The others never start. What has been stored stays.',
+    description:
+      'Waits for the jobs that run, or, with the engine `queue`, rolls them back. The others never start. What has been ' +
+      'stored stays.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({ type: RunView, description: 'The run is cancelled.' })

@@ -5,10 +5,14 @@ import { ConflictException, Injectable, type MessageEvent, NotFoundException } f
 import { InjectSession, SessionContext } from 'nestjs-mikro-session';
 import type { Observable } from 'rxjs';
 
+import { Instance } from '../database/instance.js';
+import { QueueRunWatch } from '../queue-runs/queue-run-watch.js';
+import { QueueRuns } from '../queue-runs/queue-runs.js';
 import { Factorisation } from './factorisation.entity.js';
 import type { PageQuery, ResultPage, RunPage } from './page.js';
 import { toResultView } from './result-view.js';
-import { endEvent, eventsOf } from './run-events.js';
+import { toRunViews } from './run-counts.js';
+import { endEvent, eventsOf, eventsOfQueued } from './run-events.js';
 import { RunExecutor } from './run-executor.js';
 import { Run } from './run.entity.js';
 import { type RunView, toRunView } from './run-view.js';
@@ -20,26 +24,39 @@ export class RunsService {
   constructor(
     @InjectSession() private readonly session: EntityManager,
     private readonly context: SessionContext<EntityManager>,
+    private readonly instance: Instance,
     private readonly executor: RunExecutor,
+    private readonly queueRuns: QueueRuns,
+    private readonly queueWatch: QueueRunWatch,
   ) {}
 
   async start(request: StartRunRequest): Promise<RunView> {
     const numbers = numbersOf(request);
-    const run = this.session.create(Run, {
-      id: randomUUID(),
-      state: 'pending',
-      total: numbers.length,
-      done: 0,
-      failed: 0,
-      concurrency: request.concurrency,
-      requestSessionId: this.context.scope.id,
-      createdAt: new Date(),
-      startedAt: null,
-      finishedAt: null,
+    const simulate = request.simulate ?? {};
+    const view = await this.session.transactional(async () => {
+      const run = this.session.create(Run, {
+        id: randomUUID(),
+        engine: request.engine,
+        instanceId: request.engine === 'process' ? this.instance.id : null,
+        state: 'pending',
+        total: numbers.length,
+        done: 0,
+        failed: 0,
+        concurrency: request.concurrency,
+        requestSessionId: this.context.scope.id,
+        createdAt: new Date(),
+        startedAt: null,
+        finishedAt: null,
+      });
+      await this.session.flush();
+      if (request.engine === 'queue') {
+        await this.queueRuns.send(run, numbers, simulate);
+      }
+      return toRunView(run);
     });
-    await this.session.flush();
-    const view = toRunView(run);
-    this.executor.start(view, { numbers, simulate: request.simulate ?? {} });
+    if (request.engine === 'process') {
+      this.executor.start(view, { numbers, simulate });
+    }
     return view;
   }
 
@@ -51,16 +68,18 @@ export class RunsService {
       {},
       { orderBy: { createdAt: 'desc', id: 'desc' }, offset, limit },
     );
-    return { total, offset, limit, items: runs.map((run) => live.get(run.id)?.view ?? toRunView(run)) };
+    const views = await toRunViews(this.session, runs);
+    return { total, offset, limit, items: views.map((view) => live.get(view.id)?.view ?? view) };
   }
 
   async find(id: string): Promise<RunView> {
     const live = this.executor.live.get(id);
-    const run = await this.session.findOne(Run, { id });
+    const run = await this.session.findOne(Run, { id }, { refresh: true });
     if (run === null) {
       throw new NotFoundException(`There is no run "${id}".`);
     }
-    return live?.view ?? toRunView(run);
+    const [view] = await toRunViews(this.session, [run]);
+    return live?.view ?? (view as RunView);
   }
 
   async results(id: string, { offset, limit }: PageQuery): Promise<ResultPage> {
@@ -75,18 +94,32 @@ export class RunsService {
 
   async events(id: string): Promise<Observable<MessageEvent>> {
     const live = this.executor.live.get(id);
-    return live === undefined ? endEvent(await this.find(id)) : eventsOf(live);
+    if (live !== undefined) {
+      return eventsOf(live);
+    }
+    const run = await this.find(id);
+    const goesOn = run.engine === 'queue' && run.finishedAt === null;
+    return goesOn ? eventsOfQueued(this.queueWatch.follow(id)) : endEvent(run);
   }
 
-  /** Lets the running jobs finish, and waits for them. */
   async cancel(id: string): Promise<RunView> {
-    const live = this.executor.live.get(id);
-    live?.stop('cancelled');
-    await live?.ended;
+    const isCancelled = await this.#stop(id);
     const run = await this.find(id);
-    if (live === undefined || run.state !== 'cancelled') {
+    if (!isCancelled || run.state !== 'cancelled') {
       throw new ConflictException(`The run "${id}" cannot be cancelled: it is ${run.state} already.`);
     }
     return run;
+  }
+
+  /** Lets the running jobs of this process finish, and waits for them. Those of the queue are rolled back. */
+  async #stop(id: string): Promise<boolean> {
+    const live = this.executor.live.get(id);
+    if (live !== undefined) {
+      live.stop('cancelled');
+      await live.ended;
+      return true;
+    }
+    const run = await this.find(id);
+    return run.engine === 'queue' && this.session.transactional(() => this.queueRuns.cancel(this.session, run));
   }
 }

@@ -2,9 +2,11 @@ import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsObject, ValidateNested } from 'class-validator';
 
-import { JOB_CONNECTIONS } from '../database/pool-size.js';
+import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from '../database/pool-size.js';
 import { integerBetween } from '../errors/integer-rule.js';
+import { oneOf } from '../errors/one-of-rule.js';
 import { MayBeLeftOut, type Rule, Satisfies } from '../errors/satisfies.js';
+import { type RunEngine, runEngines } from './run-engine.js';
 import { findOffenders, MAX_NUMBER, MAX_NUMBERS, numberList, rangeEnd, rangeStart } from './number-rules.js';
 
 const MAX_DELAY_MS = 10_000;
@@ -69,10 +71,23 @@ export class StartRunRequest {
     minimum: 1,
     maximum: JOB_CONNECTIONS,
     default: 4,
-    description: 'How many jobs run at once, each with a connection of its own.',
+    description:
+      'How many jobs run at once, at most, each with a connection of its own. With the engine `queue` that holds over ' +
+      `all processes together; each runs no more than ${QUEUE_CONNECTIONS} jobs of the queue at once.`,
   })
   @Satisfies(integerBetween(1, JOB_CONNECTIONS))
   readonly concurrency: number = 4;
+
+  @ApiPropertyOptional({
+    enum: runEngines,
+    default: 'process',
+    description:
+      '`process`: the jobs run in the process that takes the request, and are interrupted when it ends. `queue`: the jobs ' +
+      'are stored with the run, in one transaction, and run in all processes that work the queue; what one that ends ' +
+      'leaves behind, another takes up.',
+  })
+  @Satisfies(oneOf(runEngines))
+  readonly engine: RunEngine = 'process';
 
   @ApiPropertyOptional({ type: Simulation })
   @MayBeLeftOut()
@@ -82,10 +97,11 @@ export class StartRunRequest {
   readonly simulate?: Simulation;
 }
 
-/** Both ways to give the numbers, for the documentation: one example of all fields would be neither. */
+/** The ways to give the numbers, for the documentation: one example of all fields would be none of them. */
 export const startRunExamples = {
   list: { summary: 'A list', value: { numbers: [12, 97, 360] } },
   range: { summary: 'A range', value: { from: 1, to: 100, concurrency: 8, simulate: { failOn: [97], delayMs: 5 } } },
+  queue: { summary: 'On the queue', value: { from: 1, to: 100, engine: 'queue' } },
 } as const;
 
 export function numbersOf({ numbers, from = 1, to = 0 }: StartRunRequest): readonly number[] {

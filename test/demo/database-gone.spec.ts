@@ -33,7 +33,7 @@ describe('ErrorFilter', () => {
   beforeEach(async () => {
     log = new Log();
     await proxy.restore();
-    demo = await startDemo(proxy.url, log);
+    demo = await startDemo(proxy.url, { logger: log });
   });
 
   afterEach(async () => {

@@ -129,8 +129,9 @@ describe('main', () => {
   it('ends in good order when npm, which started it, was killed', async () => {
     demo.kill('SIGTERM');
     await demo.ended();
-    const npm = ['sh', '-c', `"${process.execPath}" "$0"; true`] as const;
-    demo = new DemoProcess(compiled, { POSTGRES_FOLDER: server.folder, npm_lifecycle_event: 'start' }, npm);
+    const launcher = ['sh', '-c', `"${process.execPath}" "$0"; true`] as const;
+    const env = { POSTGRES_FOLDER: server.folder, npm_lifecycle_event: 'start' };
+    demo = new DemoProcess(compiled, env, { launcher });
     await demo.listening();
     const pids = await server.pids();
 

@@ -33,6 +33,7 @@ describe('RunsController', () => {
     expect(status).toBe(202);
     expect(body).toEqual({
       id: expect.stringMatching(UUID),
+      engine: 'process',
       state: 'pending',
       total: 3,
       done: 0,

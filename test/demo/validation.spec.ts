@@ -69,6 +69,8 @@ describe('the check of a request', () => {
       'concurrency',
       'expected an integer from 1 to 32, got null',
     ],
+    ['an unknown engine', { numbers: [1], engine: 'steam' }, 'engine', `expected 'process' or 'queue', got 'steam'`],
+    ['an engine of null', { numbers: [1], engine: null }, 'engine', `expected 'process' or 'queue', got null`],
     ['an unknown field', { numbers: [1], numbrs: [2] }, 'numbrs', 'there is no such field'],
     ['an unknown field within', { numbers: [1], simulate: { delay: 5 } }, 'simulate.delay', 'there is no such field'],
     ['a simulation of null', { numbers: [1], simulate: null }, 'simulate', 'expected an object'],

@@ -8,9 +8,16 @@ export interface DemoApp {
   readonly client: JobsClient;
 }
 
+export interface DemoOptions {
+  /** @default none */
+  readonly logger?: LoggerService | false;
+  /** Whether it works the queue. @default true */
+  readonly work?: boolean;
+}
+
 /** Starts the demo in this process, on a free port. */
-export async function startDemo(databaseUrl: string, logger: LoggerService | false = false): Promise<DemoApp> {
-  const app = await createApp({ databaseUrl, logger });
+export async function startDemo(databaseUrl: string, options: DemoOptions = {}): Promise<DemoApp> {
+  const app = await createApp({ databaseUrl, logger: false, ...options });
   await app.listen(0, '127.0.0.1');
   return { app, client: new JobsClient(await app.getUrl()) };
 }

@@ -1,0 +1,8 @@
+import { inspect } from 'node:util';
+
+/** Shows what a client has sent, cut short. */
+export function shown(value: unknown): string {
+  return value === undefined
+    ? 'nothing'
+    : inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 40, maxArrayLength: 3 });
+}

@@ -1,0 +1,42 @@
+import { Injectable } from '@nestjs/common';
+
+import { RunStore } from '../runs/run-store.js';
+
+interface ActiveRun {
+  readonly begun: Promise<void>;
+  readonly aborter: AbortController;
+}
+
+/** The runs of the queue that this process has had jobs of, until they have ended. */
+@Injectable()
+export class ActiveQueueRuns {
+  readonly #runs = new Map<string, ActiveRun>();
+
+  constructor(private readonly store: RunStore) {}
+
+  get ids(): readonly string[] {
+    return [...this.#runs.keys()];
+  }
+
+  /** Begins a run that is still pending. Gives a signal that aborts when the run has ended without its job. */
+  async enter(id: string): Promise<AbortSignal> {
+    const run = this.#runs.get(id) ?? this.#add(id);
+    await run.begun;
+    return run.aborter.signal;
+  }
+
+  /** Tells the jobs of a run that nobody waits for them any more. */
+  leave(id: string): void {
+    this.#runs.get(id)?.aborter.abort(new DOMException(`The run "${id}" has ended`, 'AbortError'));
+    this.#runs.delete(id);
+  }
+
+  #add(id: string): ActiveRun {
+    const begun = this.store.begin(id, new Date());
+    const run = { begun, aborter: new AbortController() };
+    this.#runs.set(id, run);
+    // The next job tries again.
+    begun.catch(() => this.#runs.delete(id));
+    return run;
+  }
+}

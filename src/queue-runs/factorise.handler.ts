@@ -1,0 +1,63 @@
+import { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { InjectSession, type JobWorker, SessionContext } from 'nestjs-mikro-session';
+import { JobHandler, type QueueJobContext } from 'nestjs-mikro-session/pg-boss';
+
+import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from '../database/pool-size.js';
+import { storeFailures, toFailure } from '../runs/failure.js';
+import { FactoriseWorker } from '../runs/factorise.worker.js';
+import { sentRunInfoOf } from '../runs/run-info.js';
+import { ActiveQueueRuns } from './active-queue-runs.js';
+import { takeJobSlot } from './job-slots.js';
+import { FACTORISATIONS, LOST_FACTORISATIONS } from './queues.js';
+
+/** How many jobs of a run are handed out, by the tier of the job: see `tierOf`. */
+const TIERS = Object.fromEntries(
+  Array.from({ length: JOB_CONNECTIONS }, (_, nth) => [tierOf(nth + 1), nth + 1] as const),
+);
+
+export function tierOf(concurrency: number): string {
+  return String(concurrency);
+}
+
+/**
+ * Has a FactoriseWorker do a job of the queue. A job that throws has failed, and is not tried again, as in a run of the
+ * process. One whose process dies is: by another worker, once its heart does not beat any more.
+ */
+@Injectable()
+@JobHandler({
+  queue: FACTORISATIONS,
+  deadLetter: LOST_FACTORISATIONS,
+  retryLimit: 5,
+  heartbeatSeconds: 10,
+  deleteAfterSeconds: 3_600,
+  localConcurrency: QUEUE_CONNECTIONS,
+  groupConcurrency: { default: 1, tiers: TIERS },
+  // Nobody is told when the jobs of another process come back.
+  notifyPollingIntervalSeconds: 5,
+})
+export class FactoriseHandler implements JobWorker<number, void> {
+  constructor(
+    @InjectSession() private readonly session: EntityManager,
+    private readonly context: SessionContext<EntityManager>,
+    private readonly runs: ActiveQueueRuns,
+    private readonly worker: FactoriseWorker,
+  ) {}
+
+  async handle(number: number, job: QueueJobContext): Promise<void> {
+    const { runId, concurrency } = sentRunInfoOf(this.context.scope);
+    const ended = await this.runs.enter(runId);
+    await takeJobSlot(this.session, { runId, concurrency, index: job.index });
+    try {
+      // A savepoint: what has failed is rolled back, and the transaction goes on.
+      await this.session.transactional(async () => {
+        await this.worker.handle(number, { ...job, signal: AbortSignal.any([job.signal, ended]) });
+        ended.throwIfAborted();
+      });
+    } catch (error) {
+      // Then pg-boss has given the job up already.
+      ended.throwIfAborted();
+      await storeFailures(this.session, runId, [toFailure(job.index, number, error)]);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { JobQueueModule } from 'nestjs-mikro-session/pg-boss';
+
+import { CONNECTION_TIMEOUT_MS } from '../database/orm-options.js';
+import { RunsModule } from '../runs/runs.module.js';
+import { ActiveQueueRuns } from './active-queue-runs.js';
+import { FactoriseHandler } from './factorise.handler.js';
+import { LostFactorisationHandler } from './lost-factorisation.handler.js';
+import { QueueRunWatch } from './queue-run-watch.js';
+import { QueueRuns } from './queue-runs.js';
+
+/** Less than a process has to end in: see `untilSignal`. */
+const SHUTDOWN_TIMEOUT_MS = 5_000;
+
+/** How often to look for jobs whose process has died. */
+const SUPERVISION_S = 5;
+
+/** Runs on the queue, and the work on their jobs. */
+@Module({})
+export class QueueRunsModule {
+  /** @param work whether this process works the queue */
+  static forRoot({ work }: { readonly work: boolean }): DynamicModule {
+    return {
+      module: QueueRunsModule,
+      imports: [
+        RunsModule,
+        JobQueueModule.forRoot({
+          work,
+          shutdownTimeout: SHUTDOWN_TIMEOUT_MS,
+          boss: {
+            connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
+            superviseIntervalSeconds: SUPERVISION_S,
+            monitorIntervalSeconds: SUPERVISION_S,
+          },
+        }),
+      ],
+      providers: [QueueRuns, QueueRunWatch, ActiveQueueRuns, FactoriseHandler, LostFactorisationHandler],
+      exports: [QueueRuns, QueueRunWatch],
+    };
+  }
+}

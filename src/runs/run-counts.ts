@@ -1,0 +1,34 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+
+import type { Run } from './run.entity.js';
+import { type RunView, toRunView } from './run-view.js';
+
+type RunCounts = Pick<RunView, 'done' | 'failed'>;
+
+/** Gives the runs as they are now: while one of the queue goes on, its results tell how far it has come. */
+export async function toRunViews(session: EntityManager, runs: readonly Run[]): Promise<RunView[]> {
+  const unfinished = runs.filter(({ engine, finishedAt }) => engine === 'queue' && finishedAt === null);
+  const counts = await countResults(
+    session,
+    unfinished.map(({ id }) => id),
+  );
+  return runs.map((run) => Object.assign(toRunView(run), counts.get(run.id)));
+}
+
+/** Counts the results of runs. One without any is left out. */
+export async function countResults(
+  session: EntityManager,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, RunCounts>> {
+  if (ids.length === 0) {
+    return new Map();
+  }
+  const rows = await session.execute<(RunCounts & { readonly id: string })[]>(
+    `select run_id as id,
+       (count(*) filter (where status = 'done'))::int as done,
+       (count(*) filter (where status = 'failed'))::int as failed
+     from factorisation where run_id in (?) group by run_id`,
+    [ids],
+  );
+  return new Map(rows.map(({ id, done, failed }) => [id, { done, failed }]));
+}

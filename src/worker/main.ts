@@ -1,0 +1,36 @@
+// npm run worker: one more process that works the queue, on the database of DATABASE_URL or on that of a running npm start.
+import { NestFactory } from '@nestjs/core';
+
+import { QUEUE_CONNECTIONS } from '../database/pool-size.js';
+import { findRunningPostgres } from '../postgres/running-postgres.js';
+import { readSettings, type Settings } from '../settings.js';
+import { untilSignal } from '../until-signal.js';
+import { WorkerModule } from './worker.module.js';
+
+async function work({ databaseUrl, postgresFolder }: Settings): Promise<void> {
+  const ending = untilSignal();
+  const postgres = databaseUrl === undefined ? findRunningPostgres(postgresFolder) : undefined;
+  const app = await NestFactory.createApplicationContext(WorkerModule.forRoot(databaseUrl ?? postgres?.url ?? ''), {
+    logger: ['warn', 'error'],
+    abortOnError: false,
+  });
+  process.stdout.write(`Working the queue: up to ${QUEUE_CONNECTIONS} jobs at once.\n`);
+  const watch = new AbortController();
+  const gone = postgres?.untilGone(watch.signal).then(() => {
+    if (!watch.signal.aborted) {
+      throw new Error('The embedded PostgreSQL has ended. Run `npm start`, and start the worker again.');
+    }
+  });
+  await Promise.race([ending, ...(gone === undefined ? [] : [gone])]);
+  watch.abort();
+  process.stdout.write('Ending: running jobs finish, the others are left to other processes.\n');
+  await app.close();
+}
+
+try {
+  await work(readSettings(process.env));
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}

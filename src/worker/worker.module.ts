@@ -1,0 +1,15 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+
+import { DatabaseModule } from '../database/database.module.js';
+import { QueueRunsModule } from '../queue-runs/queue-runs.module.js';
+
+/** What works the queue, without a server. */
+@Module({})
+export class WorkerModule {
+  static forRoot(databaseUrl: string): DynamicModule {
+    return {
+      module: WorkerModule,
+      imports: [DatabaseModule.forRoot(databaseUrl), QueueRunsModule.forRoot({ work: true })],
+    };
+  }
+}
