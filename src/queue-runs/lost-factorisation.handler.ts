@@ -13,7 +13,14 @@ const ERROR =
 
 /** Counts numbers as failed whose job could not be brought to an end, so that their run comes to its own. */
 @Injectable()
-@JobHandler({ queue: LOST_FACTORISATIONS, retryLimit: 1_000, retryDelay: 5, localConcurrency: 1 })
+@JobHandler({
+  queue: LOST_FACTORISATIONS,
+  retryLimit: 1_000,
+  retryDelay: 5,
+  deleteAfterSeconds: 3_600,
+  localConcurrency: 1,
+  notifyPollingIntervalSeconds: 5,
+})
 export class LostFactorisationHandler implements JobWorker<number, void> {
   constructor(
     @InjectSession() private readonly session: EntityManager,

@@ -7,7 +7,7 @@ import {
   type OnApplicationShutdown,
   type OnModuleDestroy,
 } from '@nestjs/common';
-import { exhaustMap, map, type Observable, startWith, Subject, takeUntil, takeWhile } from 'rxjs';
+import { exhaustMap, map, type Observable, ReplaySubject, startWith, Subject, takeUntil, takeWhile } from 'rxjs';
 
 import { RunStore } from '../runs/run-store.js';
 import type { RunView } from '../runs/run-view.js';
@@ -28,7 +28,8 @@ type Unfinished = ReadonlyMap<string, RunView>;
 export class QueueRunWatch implements OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {
   readonly #logger = new Logger(QueueRunWatch.name);
   readonly #looks = new Subject<Unfinished>();
-  readonly #hangUp = new Subject<void>();
+  /** Also tells those who come to follow a run when it has been said. */
+  readonly #hangUp = new ReplaySubject<void>(1);
   readonly #shutdown = new AbortController();
   #watching: Promise<void> | undefined;
   #isBlind = false;
@@ -53,7 +54,7 @@ export class QueueRunWatch implements OnApplicationBootstrap, OnModuleDestroy, O
     await this.#watching;
   }
 
-  /** The run as it is and each time somebody looks, until it has ended or the application does. */
+  /** The run as it is and again with each look, until it has ended or the application does. It may be of another process. */
   follow(id: string): Observable<RunView> {
     return this.#looks.pipe(
       map((unfinished) => unfinished.get(id)),

@@ -5,9 +5,9 @@ import { type RunView, toRunView } from './run-view.js';
 
 type RunCounts = Pick<RunView, 'done' | 'failed'>;
 
-/** Gives the runs as they are now: while one of the queue goes on, its results tell how far it has come. */
+/** Gives the runs as they are now: while one goes on elsewhere, its results tell how far it has come. */
 export async function toRunViews(session: EntityManager, runs: readonly Run[]): Promise<RunView[]> {
-  const unfinished = runs.filter(({ engine, finishedAt }) => engine === 'queue' && finishedAt === null);
+  const unfinished = runs.filter(({ finishedAt }) => finishedAt === null);
   const counts = await countResults(
     session,
     unfinished.map(({ id }) => id),

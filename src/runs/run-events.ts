@@ -27,8 +27,8 @@ export function eventsOf(live: LiveRun): Observable<MessageEvent> {
   );
 }
 
-/** The same of a run of the queue, which is looked at from time to time. */
-export function eventsOfQueued(looks: Observable<RunView>): Observable<MessageEvent> {
+/** The same of a run that goes on elsewhere, and is looked at from time to time. */
+export function eventsFromOutside(looks: Observable<RunView>): Observable<MessageEvent> {
   return looks.pipe(
     distinctUntilChanged((before, now) => isNoFurther(now, before)),
     concatMap((run) => concat(of(progressEvent(run, paceOf(run))), run.finishedAt === null ? [] : endEvent(run))),

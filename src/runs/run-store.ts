@@ -49,8 +49,9 @@ export class RunStore {
   find(id: string): Promise<RunView> {
     return this.sessions.run(
       async (session) => {
-        const [view] = await toRunViews(session, [await session.findOneOrFail(Run, id)]);
-        return view as RunView;
+        const run = await session.findOneOrFail(Run, id);
+        const [view] = await toRunViews(session, [run]);
+        return view ?? toRunView(run);
       },
       { label: `a look at run ${id}` },
     );

@@ -139,7 +139,10 @@ export class RunsController {
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({ type: RunView, description: 'The run is cancelled.' })
   @ApiNotFoundResponse({ type: ErrorBody, description: 'There is no such run.' })
-  @ApiConflictResponse({ type: ErrorBody, description: 'The run has ended already, and stays as it is.' })
+  @ApiConflictResponse({
+    type: ErrorBody,
+    description: 'The run has ended already, or another process runs it, and stays as it is.',
+  })
   cancel(@RunId() id: string): Promise<RunView> {
     return this.runs.cancel(id);
   }

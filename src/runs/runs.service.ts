@@ -12,7 +12,7 @@ import { Factorisation } from './factorisation.entity.js';
 import type { PageQuery, ResultPage, RunPage } from './page.js';
 import { toResultView } from './result-view.js';
 import { toRunViews } from './run-counts.js';
-import { endEvent, eventsOf, eventsOfQueued } from './run-events.js';
+import { endEvent, eventsOf, eventsFromOutside } from './run-events.js';
 import { RunExecutor } from './run-executor.js';
 import { Run } from './run.entity.js';
 import { type RunView, toRunView } from './run-view.js';
@@ -27,7 +27,7 @@ export class RunsService {
     private readonly instance: Instance,
     private readonly executor: RunExecutor,
     private readonly queueRuns: QueueRuns,
-    private readonly queueWatch: QueueRunWatch,
+    private readonly watch: QueueRunWatch,
   ) {}
 
   async start(request: StartRunRequest): Promise<RunView> {
@@ -68,8 +68,13 @@ export class RunsService {
       {},
       { orderBy: { createdAt: 'desc', id: 'desc' }, offset, limit },
     );
-    const views = await toRunViews(this.session, runs);
-    return { total, offset, limit, items: views.map((view) => live.get(view.id)?.view ?? view) };
+    const views = await toRunViews(
+      this.session,
+      runs.filter(({ id }) => !live.has(id)),
+    );
+    const items = new Map([...live].map(([id, run]) => [id, run.view]));
+    views.forEach((view) => items.set(view.id, view));
+    return { total, offset, limit, items: runs.map((run) => items.get(run.id) ?? toRunView(run)) };
   }
 
   async find(id: string): Promise<RunView> {
@@ -78,8 +83,7 @@ export class RunsService {
     if (run === null) {
       throw new NotFoundException(`There is no run "${id}".`);
     }
-    const [view] = await toRunViews(this.session, [run]);
-    return live?.view ?? (view as RunView);
+    return live?.view ?? this.#look(run);
   }
 
   async results(id: string, { offset, limit }: PageQuery): Promise<ResultPage> {
@@ -98,17 +102,22 @@ export class RunsService {
       return eventsOf(live);
     }
     const run = await this.find(id);
-    const goesOn = run.engine === 'queue' && run.finishedAt === null;
-    return goesOn ? eventsOfQueued(this.queueWatch.follow(id)) : endEvent(run);
+    return run.finishedAt === null ? eventsFromOutside(this.watch.follow(id)) : endEvent(run);
   }
 
   async cancel(id: string): Promise<RunView> {
     const isCancelled = await this.#stop(id);
     const run = await this.find(id);
     if (!isCancelled || run.state !== 'cancelled') {
-      throw new ConflictException(`The run "${id}" cannot be cancelled: it is ${run.state} already.`);
+      const why = run.finishedAt === null ? 'another process runs it' : `it is ${run.state} already`;
+      throw new ConflictException(`The run "${id}" cannot be cancelled: ${why}.`);
     }
     return run;
+  }
+
+  async #look(run: Run): Promise<RunView> {
+    const [view] = await toRunViews(this.session, [run]);
+    return view ?? toRunView(run);
   }
 
   /** Lets the running jobs of this process finish, and waits for them. Those of the queue are rolled back. */

@@ -46,6 +46,26 @@ describe('RunExecutor', () => {
     expect(body).toEqual({ ...run, state: 'interrupted', finishedAt: expect.any(String) });
   });
 
+  it('leaves a run alone that another process goes on with, and tells of it', async () => {
+    const { body: started } = await demo.client.start({ from: 1, to: 40, simulate: { delayMs: 100 } });
+    await database.until('select count(*) > 0 from factorisation where run_id = $1', [started.id]);
+
+    const other = await startDemo(database.url);
+
+    const { body: found } = await other.client.find(started.id);
+    const { body: refusal } = await other.client.cancel<unknown>(started.id);
+    const events = await other.client.events(started.id);
+    await other.app.close();
+    expect(found).toMatchObject({ state: 'running', finishedAt: null });
+    expect(found.done).toBeGreaterThan(0);
+    expect(refusal).toMatchObject({
+      statusCode: 409,
+      message: `The run "${started.id}" cannot be cancelled: another process runs it.`,
+    });
+    expect(events.map(({ type }) => type)).toContain('progress');
+    expect(events.at(-1)).toMatchObject({ type: 'end', data: { state: 'done', done: 40 } });
+  });
+
   it('leaves what has ended as it is at start', async () => {
     const run = await demo.client.complete({ numbers: [12] });
     await demo.app.close();

@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { compileDemo } from './support/compile-demo.js';
 import { DemoProcess } from './support/demo-process.js';
 import { EmbeddedServer, untilGone } from './support/embedded-server.js';
-import type { JobsClient, RunJson } from './support/jobs-client.js';
+import type { JobsClient } from './support/jobs-client.js';
 import { mostAtOnce } from './support/most-at-once.js';
 
 // A test starts up to three processes.
@@ -27,13 +28,13 @@ describe('the worker', () => {
   }
 
   /** Waits until a run has results, but not all. */
-  async function untilUnderWay(client: JobsClient, id: string): Promise<RunJson> {
-    let run: RunJson;
-    do {
+  async function untilUnderWay(client: JobsClient, id: string): Promise<void> {
+    let { body: run } = await client.find(id);
+    while (run.done === 0) {
+      await pause(5);
       run = (await client.find(id)).body;
-    } while (run.done === 0);
+    }
     expect(run.state).toBe('running');
-    return run;
   }
 
   beforeAll(async () => {
