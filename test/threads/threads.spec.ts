@@ -219,6 +219,12 @@ describe('the threads of jobs', () => {
     expect(seen.at(-1)).toBe(2);
   });
 
+  it('let jobs have all the time there is', async () => {
+    const outcomes = await jobs.settle([1, 2], WhereWorker, { threads: 1, timeout: 2 ** 31 - 1, chunkSize: 2 });
+
+    expect(outcomes).toMatchObject([{ status: 'fulfilled' }, { status: 'fulfilled' }]);
+  });
+
   it('cancel on the server what a time-out ends', async () => {
     const unlock = await hold(3);
 

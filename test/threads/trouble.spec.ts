@@ -125,8 +125,7 @@ describe('trouble in the threads of jobs', () => {
       threads: 1,
       concurrency: 1,
       chunkSize: 4,
-      // The others need it too, in a thread that has just started.
-      timeout: 1_000,
+      timeout: 200,
     });
 
     expect(outcomes).toMatchObject([
@@ -148,6 +147,23 @@ describe('trouble in the threads of jobs', () => {
     cancel.abort(new Error('enough'));
 
     expect(await running).toMatchObject([{ ending: 'aborted', reason: cancel.signal.reason, attempts: 1 }]);
+  });
+
+  it('by a loop is borne when it is aborted, as long as others use the thread', async () => {
+    const unlock = await hold(LOCK);
+    const shared = jobs.settle([LOCK], LockWorker, { threads: 1 });
+    await untilWaiting();
+    const cancel = new AbortController();
+    const running = jobs.settle(['long loop'], TroubleWorker, { threads: 1, signal: cancel.signal });
+    await database.until(
+      `select count(*) = 1 from pg_stat_activity where state = 'idle in transaction' and datname = current_database()`,
+    );
+
+    cancel.abort();
+    await running;
+    await unlock();
+
+    expect(await shared).toMatchObject([{ status: 'fulfilled', attempts: 1 }]);
   });
 
   it('by a job that waits for ever ends with its time-out alone', async () => {

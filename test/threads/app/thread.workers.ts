@@ -75,6 +75,7 @@ export class SignalWorker implements JobWorker<string, string> {
 export type Trouble =
   | 'none'
   | 'endless loop'
+  | 'long loop'
   | 'waits for ever'
   | 'process.exit'
   | 'uncaught exception'
@@ -99,6 +100,12 @@ export class TroubleWorker implements JobWorker<Trouble, unknown> {
         for (;;) {
           // Never awaits.
         }
+      case 'long loop':
+        // Longer than a thread may leave a message unanswered.
+        for (const start = performance.now(); performance.now() - start < 2_500;) {
+          // Never awaits.
+        }
+        return threadId;
       case 'waits for ever':
         return new Promise(() => undefined);
       case 'process.exit':

@@ -3,13 +3,13 @@ import { pathToFileURL } from 'node:url';
 
 import type { SessionModuleOptions, ThreadsOptions } from 'nestjs-mikro-session';
 
-import { compile } from '../../support/compile.js';
+import { compileApp } from '../../support/compile-app.js';
 import { startTestApp, type TestApp, type TestAppOptions } from '../../support/test-app.js';
 import { type ThreadData, workers } from '../app/thread-application.js';
 
 /** Compiles the application of the threads: Node runs no decorators of TypeScript. Gives the folder. */
 export function compileThreadApp(): Promise<string> {
-  return compile({ 'test/threads/app': 'threads/app', 'test/support': 'support' });
+  return compileApp({ 'test/threads/app': 'threads/app', 'test/support': 'support' });
 }
 
 export interface ThreadAppOptions extends Omit<TestAppOptions, 'session'> {

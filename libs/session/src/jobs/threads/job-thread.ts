@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import type { ResourceLimits } from 'node:worker_threads';
 
@@ -99,7 +99,7 @@ export class JobThread {
       () => true,
       () => true,
     );
-    return Promise.race([pong, pause(PATIENCE_MS, false, { ref: false })]);
+    return Promise.race([pong, this.#losePatience()]);
   }
 
   /** Ends the thread, whatever it does. */
@@ -143,6 +143,12 @@ export class JobThread {
     } finally {
       await this.kill();
     }
+  }
+
+  async #losePatience(): Promise<false> {
+    await pause(PATIENCE_MS, undefined, { ref: false });
+    // Perhaps it is this thread that was blocked, and the answer is there.
+    return nextTurn(false);
   }
 
   async #untilBlocked(): Promise<void> {

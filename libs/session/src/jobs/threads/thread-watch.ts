@@ -3,6 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { JobEnding } from '../job-outcome.js';
 import type { AllowanceNotice } from './thread-messages.js';
 
+/** The longest time that a timer of Node.js can wait. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 interface Thread {
   isResponsive(): Promise<boolean>;
   kill(): Promise<void>;
@@ -59,7 +62,7 @@ export class ThreadWatch {
     attempt.due = undefined;
     if (allowance !== undefined) {
       const { milliseconds, culprit } = allowance;
-      attempt.timer = setTimeout(() => this.#expect(attempt, 'timeout', culprit), milliseconds);
+      attempt.timer = setTimeout(() => this.#expect(attempt, 'timeout', culprit), Math.min(milliseconds, LONGEST_MS));
     }
   }
 
