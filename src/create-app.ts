@@ -6,7 +6,7 @@ import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { AppModule } from './app.module.js';
 import { OpenRequests } from './http/open-requests.js';
 
-/** Enough for 100,000 numbers of 13 digits. */
+/** Enough for 100,000 numbers of 16 digits. */
 const BODY_LIMIT = '2mb';
 
 export interface AppOptions {

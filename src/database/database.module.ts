@@ -5,6 +5,7 @@ import { SessionModule } from 'nestjs-mikro-session';
 
 import { Instance } from './instance.js';
 import { migrate } from './migrate.js';
+import type { ThreadData } from '../thread-application.js';
 import { ormOptions } from './orm-options.js';
 
 /** Connects to the database, brings its schema up to date, and gives every request and job a session. */
@@ -15,7 +16,15 @@ export class DatabaseModule implements OnModuleInit {
     return {
       module: DatabaseModule,
       global: true,
-      imports: [MikroOrmModule.forRoot(ormOptions(databaseUrl, instance)), SessionModule.forRoot()],
+      imports: [
+        MikroOrmModule.forRoot(ormOptions(databaseUrl, instance)),
+        SessionModule.forRoot({
+          threads: {
+            application: new URL('../thread-application.js', import.meta.url),
+            data: { databaseUrl, instanceId: instance.id } satisfies ThreadData,
+          },
+        }),
+      ],
       providers: [{ provide: Instance, useValue: instance }],
       exports: [Instance],
     };

@@ -6,7 +6,8 @@ const PREFIX = 'numbers ';
 
 /** One application on the database. Others can tell it from those that are gone: its connections have its name. */
 export class Instance {
-  readonly id = randomUUID();
+  /** @param id that of the application whose thread this one is */
+  constructor(readonly id: string = randomUUID()) {}
 
   /** The name of its connections. */
   get applicationName(): string {

@@ -51,7 +51,8 @@ export class FactoriseHandler implements JobWorker<number, void> {
     try {
       // A savepoint: what has failed is rolled back, and the transaction goes on.
       await this.session.transactional(async () => {
-        await this.worker.handle(number, { ...job, signal: AbortSignal.any([job.signal, ended]) });
+        const signal = AbortSignal.any([job.signal, ended]);
+        await this.worker.handle({ index: job.index, number }, { ...job, signal });
         ended.throwIfAborted();
       });
     } catch (error) {

@@ -6,26 +6,27 @@ import { InjectSession, type JobContext, type JobWorker, SessionContext } from '
 
 import { factorise } from './factorise.js';
 import { Factorisation } from './factorisation.entity.js';
+import type { NumberAt } from './number-parts.js';
 import { Run } from './run.entity.js';
 import { runInfoOf } from './run-info.js';
 
 /** Factorises one number. Each job has a worker of its own, and the worker the session and transaction of its job. */
 @Injectable()
-export class FactoriseWorker implements JobWorker<number, void> {
+export class FactoriseWorker implements JobWorker<NumberAt, void> {
   constructor(
     @InjectSession() private readonly session: EntityManager,
     private readonly context: SessionContext<EntityManager>,
   ) {}
 
-  async handle(number: number, job: JobContext): Promise<void> {
+  async handle({ index, number }: NumberAt, { signal }: JobContext): Promise<void> {
     const startedAt = new Date();
     const { scope } = this.context;
     const { runId, failOn, delayMs } = runInfoOf(scope);
     const factors = factorise(number);
-    await this.#delay(delayMs, job.signal);
+    await this.#delay(delayMs, signal);
     this.session.create(Factorisation, {
       run: this.session.getReference(Run, runId),
-      index: job.index,
+      index,
       number,
       status: 'done',
       factors,

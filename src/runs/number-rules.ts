@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { whyNotInteger } from '../errors/integer-rule.js';
 import type { Finding, Rule } from '../errors/satisfies.js';
 
-export const MAX_NUMBER = 1_000_000_000_000;
+export const MAX_NUMBER = Number.MAX_SAFE_INTEGER;
 export const MAX_NUMBERS = 100_000;
 
 /** A list of 100,000 wrong numbers is not answered with as many reasons. */

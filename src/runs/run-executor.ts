@@ -15,12 +15,16 @@ import { FactoriseWorker } from './factorise.worker.js';
 import { Lanes } from './lanes.js';
 import { LiveRun } from './live-run.js';
 import { type Failure, toFailure } from './failure.js';
+import { type NumberAt, type NumberPart, partNumbers } from './number-parts.js';
+import type { RunInfo } from './run-info.js';
 import type { RunEnding } from './run-state.js';
 import { type RunEnd, RunStore } from './run-store.js';
 import type { Simulation } from './start-run.request.js';
 import type { RunView } from './run-view.js';
 
 const RETRY_MS = 1_000;
+
+type Outcome = JobOutcome<NumberAt, void>;
 
 export interface RunTask {
   readonly numbers: readonly number[];
@@ -86,32 +90,53 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
     await this.#storeEnd(live, { state: endingOf(live, outcomes), finishedAt: new Date(), done, failures });
   }
 
-  async #work(live: LiveRun, { numbers, simulate }: RunTask): Promise<readonly JobOutcome<number, void>[]> {
+  async #work(live: LiveRun, { numbers, simulate }: RunTask): Promise<readonly Outcome[]> {
     const { id, concurrency } = live.view;
     const { failOn = [], delayMs = 0 } = simulate;
+    const info = { runId: id, failOn: new Set(failOn), delayMs };
+    let outcomes: readonly Outcome[] = [];
     let giveBack: (() => void) | undefined;
     try {
       giveBack = await this.#lanes.take(concurrency, live.signal);
       const startedAt = new Date();
       await this.store.begin(id, startedAt);
       live.begin(startedAt);
-      return await this.jobs.settle(numbers, FactoriseWorker, {
-        concurrency,
-        label: `run ${id}`,
-        signal: live.signal,
-        whenAborted: 'finish',
-        info: { runId: id, failOn: new Set(failOn), delayMs },
-        onProgress: (progress) => live.progress(progress),
-      });
+      const parts = partNumbers(numbers, concurrency);
+      for (const part of parts) {
+        outcomes = outcomes.concat(await this.#factorise(live, part, { info, isLast: part === parts.at(-1) }));
+      }
     } catch (error) {
       if (!live.signal.aborted) {
         this.#logger.error(`The run ${id} broke off: ${String(error)}`);
         live.stop('interrupted');
       }
-      return [];
     } finally {
       giveBack?.();
     }
+    return outcomes;
+  }
+
+  #factorise(
+    live: LiveRun,
+    { numbers, options }: NumberPart,
+    { info, isLast }: { readonly info: RunInfo; readonly isLast: boolean },
+  ): Promise<Outcome[]> {
+    const { id, done: doneBefore, failed: failedBefore } = live.view;
+    return this.jobs.settle(numbers, FactoriseWorker, {
+      ...options,
+      label: `run ${id}`,
+      signal: live.signal,
+      whenAborted: 'finish',
+      info,
+      onProgress: ({ done, failed, rate, timeLeft }) =>
+        live.progress({
+          done: doneBefore + done,
+          failed: failedBefore + failed,
+          rate,
+          // How long the large numbers will take is not known before they are begun.
+          ...(isLast && timeLeft !== undefined && { timeLeft }),
+        }),
+    });
   }
 
   /**
@@ -139,16 +164,16 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
   }
 }
 
-function endingOf(live: LiveRun, outcomes: readonly JobOutcome<number, void>[]): RunEnding {
+function endingOf(live: LiveRun, outcomes: readonly Outcome[]): RunEnding {
   const isComplete = outcomes.length === live.view.total && outcomes.every(({ attempts }) => attempts > 0);
   return isComplete && live.stopped !== 'cancelled' ? 'done' : (live.stopped ?? 'interrupted');
 }
 
 /** A job that never began has not failed. */
-function toFailures(outcome: JobOutcome<number, void>): Failure[] {
+function toFailures(outcome: Outcome): Failure[] {
   if (outcome.status === 'fulfilled' || outcome.attempts === 0) {
     return [];
   }
-  const { index, input, reason } = outcome;
-  return [toFailure(index, input, reason)];
+  const { index, number } = outcome.input;
+  return [toFailure(index, number, outcome.reason)];
 }

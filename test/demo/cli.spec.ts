@@ -37,6 +37,13 @@ describe('the command line', () => {
     ]);
   }, 60_000);
 
+  it('factorises large numbers', async () => {
+    const { stdout, stderr } = await cli('9007199254740989', '9007199254740991');
+
+    expect(stderr).toContain('3/3');
+    expect(stdout).toContain('done: 3 numbers factorised, 0 failed');
+  }, 60_000);
+
   it('says how to use it', async () => {
     await expect(cli('9', '1')).rejects.toMatchObject({
       code: 1,

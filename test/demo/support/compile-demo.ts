@@ -1,6 +1,6 @@
-import { compile } from '../../support/compile.js';
+import { compileApp } from '../../support/compile-app.js';
 
 /** Compiles the demo. Gives the folder; the demo is its `dist/main.js`. */
 export function compileDemo(): Promise<string> {
-  return compile({ src: 'dist' });
+  return compileApp({ src: 'dist' });
 }

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { compile } from '../../support/compile.js';
+import { compileApp } from '../../support/compile-app.js';
 import { NodeProcess } from '../../support/node-process.js';
 import type { WorkerSettings } from './worker-app/worker-settings.js';
 
@@ -15,7 +15,7 @@ export class WorkerProcesses {
   }
 
   static async compile(): Promise<WorkerProcesses> {
-    return new WorkerProcesses(await compile({ 'test/queue/support/worker-app': 'dist' }));
+    return new WorkerProcesses(await compileApp({ 'test/queue/support/worker-app': 'dist' }));
   }
 
   /** Starts a process, and waits until it works. */

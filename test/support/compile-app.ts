@@ -7,26 +7,26 @@ import { transformFile } from '@swc/core';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
- * Compiles the library and some folders of the workspace into a folder of their own, which `npm run build` does not touch.
- * It lies within `node_modules`, so that Node finds the packages from there. Gives the folder.
+ * Compiles an application and the library into a folder of their own, which `npm run build` does not touch. It lies
+ * within `node_modules`, so that Node finds the packages from there. Gives the folder.
  *
- * @param folders where each folder goes
+ * @param folders the folders of the application, from the root of the project, and where in that folder they go
  */
-export async function compile(folders: Readonly<Record<string, string>>): Promise<string> {
+export async function compileApp(folders: Readonly<Record<string, string>>): Promise<string> {
   const cache = join(root, 'node_modules', '.cache');
   await mkdir(cache, { recursive: true });
-  const folder = await mkdtemp(join(cache, 'compiled-'));
+  const folder = await mkdtemp(join(cache, 'app-'));
   const library = join(folder, 'node_modules', 'nestjs-mikro-session');
-  await compileFolder(join(root, 'libs', 'session', 'src'), join(library, 'dist'));
-  await copyFile(join(root, 'libs', 'session', 'package.json'), join(library, 'package.json'));
   for (const [from, to] of Object.entries(folders)) {
-    await compileFolder(join(root, from), join(folder, to));
+    await compile(join(root, from), join(folder, to));
   }
+  await compile(join(root, 'libs', 'session', 'src'), join(library, 'dist'));
+  await copyFile(join(root, 'libs', 'session', 'package.json'), join(library, 'package.json'));
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   return folder;
 }
 
-async function compileFolder(from: string, to: string): Promise<void> {
+async function compile(from: string, to: string): Promise<void> {
   for await (const file of glob('**/*.ts', { cwd: from })) {
     const { code } = await transformFile(join(from, file), {
       swcrc: false,
