@@ -26,7 +26,10 @@ class SquareWorker {
 @Module({
   imports: [
     MikroOrmModule.forRoot({ driver: PostgreSqlDriver, dbName: 'none', entities: [Thing] }),
-    SessionModule.forRoot({ jobs: { transaction: 'none' } }),
+    SessionModule.forRoot({
+      jobs: { transaction: 'none' },
+      threads: { application: new URL('./thread-application.js', import.meta.url) },
+    }),
   ],
   providers: [SquareWorker],
 })
@@ -34,10 +37,16 @@ class AppModule {}
 
 const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
 const results = await app.get(JobService).map([1, 2, 3], SquareWorker);
+const refusal: unknown = await app.get(JobService).map([1], SquareWorker, { threads: 1 }).catch(String);
 await app.close();
 
 const squares = results.map(({ square }) => square).join(' ');
 const sessions = new Set(results.map(({ session }) => session)).size;
 if (squares !== '1 4 9' || sessions !== 3) {
   throw new Error(`Expected three squares from three sessions, got ${squares} from ${sessions}.`);
+}
+
+// The package that runs threads is not there, and says so to those who want it.
+if (!String(refusal).includes('npm install piscina')) {
+  throw new Error(`Expected to be told what to install, got ${String(refusal)}.`);
 }
