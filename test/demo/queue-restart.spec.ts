@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 
+import { JobQueue } from 'nestjs-mikro-session/pg-boss';
 import { Client } from 'pg';
 
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -84,6 +85,20 @@ describe('a run of the queue', () => {
       [13, 'failed'],
     ]);
     expect(results.items[2]?.error).toMatch(/^Its job was given up after several attempts/);
+  });
+
+  it('stays as it is when it was cancelled before such a job is counted', async () => {
+    const { app, client } = await start({ work: false });
+    const { body: run } = await client.start({ numbers: [11], engine: 'queue' });
+    const { body: cancelled } = await client.cancel(run.id);
+    const info = { runId: run.id, failOn: [], delayMs: 0, concurrency: 4 };
+    const lost = await app.get(JobQueue).send('lost-factorisations', 11, { info });
+
+    await start();
+
+    await database.until(`select state = 'completed' from pgboss.job where id = $1`, [lost]);
+    expect((await client.find(run.id)).body).toEqual(cancelled);
+    expect((await client.results(run.id)).body.total).toBe(0);
   });
 
   it('ends when its results are all there, also when those who made them died before they could tell', async () => {

@@ -112,6 +112,18 @@ describe('a run of the queue', () => {
     expect(results.map(({ body }) => mostAtOnce(body.items))).toEqual([1, 3]);
   });
 
+  it('leaves lanes to other runs', async () => {
+    const slow = { from: 1, to: 100, engine: 'queue', concurrency: 1, simulate: { delayMs: 10_000 } };
+    const { body: first } = await client.start(slow);
+    await untilRunning(first.id);
+
+    const second = await client.complete({ numbers: [12], engine: 'queue' });
+
+    const { body: run } = await client.cancel(first.id);
+    expect(second).toMatchObject({ state: 'done', done: 1 });
+    expect(run).toMatchObject({ state: 'cancelled', done: 0 });
+  });
+
   it('stores when each job began and ended', async () => {
     const run = await client.complete({ numbers: [6], engine: 'queue', simulate: { delayMs: 20 } });
 
@@ -125,25 +137,28 @@ describe('a run of the queue', () => {
 
   describe('that is cancelled', () => {
     it('keeps what was committed, rolls back what runs, and starts no other job', async () => {
+      const delayMs = 10_000;
       const { body: started } = await client.start({
         from: 1,
         to: 100,
         engine: 'queue',
-        simulate: { delayMs: 10_000 },
+        concurrency: 8,
+        simulate: { delayMs },
       });
       const events = client.events(started.id);
-      await untilRunning(started.id);
-      await database.until(`select count(*) = 4 from pgboss.job where state = 'active' and group_id = $1`, [
+      await database.until(`select count(*) = 8 from pgboss.job where state = 'active' and group_id = $1`, [
         started.id,
       ]);
+      await untilRunning(started.id);
 
       const { status, body: run } = await client.cancel(started.id);
 
       expect(status).toBe(200);
       expect(run).toMatchObject({ id: started.id, state: 'cancelled', total: 100, done: 0, failed: 0 });
       expect((await events).at(-1)).toEqual({ type: 'end', data: run });
-      // Its jobs have let go of their lanes long before their delay is over.
-      expect(await client.complete({ numbers: [12], engine: 'queue' })).toMatchObject({ state: 'done' });
+      const next = await client.complete({ numbers: [12], engine: 'queue' });
+      // Its jobs have let go of their lanes before their delay was over.
+      expect(Date.parse(next.startedAt ?? '') - Date.parse(run.startedAt ?? '')).toBeLessThan(delayMs);
       await database.until(
         `select count(*) = 0 from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`,
       );
