@@ -2,7 +2,7 @@ import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { defineEntity, MikroORM, type Options, p, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { type DynamicModule, type INestApplicationContext, Module, type Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { SessionModule } from 'nestjs-mikro-session';
+import { SessionModule, type SessionModuleOptions } from 'nestjs-mikro-session';
 
 export const Item = defineEntity({
   name: 'Item',
@@ -28,16 +28,21 @@ export interface OursOptions {
   readonly injection?: 'request' | 'contextual';
   readonly imports?: DynamicModule[];
   readonly providers?: Provider[];
+  readonly session?: SessionModuleOptions;
 }
 
 /** An application with sessions, with all checks on, as they are by default. */
 export async function startOurs(
   databaseUrl: string,
-  { injection = 'request', imports = [], providers = [] }: OursOptions = {},
+  { injection = 'request', imports = [], providers = [], session = {} }: OursOptions = {},
 ): Promise<INestApplicationContext> {
   const root: DynamicModule = {
     module: Root,
-    imports: [MikroOrmModule.forRoot(options(databaseUrl)), SessionModule.forRoot({ injection }), ...imports],
+    imports: [
+      MikroOrmModule.forRoot(options(databaseUrl)),
+      SessionModule.forRoot({ ...session, injection }),
+      ...imports,
+    ],
     providers,
   };
   return NestFactory.createApplicationContext(root, { logger: false });

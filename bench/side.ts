@@ -11,6 +11,7 @@ import { queueChunkClaim, queueClaim, queuePrefetchClaim, sendClaim } from './qu
 import { bullmqPostgresClaim, bullmqRedisClaim, graphileClaim } from './queue-peers.ts';
 import { scopeClaim } from './scope.ts';
 import { sqlalchemyChunkClaim, sqlalchemyClaim } from './sqlalchemy.ts';
+import { threadClaim, threadDelayClaim } from './threads.ts';
 import { transactionHostClaim } from './transaction-host.ts';
 import { contextualWorkerClaim, requestWorkerClaim } from './workers.ts';
 
@@ -22,6 +23,8 @@ export const claims: Readonly<Record<string, Claim>> = {
   'request-worker': requestWorkerClaim,
   'contextual-worker': contextualWorkerClaim,
   chunk: chunkClaim,
+  'thread-delay': threadDelayClaim,
+  thread: threadClaim,
   sqlalchemy: sqlalchemyClaim,
   'sqlalchemy-chunk': sqlalchemyChunkClaim,
   pg: pgClaim,
