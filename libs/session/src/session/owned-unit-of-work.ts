@@ -63,13 +63,23 @@ class OwnedUnitOfWork extends UnitOfWork {
   }
 }
 
-/** Makes the unit of work of a session, or of a fork of it, refuse what belongs to others. */
+const owned = OwnedUnitOfWork.prototype;
+
+/**
+ * Makes the unit of work of a session, or of a fork of it, refuse what belongs to others.
+ *
+ * MikroORM makes the unit of work itself, in a private field: to change that one is the only way in. To give it the
+ * methods takes a tenth of the time of a change of prototype, which is a third of that of the fork.
+ */
 export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void {
   const unitOfWork = em.getUnitOfWork(false) as OwnedUnitOfWork;
-  // MikroORM makes the unit of work itself, in a private field: a change of prototype is the only way in.
-  Object.setPrototypeOf(unitOfWork, OwnedUnitOfWork.prototype);
   unitOfWork[RECORD] = record;
   unitOfWork[MANAGER] = em;
+  unitOfWork.persist = owned.persist;
+  unitOfWork.remove = owned.remove;
+  unitOfWork.merge = owned.merge;
+  unitOfWork.lock = owned.lock;
+  unitOfWork.register = owned.register;
 }
 
 /**
