@@ -36,7 +36,7 @@ export interface Result {
   readonly theirs: number;
 }
 
-const WARM_UP = 3;
+const LEAST_WARM_UP = 3;
 const ROUNDS = 9;
 
 /** Runs both sides in turn, each in a process of its own, with the order changed from round to round. */
@@ -45,7 +45,8 @@ export async function measure(name: string, claim: Claim, databaseUrl: string): 
   const ours = await start(name, 'ours', databaseUrl);
   const { title, peer, atMost, rounds = ROUNDS } = claim;
   const times: { readonly ours: number; readonly theirs: number }[] = [];
-  for (let round = -WARM_UP; round < rounds; round += 1) {
+  const warmUp = Math.max(LEAST_WARM_UP, Math.ceil(rounds / 3));
+  for (let round = -warmUp; round < rounds; round += 1) {
     const isOursFirst = round % 2 === 0;
     const first = await (isOursFirst ? ours : theirs).round();
     const second = await (isOursFirst ? theirs : ours).round();

@@ -7,7 +7,7 @@ import { inLoops, insertOne } from './by-hand.ts';
 import type { Claim } from './claim.ts';
 import { insertInJobs } from './in-jobs.ts';
 
-const JOBS = 3_000;
+const JOBS = 1_000;
 
 const ours: Claim['ours'] = (databaseUrl) => insertInJobs(JOBS, databaseUrl);
 
@@ -16,6 +16,7 @@ export const limitClaim: Claim = {
   title: `${JOBS} jobs that insert a row and commit, ${POOL_SIZE} at once`,
   peer: 'p-limit, em.fork() and em.transactional() by hand',
   atMost: 1 / 0.97,
+  rounds: 31,
   ours,
   async theirs(databaseUrl) {
     const orm = await startPeer(databaseUrl);
@@ -45,6 +46,7 @@ export const mapClaim: Claim = {
 /** Jobs against node-postgres by hand, without any unit of work. It tells what MikroORM costs, ours or theirs. */
 export const pgClaim: Claim = {
   title: limitClaim.title,
+  rounds: 5,
   peer: 'pg by hand: begin, insert, commit',
   ours,
   async theirs(databaseUrl) {

@@ -12,7 +12,7 @@ import { inLoops } from './by-hand.ts';
 import type { Claim, Side } from './claim.ts';
 import { insertInJobs } from './in-jobs.ts';
 
-const JOBS = 3_000;
+const JOBS = 1_000;
 const DRIZZLE = Symbol('drizzle');
 
 /** The type of the adapter itself says `never` of its client under `exactOptionalPropertyTypes`. */
@@ -50,6 +50,7 @@ async function insertInTransactions(databaseUrl: string): Promise<Side> {
 export const transactionHostClaim: Claim = {
   title: `${JOBS} jobs that insert a row and commit, ${POOL_SIZE} at once`,
   peer: '`TransactionHost` of @nestjs-cls/transactional with Drizzle, no unit of work',
+  rounds: 5,
   ours: (databaseUrl) => insertInJobs(JOBS, databaseUrl),
   theirs: insertInTransactions,
 };
