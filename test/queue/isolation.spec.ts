@@ -106,6 +106,8 @@ describe('the handlers of a queue', () => {
     database = await createTestDatabase();
     app = await startTestApp({
       databaseUrl: database.url,
+      // The workers start in the context of whoever starts the application.
+      configure: () => user.enterWith('starter'),
       session: { http: { info: ({ headers }) => ({ tenant: headers['x-tenant'] }) } },
       imports: [JobQueueModule.forRoot()],
       controllers: [LookController],
