@@ -5,6 +5,7 @@ import { Client } from 'pg';
 
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { type DemoApp, type DemoOptions, startDemo } from './support/demo-app.js';
+import { mostAtOnce } from './support/most-at-once.js';
 
 // Who looks for jobs of dead processes does so every few seconds.
 import.meta.jest.setTimeout(60_000);
@@ -44,6 +45,27 @@ describe('a run of the queue', () => {
       body: { status: 'ok', details: { queue: { status: 'up', queues: { factorisations: depth } } } },
     });
     expect(await client.cancel(run.id)).toMatchObject({ status: 200, body: { state: 'cancelled', startedAt: null } });
+  });
+
+  it('runs no more jobs at once than it may, also when all lanes ask for one at the same moment', async () => {
+    const { client } = await start({ work: false });
+    const request = { from: 1, to: 12, engine: 'queue', concurrency: 1, simulate: { delayMs: 20 } };
+    const { body: run } = await client.start(request);
+    await database.query(`
+      create function hold() returns trigger language plpgsql as
+        $$ begin perform pg_advisory_xact_lock_shared(1); return new; end $$;
+      create trigger hold before update on pgboss.job_common for each row
+        when (new.state = 'active') execute function hold();
+      select pg_advisory_lock(1)`);
+    await start();
+    await database.until(
+      `select count(*) > 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`,
+    );
+
+    await database.query('select pg_advisory_unlock(1)');
+
+    expect(await client.untilEnd(run.id)).toMatchObject({ state: 'done', done: 12 });
+    expect(mostAtOnce((await client.results(run.id)).body.items)).toBe(1);
   });
 
   it('lets go of those who follow it when the application ends, and goes on with the next', async () => {
