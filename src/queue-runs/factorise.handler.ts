@@ -30,6 +30,8 @@ export function tierOf(concurrency: number): string {
   deadLetter: LOST_FACTORISATIONS,
   retryLimit: 5,
   heartbeatSeconds: 10,
+  // One run may have a hundred thousand.
+  warningQueueSize: 1_000_000,
   deleteAfterSeconds: 3_600,
   localConcurrency: QUEUE_CONNECTIONS,
   groupConcurrency: { default: 1, tiers: TIERS },

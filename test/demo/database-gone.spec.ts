@@ -5,7 +5,7 @@ import { type DemoApp, startDemo } from './support/demo-app.js';
 import { startTcpProxy, type TcpProxy } from './support/tcp-proxy.js';
 
 // The application waits for seconds before it takes the database for gone.
-import.meta.jest.setTimeout(15_000);
+import.meta.jest.setTimeout(30_000);
 
 class Log implements LoggerService {
   readonly errors: string[] = [];
@@ -94,7 +94,7 @@ describe('ErrorFilter', () => {
   });
 });
 
-describe('RunExecutor', () => {
+describe('a run', () => {
   let database: TestDatabase;
   let proxy: TcpProxy;
   let demo: DemoApp;
@@ -111,7 +111,7 @@ describe('RunExecutor', () => {
     await database.drop();
   });
 
-  it('stores the end of a run that outlived its database when that is back', async () => {
+  it('has its end stored when it outlived its database and that is back', async () => {
     const { body: started } = await demo.client.start({ from: 1, to: 200, simulate: { delayMs: 20 } });
     const end = demo.client.untilEnd(started.id);
     await database.until('select count(*) >= 8 from factorisation where run_id = $1', [started.id]);
@@ -125,6 +125,25 @@ describe('RunExecutor', () => {
     expect(ended).toMatchObject({ state: 'done', total: 200 });
     expect(ended.failed).toBeGreaterThan(0);
     expect(stored.done + stored.failed).toBe(200);
+    expect((await demo.client.results(started.id)).body.total).toBe(200);
+  });
+
+  it('of the queue goes on, and fails none of its jobs, when the database is back', async () => {
+    const request = { from: 1, to: 200, engine: 'queue', simulate: { failOn: [200], delayMs: 20 } };
+    const { body: started } = await demo.client.start(request);
+    const events = demo.client.events(started.id);
+    await database.until('select count(*) >= 8 from factorisation where run_id = $1', [started.id]);
+
+    await proxy.cut();
+    const { status } = await demo.client.start({ numbers: [1], engine: 'queue' });
+    await proxy.restore();
+    // As if nobody had touched the jobs that were cut for some time.
+    await database.query(
+      `update pgboss.job set heartbeat_on = heartbeat_on - interval '1 minute' where state = 'active'`,
+    );
+
+    expect(status).toBe(503);
+    expect((await events).at(-1)).toMatchObject({ type: 'end', data: { state: 'done', done: 199, failed: 1 } });
     expect((await demo.client.results(started.id)).body.total).toBe(200);
   });
 });
