@@ -5,7 +5,7 @@ import type { JobsClient } from './support/jobs-client.js';
 import { mostAtOnce } from './support/most-at-once.js';
 
 // A thousand jobs take their time on a busy machine.
-import.meta.jest.setTimeout(30_000);
+import.meta.jest.setTimeout(90_000);
 
 describe('a run of the queue', () => {
   let database: TestDatabase;

@@ -62,14 +62,14 @@ describe('the end of a job before its worker ends', () => {
       async (session, text) => {
         await (text === 'slow' ? writeAndSleep(session, text) : session.execute('select 1'));
       },
-      { timeout: 100 },
+      { timeout: 1_000 },
     );
 
     expect(outcomes).toMatchObject([
       { status: 'rejected', ending: 'timeout', reason: expect.any(JobTimeoutError), attempts: 1 },
       { status: 'fulfilled' },
     ]);
-    expect(outcomes).toMatchObject([{ reason: { code: 'JOB_TIMED_OUT', timeout: 100 } }, {}]);
+    expect(outcomes).toMatchObject([{ reason: { code: 'JOB_TIMED_OUT', timeout: 1_000 } }, {}]);
     expect([await count(sleeping), await count(inTransaction), await countNotes()]).toEqual([0, 0, 0]);
   });
 

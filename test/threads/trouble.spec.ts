@@ -125,7 +125,8 @@ describe('trouble in the threads of jobs', () => {
       threads: 1,
       concurrency: 1,
       chunkSize: 4,
-      timeout: 200,
+      // The others need it too, in a thread that has just started.
+      timeout: 1_000,
     });
 
     expect(outcomes).toMatchObject([
