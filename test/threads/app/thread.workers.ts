@@ -79,7 +79,6 @@ export type Trouble =
   | 'waits for ever'
   | 'process.exit'
   | 'uncaught exception'
-  | 'uncaught exception later'
   | 'out of memory'
   | 'function'
   | 'strange error'
@@ -115,12 +114,6 @@ export class TroubleWorker implements JobWorker<Trouble, unknown> {
           throw new RangeError('nobody catches this');
         });
         return new Promise(() => undefined);
-      case 'uncaught exception later':
-        // The answer is on its way by then.
-        setTimeout(() => {
-          throw new RangeError('nobody catches this');
-        }, 20);
-        return threadId;
       case 'out of memory': {
         const kept: unknown[] = [];
         for (;;) {
