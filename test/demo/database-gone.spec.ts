@@ -4,8 +4,8 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 import { type DemoApp, startDemo } from './support/demo-app.js';
 import { startTcpProxy, type TcpProxy } from './support/tcp-proxy.js';
 
-// The application waits for seconds before it takes the database for gone.
-import.meta.jest.setTimeout(30_000);
+// The application waits for seconds before it takes the database for gone, and a job for lost.
+import.meta.jest.setTimeout(60_000);
 
 class Log implements LoggerService {
   readonly errors: string[] = [];
