@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { BroadcastChannel } from 'node:worker_threads';
 
 import type { EntityManager } from '@mikro-orm/postgresql';
 import {
@@ -11,9 +13,11 @@ import {
   type ThreadsOptions,
 } from 'nestjs-mikro-session';
 
+import { CapturedLog } from '../support/captured-log.js';
+import { poll } from '../support/poll.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
-import { LockWorker, TroubleWorker, WhereWorker } from './app/thread.workers.js';
+import { LockWorker, TROUBLE_CHANNEL, TroubleWorker, WhereWorker } from './app/thread.workers.js';
 import { twins } from './app/twins.js';
 import { compileThreadApp, startThreadApp } from './support/thread-app.js';
 
@@ -27,8 +31,10 @@ describe('trouble in the threads of jobs', () => {
   let database: TestDatabase;
   let app: TestApp;
   let jobs: JobService<EntityManager>;
+  let channel: BroadcastChannel;
 
   beforeAll(async () => {
+    channel = new BroadcastChannel(TROUBLE_CHANNEL);
     folder = await compileThreadApp();
     database = await createTestDatabase();
     app = await startThreadApp({
@@ -42,6 +48,7 @@ describe('trouble in the threads of jobs', () => {
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
+    channel.close();
     await app.app.close();
     await database.drop();
     await rm(folder, { recursive: true, force: true });
@@ -64,6 +71,7 @@ describe('trouble in the threads of jobs', () => {
     ['uncaught exception', 'nobody catches this'],
     ['out of memory', 'Worker terminated due to reaching memory limit'],
   ] as const)('by %s ends the jobs of that thread, and the next one gets a new thread', async (trouble, why) => {
+    using log = new CapturedLog();
     const unlock = await hold(LOCK);
     const shared = jobs.settle([LOCK], LockWorker, { threads: 1 });
     await untilWaiting();
@@ -80,6 +88,24 @@ describe('trouble in the threads of jobs', () => {
     expect(innocent).toMatchObject({ status: 'rejected', ending: 'failed', reason });
     expect(after).toEqual([expect.any(Number)]);
     expect(await texts()).toEqual(['none']);
+    // Whoever was told of it need not read of it in the log.
+    expect(log.errors).toEqual([]);
+  });
+
+  it.each([
+    ['process.exit later', 'worker exited with code: 3'],
+    ['uncaught exception later', 'nobody catches this'],
+  ] as const)('by %s, when no job runs, is logged, and the next job gets a new thread', async (trouble, why) => {
+    using log = new CapturedLog();
+    const [before] = await jobs.map([trouble], TroubleWorker, { threads: 1 });
+
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel, not a window
+    channel.postMessage('now');
+    await poll('the end of the thread is logged', () => Promise.resolve(log.errors.length > 0));
+    const [after] = await jobs.map(['none'] as const, TroubleWorker, { threads: 1 });
+
+    expect(log.errors).toEqual([`A thread for jobs ended while it ran none: ${why}`]);
+    expect(after).not.toBe(before);
   });
 
   it('by a loop past its time-out ends the thread, and jobs that shared it are told why', async () => {
@@ -138,10 +164,9 @@ describe('trouble in the threads of jobs', () => {
 
   it('by a loop ends with the signal, when nobody else uses the thread', async () => {
     const cancel = new AbortController();
+    const looping = once(channel, 'message');
     const running = jobs.settle(['endless loop'], TroubleWorker, { threads: 1, signal: cancel.signal });
-    await database.until(
-      `select count(*) = 1 from pg_stat_activity where state = 'idle in transaction' and datname = current_database()`,
-    );
+    await looping;
 
     cancel.abort(new Error('enough'));
 
@@ -153,15 +178,15 @@ describe('trouble in the threads of jobs', () => {
     const shared = jobs.settle([LOCK], LockWorker, { threads: 1 });
     await untilWaiting();
     const cancel = new AbortController();
+    const looping = once(channel, 'message');
     const running = jobs.settle(['long loop'], TroubleWorker, { threads: 1, signal: cancel.signal });
-    await database.until(
-      `select count(*) = 1 from pg_stat_activity where state = 'idle in transaction' and datname = current_database()`,
-    );
+    await looping;
 
     cancel.abort();
-    await running;
+    const [borne] = await running;
     await unlock();
 
+    expect(borne).toMatchObject({ status: 'fulfilled', attempts: 1 });
     expect(await shared).toMatchObject([{ status: 'fulfilled', attempts: 1 }]);
   });
 

@@ -1,4 +1,4 @@
-import { threadId } from 'node:worker_threads';
+import { BroadcastChannel, threadId } from 'node:worker_threads';
 
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable } from '@nestjs/common';
@@ -79,10 +79,26 @@ export type Trouble =
   | 'waits for ever'
   | 'process.exit'
   | 'uncaught exception'
+  | 'process.exit later'
+  | 'uncaught exception later'
   | 'out of memory'
   | 'function'
   | 'strange error'
   | 'entity';
+
+/** Threads tell here that they are about to loop, and are told that the time for later trouble has come. */
+export const TROUBLE_CHANNEL = 'trouble';
+
+function announceLoop(): void {
+  const channel = new BroadcastChannel(TROUBLE_CHANNEL);
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel, not a window
+  channel.postMessage('loop');
+  channel.close();
+}
+
+function onDoom(act: () => void): void {
+  new BroadcastChannel(TROUBLE_CHANNEL).addEventListener('message', act);
+}
 
 /** Makes trouble for its thread. */
 @Injectable()
@@ -96,10 +112,12 @@ export class TroubleWorker implements JobWorker<Trouble, unknown> {
       case 'none':
         return threadId;
       case 'endless loop':
+        announceLoop();
         for (;;) {
           // Never awaits.
         }
       case 'long loop':
+        announceLoop();
         // Longer than a thread may leave a message unanswered.
         for (const start = performance.now(); performance.now() - start < 2_500;) {
           // Never awaits.
@@ -114,6 +132,14 @@ export class TroubleWorker implements JobWorker<Trouble, unknown> {
           throw new RangeError('nobody catches this');
         });
         return new Promise(() => undefined);
+      case 'process.exit later':
+        onDoom(() => process.exit(3));
+        return threadId;
+      case 'uncaught exception later':
+        onDoom(() => {
+          throw new RangeError('nobody catches this');
+        });
+        return threadId;
       case 'out of memory': {
         const kept: unknown[] = [];
         for (;;) {

@@ -32,9 +32,11 @@ export class JobThread {
   readonly #piscina: Piscina;
   readonly #ended: Promise<number>;
   #isOver = false;
-  #isKilled = false;
+  #failure: Error | undefined;
   #closing: Promise<void> | undefined;
   #attempts = 0;
+  /** How many callers would be told of its end. */
+  #callers = 0;
 
   constructor(PiscinaOfOne: PiscinaClass, { entry, environment, resourceLimits }: JobThreadOptions) {
     this.#piscina = new PiscinaOfOne({
@@ -51,9 +53,10 @@ export class JobThread {
     });
     const [worker] = this.#piscina.threads;
     this.#ended = new Promise((resolve) => worker?.once('exit', resolve));
+    worker?.once('error', (error: Error) => this.#keep(error));
     this.#piscina.on('message', (notice: AllowanceNotice) => this.watch.allow(notice));
     this.#piscina.on('workerDestroy', () => this.#retire());
-    this.#piscina.on('error', (error) => this.#report(error));
+    this.#piscina.on('error', (error) => this.#keep(error));
     this.started = this.#start(environment.application);
     // Whoever needs the thread finds it out.
     this.started.catch(() => undefined);
@@ -86,11 +89,23 @@ export class JobThread {
    */
   async call(request: ThreadRequest): Promise<PackedEnd | undefined> {
     this.assertAlive();
-    const answer = (await this.#piscina.run(request)) as ThreadAnswer;
-    if (!answer.isDone) {
-      throw unpackReason(answer.reason);
+    this.#callers += 1;
+    try {
+      const answer = (await this.#piscina.run(request)) as ThreadAnswer;
+      if (!answer.isDone) {
+        throw unpackReason(answer.reason);
+      }
+      return answer.end;
+    } finally {
+      this.#callers -= 1;
     }
-    return answer.end;
+  }
+
+  /** Sends what nobody waits for. It gets lost only with the thread, and then nothing is left there to be told. */
+  tell(request: ThreadRequest): void {
+    if (!this.#isOver) {
+      this.#piscina.run(request).catch(() => undefined);
+    }
   }
 
   /** Tells whether the thread gets to its messages. One that is over cannot be blocked. */
@@ -105,7 +120,6 @@ export class JobThread {
   /** Ends the thread, whatever it does. */
   async kill(): Promise<void> {
     this.#isOver = true;
-    this.#isKilled = true;
     await this.#piscina.destroy();
   }
 
@@ -157,18 +171,23 @@ export class JobThread {
     } while (await this.isResponsive());
   }
 
-  /** Piscina would start another one in its place. */
+  /** Called when the thread dies by itself. Piscina would start another one in its place. */
   #retire(): void {
-    if (!this.#isOver) {
-      this.#isOver = true;
-      void this.#piscina.destroy();
+    if (this.#isOver) {
+      return;
+    }
+    this.#isOver = true;
+    void this.#piscina.destroy();
+    if (this.#callers === 0) {
+      void this.#ended.then((code) => this.#report(this.#failure ?? new Error(`worker exited with code: ${code}`)));
     }
   }
 
-  /** Called when the thread dies while nobody waits for it, and for answers that come after its end. */
-  #report(error: Error): void {
-    if (!this.#isKilled) {
-      new Logger('Session').error(`A thread for jobs ended while it ran none: ${error.message}`, error.stack);
-    }
+  #keep(error: Error): void {
+    this.#failure ??= error;
+  }
+
+  #report({ message, stack }: Error): void {
+    new Logger('Session').error(`A thread for jobs ended while it ran none: ${message}`, stack);
   }
 }

@@ -158,8 +158,7 @@ export class ThreadRunner<Input, Result> implements PieceRunner<Input, Result> {
 
   #tellAll(request: ThreadRequest): void {
     for (const thread of this.#opened.keys()) {
-      // It fails only when the thread has ended, and nothing is left there to be told.
-      thread.call(request).catch(() => undefined);
+      thread.tell(request);
     }
   }
 }
