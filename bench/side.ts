@@ -23,7 +23,7 @@ export const claims: Readonly<Record<string, Claim>> = {
   'request-worker': requestWorkerClaim,
   'contextual-worker': contextualWorkerClaim,
   chunk: chunkClaim,
-  'delay-thread': threadDelayClaim,
+  'thread-delay': threadDelayClaim,
   thread: threadClaim,
   sqlalchemy: sqlalchemyClaim,
   'sqlalchemy-chunk': sqlalchemyChunkClaim,
