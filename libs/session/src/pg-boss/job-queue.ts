@@ -90,6 +90,7 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     const inherited = this.#infoFor(undefined);
     const optionsOf = typeof options === 'function' ? options : () => options;
     const source = new InputSource(inputs, BATCH);
+    let leavesOut: boolean | undefined;
     let count = 0;
     try {
       for (let piece = await source.read(); piece !== undefined; piece = await source.read()) {
@@ -99,7 +100,11 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
           const info = own === undefined ? inherited : this.#infoFor(own);
           return Object.assign(job, { data: toMessage(input, start + offset, info) });
         });
-        count += await this.#do(queue, (boss, connection) => insert(boss, queue, jobs, connection));
+        leavesOut ??= await this.#leavesOut(queue);
+        // To ask for the ids takes a good part of the time again.
+        const returnId = leavesOut || jobs.some(mayBeLeftOut);
+        const ids = await this.#do(queue, (boss, connection) => boss.insert(queue, jobs, { ...connection, returnId }));
+        count += returnId ? (ids?.length ?? 0) : jobs.length;
       }
     } finally {
       await source.close();
@@ -148,6 +153,12 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     return this.#do(queue, (boss, connection) => boss.redrive(queue, { ...options, ...connection }));
   }
 
+  /** Tells whether the policy of a queue may have no room for a job. */
+  async #leavesOut(queue: string): Promise<boolean> {
+    const boss = await this.#boss.start();
+    return (await boss.getQueue(queue))?.policy !== 'standard';
+  }
+
   #infoFor(own: ScopeInfo | undefined): ScopeInfo | undefined {
     return toSentInfo(this.#source.currentScope?.info, own);
   }
@@ -172,14 +183,6 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
       throw isQueueMissing(cause) ? missingQueue(queue, cause) : cause;
     }
   }
-}
-
-/** Gives how many jobs were made. */
-async function insert(boss: PgBoss, queue: string, jobs: JobInsert[], connection: ConnectionOptions): Promise<number> {
-  // To ask for the ids takes a good part of the time again.
-  const returnId = jobs.some(mayBeLeftOut) || (await boss.getQueue(queue))?.policy !== 'standard';
-  const ids = await boss.insert(queue, jobs, { ...connection, returnId });
-  return returnId ? (ids?.length ?? 0) : jobs.length;
 }
 
 /** Tells whether pg-boss makes no second job like this one. */

@@ -30,11 +30,13 @@ type Settle<Em extends EntityManager> = (
   values: readonly unknown[],
 ) => Promise<void>;
 
-interface GroupRun<Em extends EntityManager> {
+/** Jobs whose sessions are to know the same. */
+interface Group {
   readonly jobs: readonly QueueJob[];
   readonly info: ScopeInfo | undefined;
-  /** The place of the first of them in the batch. */
-  readonly start: number;
+}
+
+interface GroupRun<Em extends EntityManager> extends Group {
   readonly signals: RunSignals;
   readonly settle: Settle<Em>;
   readonly outcomes: Outcome[];
@@ -117,13 +119,11 @@ export class QueueBatch<Em extends EntityManager> {
     });
     using _following = signals.follow();
     const outcomes: Outcome[] = [];
-    let index = 0;
-    for (const { jobs, info } of groupByInfo(this.#jobs)) {
-      const pieces = this.#createPieces({ jobs, start: index, info, signals, settle, outcomes });
-      for (let done = 0; done < jobs.length; done += chunkSize) {
-        await pieces.run({ index: index + done, inputs: jobs.slice(done, done + chunkSize) });
+    for (const group of groupByInfo(this.#jobs)) {
+      const pieces = this.#createPieces({ ...group, signals, settle, outcomes });
+      for (let index = 0; index < group.jobs.length; index += chunkSize) {
+        await pieces.run({ index, inputs: group.jobs.slice(index, index + chunkSize) });
       }
-      index += jobs.length;
     }
     await this.#release(outcomes);
     warnOfLostClaims(outcomes);
@@ -146,7 +146,7 @@ export class QueueBatch<Em extends EntityManager> {
     }
   }
 
-  #createPieces({ jobs, start, info, signals, settle, outcomes }: GroupRun<Em>): JobPieces<QueueJob, unknown> {
+  #createPieces({ jobs, info, signals, settle, outcomes }: GroupRun<Em>): JobPieces<QueueJob, unknown> {
     const { source, queue, work } = this.#work;
     const attempts = new JobAttempts<Em, QueueJob, unknown>({
       source,
@@ -155,7 +155,7 @@ export class QueueBatch<Em extends EntityManager> {
         work(session, { index: piece.index, inputs: piece.inputs.map(({ input }) => input) }, attempt),
       label: `queue "${queue}"`,
       nameScope: (piece) => nameScope(queue, piece),
-      describe: (context) => (jobs[context.index - start] as QueueJob).describe(context),
+      describe: (context) => (jobs[context.index] as QueueJob).describe(context),
       info: { ...info, queue },
       transaction: {},
       timeout: undefined,
@@ -189,7 +189,7 @@ function warnOfLostClaims(outcomes: readonly Outcome[]): void {
 }
 
 /** Parts the jobs by what their sessions are to know: those of different tenants share none. */
-function groupByInfo(jobs: readonly QueueJob[]): { jobs: readonly QueueJob[]; info: ScopeInfo | undefined }[] {
+function groupByInfo(jobs: readonly QueueJob[]): Group[] {
   const groups = Map.groupBy(jobs, ({ info }) => (info === undefined ? '' : JSON.stringify(info)));
   return [...groups.values()].map((group) => ({ jobs: group, info: group[0]?.info }));
 }

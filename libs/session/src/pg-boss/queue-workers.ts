@@ -6,11 +6,12 @@ import type { PgBoss } from 'pg-boss';
 import { getConcurrency } from '../jobs/concurrency.js';
 import { toPieceWork } from '../jobs/worker-runner.js';
 import type { SessionSource } from '../session/session-source.js';
+import type { HandlerWork } from './handler-work.js';
 import { QueueBatch } from './queue-batch.js';
 import { QueueClaims } from './queue-claims.js';
 import type { QueueHandler } from './queue-handlers.js';
 import type { FetchedJob } from './queue-job.js';
-import { type JobHandlerOptions, splitPolicy } from './queue-policy.js';
+import { type FetchPolicy, splitPolicy } from './queue-policy.js';
 import type { SessionTransaction } from './session-transaction.js';
 
 type Open<Em extends EntityManager> = (jobs: readonly FetchedJob[]) => QueueBatch<Em>;
@@ -61,39 +62,41 @@ export class QueueWorkers<Em extends EntityManager> {
 
   async #startHandler(boss: PgBoss, { handler, options }: QueueHandler): Promise<void> {
     const { queue, chunkSize = 1, prefetch = 1, localConcurrency } = options;
+    const source = this.#source;
     const work = toPieceWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
-    const claims = new QueueClaims(this.#source, boss, queue);
-    const lanes = await getConcurrency(this.#source.orm, localConcurrency);
-    const open = (jobs: readonly FetchedJob[]): QueueBatch<Em> =>
-      new QueueBatch({ source: this.#source, queue, chunkSize, work }, claims, jobs);
+    const handlerWork: HandlerWork<Em> = { source, queue, chunkSize, work };
+    const claims = new QueueClaims(source, boss, queue);
+    const open: Open<Em> = (jobs) => new QueueBatch(handlerWork, claims, jobs);
+    const { fetch } = splitPolicy(options);
+    const batchSize = chunkSize * prefetch;
+    const lanes = await getConcurrency(source.orm, localConcurrency);
     this.#queues.add(queue);
     for (let lane = 0; lane < lanes; lane += 1) {
-      await (chunkSize * prefetch === 1
-        ? this.#startLane(boss, options, open)
-        : this.#startBatchLane(boss, options, chunkSize * prefetch, open));
+      await (batchSize === 1
+        ? this.#startLane(boss, queue, fetch, open)
+        : this.#startBatchLane(boss, queue, { ...fetch, batchSize }, open));
     }
   }
 
   /** One worker of pg-boss, which fetches again as long as there is something to fetch. */
-  async #startLane(boss: PgBoss, options: JobHandlerOptions, open: Open<Em>): Promise<void> {
-    const { fetch } = splitPolicy(options);
+  async #startLane(boss: PgBoss, queue: string, fetch: FetchPolicy, open: Open<Em>): Promise<void> {
     const policy = { ...fetch, transactional: true, transactionTimeoutSeconds: 0 } as const;
     // The id is known before the first job comes: that takes a query.
-    const id: string = await boss.work<unknown, unknown, typeof policy>(
-      options.queue,
-      policy,
-      async (jobs, transaction) => {
-        boss.notifyWorker(id);
-        return this.#track(open(jobs), (batch) => batch.runOne(transaction as SessionTransaction));
-      },
-    );
+    const id: string = await boss.work<unknown, unknown, typeof policy>(queue, policy, async (jobs, transaction) => {
+      boss.notifyWorker(id);
+      return this.#track(open(jobs), (batch) => batch.runOne(transaction as SessionTransaction));
+    });
   }
 
   /** The same for more than one job at a time. They may end in different ways. */
-  async #startBatchLane(boss: PgBoss, options: JobHandlerOptions, batchSize: number, open: Open<Em>): Promise<void> {
-    const { fetch } = splitPolicy(options);
-    const policy = { ...fetch, batchSize, perJobResults: true } as const;
-    const id: string = await boss.work<unknown, unknown, typeof policy>(options.queue, policy, async (jobs) => {
+  async #startBatchLane(
+    boss: PgBoss,
+    queue: string,
+    fetch: FetchPolicy & { readonly batchSize: number },
+    open: Open<Em>,
+  ): Promise<void> {
+    const policy = { ...fetch, perJobResults: true } as const;
+    const id: string = await boss.work<unknown, unknown, typeof policy>(queue, policy, async (jobs) => {
       boss.notifyWorker(id);
       return this.#track(open(jobs), (batch) => batch.runAll());
     });
