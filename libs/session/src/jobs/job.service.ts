@@ -15,6 +15,7 @@ import type { Worker } from './job-worker.js';
 import type { PieceRunner } from './piece-runner.js';
 import { RunSignals } from './run-signals.js';
 import type { JobThreads } from './threads/job-threads.js';
+import type { RunSetup } from './threads/thread-messages.js';
 import { ThreadRunner } from './threads/thread-runner.js';
 import { assertWorkerClass, toPieceWork } from './worker-runner.js';
 
@@ -25,6 +26,9 @@ export interface JobServiceOptions<Em extends EntityManager> {
   readonly threads: JobThreads | undefined;
   readonly defaults?: JobOptions | undefined;
 }
+
+/** What holds for all jobs of a run, wherever they run. */
+type Setup = Omit<RunSetup, 'worker' | 'hasSignal'>;
 
 /**
  * Runs work on many inputs in parallel, each job in a task, scope, session and transaction of its own: SQLAlchemy's
@@ -135,15 +139,23 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     options: JobOptions,
   ): JobRun<Input, Result> {
     assertIterable(inputs);
-    const { chunkSize = 1, signal, whenAborted = 'cancel' } = options;
-    const timeout = options.timeout === Infinity ? undefined : options.timeout;
-    const signals = new RunSignals({ shutdown: this.#shutdown.signal, signal, whenAborted, timeout });
+    const { transaction = 'job', chunkSize = 1, signal, whenAborted = 'cancel' } = options;
+    const own = options.info === this.#defaults.info ? undefined : options.info;
+    const setup: Setup = {
+      label: this.#label(worker, options),
+      info: { ...this.#defaults.info, ...this.#source.currentScope?.info, ...own },
+      transaction: toBeginOptions(transaction),
+      timeout: options.timeout === Infinity ? undefined : options.timeout,
+      chunkSize,
+      whenAborted,
+    };
+    const signals = new RunSignals({ ...setup, shutdown: this.#shutdown.signal, signal });
     return new JobRun({
       ...options,
       inputs,
-      runner: this.#createRunner(worker, options, signals),
+      runner: this.#createRunner(worker, options, setup, signals),
       chunkSize,
-      label: this.#label(worker, options),
+      label: setup.label,
       signals,
       track: (jobs) => this.#track(jobs),
     });
@@ -151,18 +163,10 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
 
   #createRunner<Input, Result>(
     worker: Worker<Em, Input, Result>,
-    options: JobOptions,
+    { signal, concurrency, threads = 0 }: JobOptions,
+    setup: Setup,
     signals: RunSignals,
   ): PieceRunner<Input, Result> {
-    const { transaction = 'job', chunkSize = 1, signal, whenAborted = 'cancel', concurrency, threads = 0 } = options;
-    const startedIn = this.#source.currentScope;
-    const own = options.info === this.#defaults.info ? undefined : options.info;
-    const setup = {
-      label: this.#label(worker, options),
-      info: { ...this.#defaults.info, ...startedIn?.info, ...own },
-      transaction: toBeginOptions(transaction),
-      timeout: options.timeout === Infinity ? undefined : options.timeout,
-    };
     if (threads > 0) {
       assertWorkerClass(worker);
     }
@@ -171,16 +175,17 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
         threads: this.#threads,
         wanted: threads,
         concurrency,
-        setup: { ...setup, worker: worker.name, chunkSize, whenAborted, hasSignal: signal !== undefined },
+        setup: { ...setup, worker: worker.name, hasSignal: signal !== undefined },
         signals,
         signal,
         shutdown: this.#shutdown.signal,
       });
     }
-    const work = toPieceWork(worker, this.#moduleRef, chunkSize);
-    const attempts = new JobAttempts({ ...setup, source: this.#source, startedIn, work, signals });
+    const source = this.#source;
+    const work = toPieceWork(worker, this.#moduleRef, setup.chunkSize);
+    const attempts = new JobAttempts({ ...setup, source, startedIn: source.currentScope, work, signals });
     return {
-      open: () => getConcurrency(this.#source.orm, concurrency),
+      open: () => getConcurrency(source.orm, concurrency),
       run: (piece, number) => attempts.run(piece, number),
       close: () => undefined,
     };
