@@ -4,9 +4,7 @@ import { Pool } from 'pg';
 
 import { emptyTable, POOL_SIZE } from './applications.ts';
 import type { Claim, Side } from './claim.ts';
-import { queueClaim } from './queue.ts';
-
-const JOBS = 1_500;
+import { JOBS, queueClaim } from './queue.ts';
 
 /** Inserts a row, and tells when all of a round have been inserted. */
 class Rows {

@@ -15,7 +15,7 @@ declare module 'nestjs-mikro-session/pg-boss' {
   }
 }
 
-const JOBS = 1_500;
+export const JOBS = 1_500;
 const IN_CHUNKS = 6_000;
 const CHUNK = 100;
 const PREFETCH = 10;
