@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 
 import { createApp } from './create-app.js';
 import { openDatabase } from './open-database.js';
+import { runProgram } from './run-program.js';
 import { readSettings, type Settings } from './settings.js';
 import { untilSignal } from './until-signal.js';
 
@@ -48,10 +49,7 @@ Try:
 `;
 }
 
-try {
+await runProgram(async () => {
   await serve(readSettings(process.env));
-  process.exit(0);
-} catch (error) {
-  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
-}
+  return 0;
+});

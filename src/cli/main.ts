@@ -2,6 +2,7 @@
 import { NestFactory } from '@nestjs/core';
 
 import { openDatabase } from '../open-database.js';
+import { runProgram } from '../run-program.js';
 import { readSettings } from '../settings.js';
 import { untilSignal } from '../until-signal.js';
 import { CliModule } from './cli.module.js';
@@ -24,9 +25,4 @@ async function run(args: readonly string[]): Promise<boolean> {
   return state === 'done' && failed === 0;
 }
 
-try {
-  process.exit((await run(process.argv.slice(2))) ? 0 : 1);
-} catch (error) {
-  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
-}
+await runProgram(async () => ((await run(process.argv.slice(2))) ? 0 : 1));

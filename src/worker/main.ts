@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 
 import { QUEUE_CONNECTIONS } from '../database/pool-size.js';
 import { findRunningPostgres } from '../postgres/running-postgres.js';
+import { runProgram } from '../run-program.js';
 import { readSettings, type Settings } from '../settings.js';
 import { untilSignal } from '../until-signal.js';
 import { WorkerModule } from './worker.module.js';
@@ -27,10 +28,7 @@ async function work({ databaseUrl, postgresFolder }: Settings): Promise<void> {
   await app.close();
 }
 
-try {
+await runProgram(async () => {
   await work(readSettings(process.env));
-  process.exit(0);
-} catch (error) {
-  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
-}
+  return 0;
+});

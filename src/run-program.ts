@@ -1,0 +1,9 @@
+/** Runs what a program is to do, and ends the process with its exit code. What it throws is its last line, and code 1. */
+export async function runProgram(program: () => Promise<number>): Promise<never> {
+  try {
+    process.exit(await program());
+  } catch (error) {
+    process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
+}
