@@ -6,8 +6,8 @@ import { Presets, SingleBar } from 'cli-progress';
 import { SessionFactory } from 'nestjs-mikro-session';
 
 import { Instance } from '../database/instance.js';
+import { createRun } from '../runs/create-run.js';
 import type { LiveRun } from '../runs/live-run.js';
-import { Run } from '../runs/run.entity.js';
 import { RunExecutor } from '../runs/run-executor.js';
 import { type RunView, toRunView } from '../runs/run-view.js';
 import type { NumberRange } from './read-range.js';
@@ -38,19 +38,12 @@ export class RunWithBar {
   #store(total: number, concurrency: number): Promise<RunView> {
     return this.sessions.begin((session) =>
       toRunView(
-        session.create(Run, {
-          id: randomUUID(),
+        createRun(session, {
           engine: 'process',
           instanceId: this.instance.id,
-          state: 'pending',
           total,
-          done: 0,
-          failed: 0,
           concurrency,
           requestSessionId: randomUUID(),
-          createdAt: new Date(),
-          startedAt: null,
-          finishedAt: null,
         }),
       ),
     );

@@ -6,20 +6,28 @@ import { type RunView, toRunView } from './run-view.js';
 type RunCounts = Pick<RunView, 'done' | 'failed'>;
 
 /** Gives the runs as they are now: while one goes on elsewhere, its results tell how far it has come. */
-export async function toRunViews(session: EntityManager, runs: readonly Run[]): Promise<RunView[]> {
+export async function toCurrentViews(session: EntityManager, runs: readonly Run[]): Promise<RunView[]> {
   const unfinished = runs.filter(({ finishedAt }) => finishedAt === null);
-  const counts = await countResults(
+  const counts = await countByRun(
     session,
     unfinished.map(({ id }) => id),
   );
   return runs.map((run) => Object.assign(toRunView(run), counts.get(run.id)));
 }
 
-/** Counts the results of runs. One without any is left out. */
-export async function countResults(
-  session: EntityManager,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, RunCounts>> {
+export async function toCurrentView(session: EntityManager, run: Run): Promise<RunView> {
+  const [view] = await toCurrentViews(session, [run]);
+  return view ?? toRunView(run);
+}
+
+/** Counts the results of a run. */
+export async function countResults(session: EntityManager, id: string): Promise<RunCounts> {
+  const counts = await countByRun(session, [id]);
+  return counts.get(id) ?? { done: 0, failed: 0 };
+}
+
+/** A run without any result is left out. */
+async function countByRun(session: EntityManager, ids: readonly string[]): Promise<ReadonlyMap<string, RunCounts>> {
   if (ids.length === 0) {
     return new Map();
   }

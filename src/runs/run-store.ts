@@ -3,9 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { SessionFactory } from 'nestjs-mikro-session';
 
 import { Instance } from '../database/instance.js';
-import { Factorisation } from './factorisation.entity.js';
 import { type Failure, storeFailures } from './failure.js';
-import { countResults, toRunViews } from './run-counts.js';
+import { countResults, toCurrentView, toCurrentViews } from './run-counts.js';
 import { Run } from './run.entity.js';
 import type { RunEnding } from './run-state.js';
 import { type RunView, toRunView } from './run-view.js';
@@ -47,21 +46,16 @@ export class RunStore {
 
   /** Gives a run as it is now. */
   find(id: string): Promise<RunView> {
-    return this.sessions.run(
-      async (session) => {
-        const run = await session.findOneOrFail(Run, id);
-        const [view] = await toRunViews(session, [run]);
-        return view ?? toRunView(run);
-      },
-      { label: `a look at run ${id}` },
-    );
+    return this.sessions.run(async (session) => toCurrentView(session, await session.findOneOrFail(Run, id)), {
+      label: `a look at run ${id}`,
+    });
   }
 
   /** Gives the runs of the queue that have not ended. */
   findQueued(): Promise<readonly RunView[]> {
     return this.sessions.run(
       async (session) =>
-        toRunViews(session, await session.find(Run, { engine: 'queue', state: ['pending', 'running'] })),
+        toCurrentViews(session, await session.find(Run, { engine: 'queue', state: ['pending', 'running'] })),
       { label: 'a look at the runs of the queue' },
     );
   }
@@ -105,15 +99,12 @@ export async function closeOnce(
     return false;
   }
   await settle?.();
-  const { done = 0, failed = 0 } = (await countResults(session, [id])).get(id) ?? {};
-  await session.nativeUpdate(Run, { id }, { done, failed, finishedAt: new Date() });
+  await session.nativeUpdate(Run, { id }, { ...(await countResults(session, id)), finishedAt: new Date() });
   return true;
 }
 
 /** Counts the rows, which is true also after a crash or a commit without answer. */
 async function close(session: EntityManager, run: Run, end: Pick<RunEnd, 'state' | 'finishedAt'>): Promise<void> {
-  run.done = await session.count(Factorisation, { run, status: 'done' });
-  run.failed = await session.count(Factorisation, { run, status: 'failed' });
-  run.state = end.state;
-  run.finishedAt = end.finishedAt;
+  const { state, finishedAt } = end;
+  session.assign(run, { ...(await countResults(session, run.id)), state, finishedAt });
 }

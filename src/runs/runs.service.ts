@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto';
-
 import { EntityManager } from '@mikro-orm/postgresql';
 import { ConflictException, Injectable, type MessageEvent, NotFoundException } from '@nestjs/common';
 import { InjectSession, SessionContext } from 'nestjs-mikro-session';
@@ -11,7 +9,8 @@ import { QueueRuns } from '../queue-runs/queue-runs.js';
 import { Factorisation } from './factorisation.entity.js';
 import type { PageQuery, ResultPage, RunPage } from './page.js';
 import { toResultView } from './result-view.js';
-import { toRunViews } from './run-counts.js';
+import { toCurrentView, toCurrentViews } from './run-counts.js';
+import { createRun } from './create-run.js';
 import { endEvent, eventsOf, eventsFromOutside } from './run-events.js';
 import { RunExecutor } from './run-executor.js';
 import { Run } from './run.entity.js';
@@ -34,19 +33,12 @@ export class RunsService {
     const numbers = numbersOf(request);
     const simulate = request.simulate ?? {};
     const view = await this.session.transactional(async () => {
-      const run = this.session.create(Run, {
-        id: randomUUID(),
+      const run = createRun(this.session, {
         engine: request.engine,
         instanceId: request.engine === 'process' ? this.instance.id : null,
-        state: 'pending',
         total: numbers.length,
-        done: 0,
-        failed: 0,
         concurrency: request.concurrency,
         requestSessionId: this.context.scope.id,
-        createdAt: new Date(),
-        startedAt: null,
-        finishedAt: null,
       });
       await this.session.flush();
       if (request.engine === 'queue') {
@@ -68,13 +60,13 @@ export class RunsService {
       {},
       { orderBy: { createdAt: 'desc', id: 'desc' }, offset, limit },
     );
-    const views = await toRunViews(
+    const elsewhere = await toCurrentViews(
       this.session,
       runs.filter(({ id }) => !live.has(id)),
     );
-    const items = new Map([...live].map(([id, run]) => [id, run.view]));
-    views.forEach((view) => items.set(view.id, view));
-    return { total, offset, limit, items: runs.map((run) => items.get(run.id) ?? toRunView(run)) };
+    const views = new Map(elsewhere.map((view) => [view.id, view]));
+    const items = runs.map((run) => live.get(run.id)?.view ?? views.get(run.id) ?? toRunView(run));
+    return { total, offset, limit, items };
   }
 
   async find(id: string): Promise<RunView> {
@@ -83,7 +75,7 @@ export class RunsService {
     if (run === null) {
       throw new NotFoundException(`There is no run "${id}".`);
     }
-    return live?.view ?? this.#look(run);
+    return live?.view ?? toCurrentView(this.session, run);
   }
 
   async results(id: string, { offset, limit }: PageQuery): Promise<ResultPage> {
@@ -113,11 +105,6 @@ export class RunsService {
       throw new ConflictException(`The run "${id}" cannot be cancelled: ${why}.`);
     }
     return run;
-  }
-
-  async #look(run: Run): Promise<RunView> {
-    const [view] = await toRunViews(this.session, [run]);
-    return view ?? toRunView(run);
   }
 
   /** Lets the running jobs of this process finish, and waits for them. Those of the queue are rolled back. */
