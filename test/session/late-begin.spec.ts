@@ -78,16 +78,21 @@ describe('a transaction that begins when its scope has ended', () => {
   });
 
   it('does not keep a job from ending that failed beside it', async () => {
+    const begun: Promise<void>[] = [];
+
     const outcomes = await app.get<JobService<EntityManager>>(JobService).settle(
       [1, 2, 3],
       async (session) => {
-        late = session.begin();
-        await Promise.all([late, Promise.reject(new Error('on purpose'))]);
+        const begins = session.begin();
+        begun.push(begins);
+        await Promise.all([begins, Promise.reject(new Error('on purpose'))]);
       },
       { transaction: 'none' },
     );
 
-    await expect(late).rejects.toThrow(SessionClosedError);
+    const ended = await Promise.allSettled(begun);
+    expect(ended.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    ended.forEach((end) => expect(end).toMatchObject({ reason: expect.any(SessionClosedError) as unknown }));
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
   });
 });
