@@ -58,7 +58,12 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
   const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
   const app = module.createNestApplication(adapter, { logger: ['error', 'warn'] });
   configure?.(app);
-  await app.listen(0, '127.0.0.1');
+  try {
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
   const orm = app.get<AnyOrm>(MikroORM);
   await orm.schema.update();
   await orm.em.fork().nativeDelete(Note, {}, { filters: false });
