@@ -4,6 +4,7 @@ import 'reflect-metadata';
 
 import type { Claim } from './claim.ts';
 import { chunkClaim } from './chunks.ts';
+import { crowdClaim } from './crowd.ts';
 import { httpClaims } from './http.ts';
 import { jobClaim } from './job.ts';
 import { limitClaim, mapClaim, pgClaim } from './peers.ts';
@@ -17,6 +18,7 @@ import { contextualWorkerClaim, requestWorkerClaim } from './workers.ts';
 
 export const claims: Readonly<Record<string, Claim>> = {
   scope: scopeClaim,
+  crowd: crowdClaim,
   job: jobClaim,
   'p-limit': limitClaim,
   'p-map': mapClaim,

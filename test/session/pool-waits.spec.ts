@@ -53,6 +53,37 @@ describe('the wait for a connection', () => {
     await expect(work).rejects.toThrow(SessionPoolDeadlockError);
   });
 
+  it('fails on those who held none for a while, and hold one again', async () => {
+    const allHeldNone = Promise.withResolvers<void>();
+    const allHoldOne = Promise.withResolvers<void>();
+    let waiting = 0;
+    let holders = 0;
+    const holdTwice = (): Promise<number> =>
+      factory.run(async (session) => {
+        await session.transactional((inner) => inner.count(Note));
+        waiting += 1;
+        if (waiting === POOL_SIZE) {
+          // More than the pool has connections for: some wait.
+          await Promise.all([...times(countElsewhere), ...times(countElsewhere)]);
+          allHeldNone.resolve();
+        }
+        await allHeldNone.promise;
+        return session.transactional(async () => {
+          holders += 1;
+          if (holders === POOL_SIZE) {
+            allHoldOne.resolve();
+          }
+          await allHoldOne.promise;
+          return countElsewhere();
+        });
+      });
+
+    const ends = await Promise.allSettled(times(holdTwice));
+
+    expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(POOL_SIZE - 1);
+    expect(ends).toContainEqual({ status: 'rejected', reason: expect.any(SessionPoolDeadlockError) });
+  });
+
   it('goes on beside transactions that do not wait for it', async () => {
     const allHoldOne = Promise.withResolvers<void>();
     let holders = 0;

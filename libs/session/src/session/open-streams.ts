@@ -14,6 +14,10 @@ export class OpenStreams {
 
   constructor(private readonly assertUsable: () => void) {}
 
+  get isReading(): boolean {
+    return this.#open.size > 0;
+  }
+
   /** The streams that hold a connection of their own until their reader goes on. */
   get paused(): OpenStream[] {
     return [...this.#open].filter(({ hasConnection, isPaused }) => hasConnection && isPaused);

@@ -1,24 +1,19 @@
 import type { EntityManager } from '@mikro-orm/core';
 
+import { ConnectionWaits } from './connection-waits.js';
 import type { LiveScope } from './live-scope.js';
 import { SessionPoolDeadlockError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
 import type { SessionSurroundings } from './session-surroundings.js';
-import type { TransactionFrame } from './transaction-frames.js';
 import { findUserFrame } from './user-frame.js';
 import type { Pool, PoolClient } from './watch-pools.js';
-
-interface Wait {
-  readonly scope: LiveScope | undefined;
-  readonly frame: TransactionFrame | undefined;
-}
 
 /**
  * Knows who waits for a connection, and finds when that can never end: every connection of the pool is held by an open
  * transaction, or by a half-read stream, whose scope, or work that was started in it, waits for one more.
  */
 export class PoolDeadlock {
-  readonly #waits = new Set<Wait>();
+  readonly #waits = new ConnectionWaits();
 
   constructor(private readonly surroundings: SessionSurroundings) {}
 
@@ -27,10 +22,10 @@ export class PoolDeadlock {
    */
   async wait(pool: Pool, client: Promise<PoolClient>): Promise<PoolClient> {
     const { scopes, frames } = this.surroundings;
-    const wait: Wait = { scope: scopes.current, frame: frames.current };
-    this.#waits.add(wait);
+    const scope = scopes.current;
+    const forget = this.#waits.add(scope, frames.current);
     try {
-      this.#assertEnds(pool, wait);
+      this.#assertEnds(pool, scope);
       return await client;
     } catch (error) {
       if (error instanceof SessionPoolDeadlockError) {
@@ -42,21 +37,30 @@ export class PoolDeadlock {
       }
       throw error;
     } finally {
-      this.#waits.delete(wait);
+      forget();
     }
   }
 
-  #assertEnds(pool: Pool, { scope }: Wait): void {
+  #assertEnds(pool: Pool, scope: LiveScope | undefined): void {
     if (scope === undefined) {
       return;
     }
-    const held = [...this.surroundings.holders].flatMap((record) => [
-      ...record.openTransactions.filter(([em]) => this.#isStuck(record, em)).map(() => this.#describe(record)),
-      ...Array.from({ length: this.#isWaiting(record) ? record.pausedStreams : 0 }, () => this.#describe(record)),
-    ]);
+    const held = this.#findHolders().flatMap((record) => {
+      const transactions = record.openTransactions.filter(([em]) => this.#isStuck(record, em)).length;
+      const streams = this.#isWaiting(record) ? record.pausedStreams : 0;
+      return Array.from({ length: transactions + streams }, () => this.#describe(record));
+    });
     if (held.length >= pool.options.max) {
       throw new SessionPoolDeadlockError(scope.label, held);
     }
+  }
+
+  /** Forgets those that hold no connection any more. They come back with their next transaction or stream. */
+  #findHolders(): readonly SessionRecord[] {
+    const { holders } = this.surroundings;
+    const known = [...holders];
+    known.filter(({ isHolder }) => !isHolder).forEach((record) => holders.delete(record));
+    return known.filter(({ isHolder }) => isHolder);
   }
 
   /**
@@ -64,12 +68,12 @@ export class PoolDeadlock {
    * stuck when the scope that uses it waits: nobody knows who is to end it.
    */
   #isStuck(record: SessionRecord, em: EntityManager): boolean {
-    return record.hasBlock(em) ? [...this.#waits].some(({ frame }) => isWithin(frame, em)) : this.#isWaiting(record);
+    return record.hasBlock(em) ? this.#waits.has(em) : this.#isWaiting(record);
   }
 
   #isWaiting({ scope }: SessionRecord): boolean {
     const user = scope.kind === 'create' ? scope.startedIn : scope;
-    return user !== undefined && [...this.#waits].some((wait) => wait.scope?.isWithin(user) === true);
+    return user !== undefined && this.#waits.has(user);
   }
 
   #describe(record: SessionRecord): string {
@@ -78,8 +82,4 @@ export class PoolDeadlock {
     const where = place === undefined ? '' : `, opened ${place}`;
     return `"${label}" (for ${Date.now() - openedAt.getTime()} ms${where})`;
   }
-}
-
-function isWithin(frame: TransactionFrame | undefined, em: EntityManager): boolean {
-  return frame !== undefined && (frame.em === em || isWithin(frame.outer, em));
 }

@@ -49,6 +49,11 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     return (this.#callbacks ??= new SessionCallbacks(this.scope, this.surroundings.runDetached));
   }
 
+  /** Tells whether it holds a connection now, or may when its stream is read on. */
+  get isHolder(): boolean {
+    return this.#streams?.isReading === true || this.openTransactions.length > 0;
+  }
+
   /** How many half-read streams hold a connection of their own. */
   get pausedStreams(): number {
     return this.#streams?.paused.length ?? 0;
