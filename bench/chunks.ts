@@ -11,6 +11,7 @@ export const chunkClaim: Claim = {
   title: `${INPUTS} inputs in chunks of ${CHUNK}, ${POOL_SIZE} at once`,
   peer: 'em.fork() and em.transactional() for each input, in as many loops',
   atMost: 1 / 12,
+  rounds: 31,
   ours: (databaseUrl) => insertInJobs(INPUTS, databaseUrl, { jobOptions: { chunkSize: CHUNK } }),
   theirs: (databaseUrl) => insertByHand(INPUTS, databaseUrl),
 };

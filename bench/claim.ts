@@ -15,7 +15,7 @@ export interface Claim {
   readonly peer: string;
   /** The most that ours may take, as a multiple of the time of the peer. Left out where the row is for comparison only. */
   readonly atMost?: number;
-  /** @default 9 */
+  /** @default 15 */
   readonly rounds?: number;
   /** Gives why the peer is not to be had on this machine, where it is not. */
   readonly findMissing?: () => string | undefined;
@@ -37,7 +37,7 @@ export interface Result {
 }
 
 const LEAST_WARM_UP = 3;
-const ROUNDS = 9;
+const ROUNDS = 15;
 
 /** Runs both sides in turn, each in a process of its own, with the order changed from round to round. */
 export async function measure(name: string, claim: Claim, databaseUrl: string): Promise<Result> {

@@ -49,7 +49,6 @@ function toClaim({ title, path, ours, theirs, atLeast }: HttpClaim): Claim {
     title: `HTTP, ${title}`,
     peer: PEERS[theirs] ?? theirs,
     atMost: 1 / atLeast,
-    rounds: 5,
     ours: (databaseUrl) => serve(ours, path, databaseUrl),
     theirs: (databaseUrl) => serve(theirs, path, databaseUrl),
   };

@@ -3,7 +3,7 @@ import { insertByHand } from './by-hand.ts';
 import type { Claim } from './claim.ts';
 import { insertInJobs } from './in-jobs.ts';
 
-const JOBS = 1_000;
+const JOBS = 2_000;
 
 /** What a job that inserts a row and commits costs over the same written by hand. */
 export const jobClaim: Claim = {

@@ -116,7 +116,7 @@ export const queueChunkClaim: Claim = {
   title: `${IN_CHUNKS} durable jobs in chunks of ${CHUNK}, ${POOL_SIZE} at once, sent and done`,
   peer: `${queueClaim.peer}, one by one`,
   atMost: 1 / 8,
-  rounds: 5,
+  rounds: 11,
   ours: (databaseUrl) => work(IN_CHUNKS, { chunkSize: CHUNK }, databaseUrl),
   theirs: (databaseUrl) => workByHand(IN_CHUNKS, databaseUrl),
 };

@@ -71,7 +71,7 @@ export const sqlalchemyChunkClaim: Claim = {
   ...sqlalchemyClaim,
   title: `${IN_CHUNKS} inputs in chunks of ${CHUNK}, ${POOL_SIZE} at once`,
   atMost: 1 / 20,
-  rounds: 5,
+  rounds: 9,
   ours: (databaseUrl) => insertInJobs(IN_CHUNKS, databaseUrl, { jobOptions: { chunkSize: CHUNK } }),
   theirs: (databaseUrl) => insertInThreads(IN_CHUNKS, databaseUrl),
 };

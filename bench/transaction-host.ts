@@ -50,7 +50,6 @@ async function insertInTransactions(databaseUrl: string): Promise<Side> {
 export const transactionHostClaim: Claim = {
   title: `${JOBS} jobs that insert a row and commit, ${POOL_SIZE} at once`,
   peer: '`TransactionHost` of @nestjs-cls/transactional with Drizzle, no unit of work',
-  rounds: 5,
   ours: (databaseUrl) => insertInJobs(JOBS, databaseUrl),
   theirs: insertInTransactions,
 };

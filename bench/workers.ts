@@ -7,7 +7,7 @@ import type { Claim } from './claim.ts';
 import { insertInJobs } from './in-jobs.ts';
 import { limitClaim } from './peers.ts';
 
-const JOBS = 1_000;
+const JOBS = 2_000;
 
 class InsertWorker implements JobWorker<number, void> {
   readonly #session: EntityManager;
