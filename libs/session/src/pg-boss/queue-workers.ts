@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
-import type { PgBoss } from 'pg-boss';
+import type { JobResult, PgBoss } from 'pg-boss';
 
 import { getConcurrency } from '../jobs/concurrency.js';
 import { toPieceWork } from '../jobs/worker-runner.js';
@@ -98,7 +98,9 @@ export class QueueWorkers<Em extends EntityManager> {
     const policy = { ...fetch, perJobResults: true } as const;
     const id: string = await boss.work<unknown, unknown, typeof policy>(queue, policy, async (jobs) => {
       boss.notifyWorker(id);
-      return this.#track(open(jobs), (batch) => batch.runAll());
+      const results = await this.#track(open([...jobs]), (batch) => batch.runAll());
+      keepUnsettled(jobs, results);
+      return results;
     });
   }
 
@@ -114,4 +116,13 @@ export class QueueWorkers<Em extends EntityManager> {
       this.#batches.delete(batch);
     }
   }
+}
+
+/**
+ * Leaves to pg-boss the jobs that it has to settle. The others are completed already, in the transaction of their work:
+ * it would try once more, with a statement that finds nothing.
+ */
+function keepUnsettled(jobs: FetchedJob[], results: readonly JobResult[]): void {
+  const completed = new Set(results.filter(({ status }) => status === 'completed').map(({ id }) => id));
+  jobs.splice(0, jobs.length, ...jobs.filter(({ id }) => !completed.has(id)));
 }
