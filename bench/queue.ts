@@ -16,7 +16,7 @@ declare module 'nestjs-mikro-session/pg-boss' {
 }
 
 export const JOBS = 1_500;
-const IN_CHUNKS = 6_000;
+const IN_CHUNKS = 12_000;
 const CHUNK = 100;
 const PREFETCH = 10;
 const SENT = 100_000;
@@ -116,7 +116,7 @@ export const queueChunkClaim: Claim = {
   title: `${IN_CHUNKS} durable jobs in chunks of ${CHUNK}, ${POOL_SIZE} at once, sent and done`,
   peer: `${queueClaim.peer}, one by one`,
   atMost: 1 / 8,
-  rounds: 11,
+  rounds: 9,
   ours: (databaseUrl) => work(IN_CHUNKS, { chunkSize: CHUNK }, databaseUrl),
   theirs: (databaseUrl) => workByHand(IN_CHUNKS, databaseUrl),
 };
