@@ -45,22 +45,30 @@ export class PoolDeadlock {
     if (scope === undefined) {
       return;
     }
-    const held = this.#findHolders().flatMap((record) => {
-      const transactions = record.openTransactions.filter(([em]) => this.#isStuck(record, em)).length;
-      const streams = this.#isWaiting(record) ? record.pausedStreams : 0;
-      return Array.from({ length: transactions + streams }, () => this.#describe(record));
-    });
-    if (held.length >= pool.options.max) {
-      throw new SessionPoolDeadlockError(scope.label, held);
+    const stuck = this.#findStuck();
+    if (stuck.length >= pool.options.max) {
+      throw new SessionPoolDeadlockError(
+        scope.label,
+        stuck.map((record) => this.#describe(record)),
+      );
     }
   }
 
-  /** Forgets those that hold no connection any more. They come back with their next transaction or stream. */
-  #findHolders(): readonly SessionRecord[] {
+  /** Gives the session of each connection that is held by who waits, more than once where it holds several. */
+  #findStuck(): readonly SessionRecord[] {
     const { holders } = this.surroundings;
-    const known = [...holders];
-    known.filter(({ isHolder }) => !isHolder).forEach((record) => holders.delete(record));
-    return known.filter(({ isHolder }) => isHolder);
+    const stuck: SessionRecord[] = [];
+    for (const record of holders) {
+      if (!record.isHolder) {
+        // It comes back with its next transaction or stream.
+        holders.delete(record);
+        continue;
+      }
+      const transactions = record.openTransactions.filter(([em]) => this.#isStuck(record, em)).length;
+      const streams = this.#isWaiting(record) ? record.pausedStreams : 0;
+      stuck.push(...Array<SessionRecord>(transactions + streams).fill(record));
+    }
+    return stuck;
   }
 
   /**

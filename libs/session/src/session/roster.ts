@@ -50,8 +50,12 @@ export class Roster<Member extends Enrolled<Member>> implements Iterable<Member>
     return true;
   }
 
+  /** The member at hand may leave. */
   *[Symbol.iterator](): Iterator<Member> {
-    for (let member = this.#first; member !== undefined; member = member.after) {
+    let next = this.#first;
+    while (next !== undefined) {
+      const member = next;
+      next = member.after;
       yield member;
     }
   }
