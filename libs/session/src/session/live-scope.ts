@@ -106,11 +106,6 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return user?.task === undefined || BLOCKS.has(user.task.kind);
   }
 
-  /** Tells whether this scope is the given one or was started in it, jobs included. */
-  isWithin(other: LiveScope): boolean {
-    return this === other || this.startedIn?.isWithin(other) === true;
-  }
-
   get members(): readonly ScopeMember[] {
     return [...(this.#members?.values() ?? [])];
   }
