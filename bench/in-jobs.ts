@@ -4,6 +4,9 @@ import { type JobOptions, JobService, type Worker } from 'nestjs-mikro-session';
 import { Item, type OursOptions, POOL_SIZE, startOurs } from './applications.ts';
 import type { Side } from './claim.ts';
 
+/** How many jobs a round has where jobs one by one are compared. */
+export const JOBS = 2_000;
+
 function insert(session: EntityManager, value: number): void {
   session.create(Item, { value });
 }

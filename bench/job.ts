@@ -1,9 +1,7 @@
 import { POOL_SIZE } from './applications.ts';
 import { insertByHand } from './by-hand.ts';
 import type { Claim } from './claim.ts';
-import { insertInJobs } from './in-jobs.ts';
-
-const JOBS = 2_000;
+import { insertInJobs, JOBS } from './in-jobs.ts';
 
 /** What a job that inserts a row and commits costs over the same written by hand. */
 export const jobClaim: Claim = {

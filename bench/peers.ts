@@ -5,9 +5,7 @@ import { Pool } from 'pg';
 import { emptyTable, POOL_SIZE, startPeer } from './applications.ts';
 import { inLoops, insertOne } from './by-hand.ts';
 import type { Claim } from './claim.ts';
-import { insertInJobs } from './in-jobs.ts';
-
-const JOBS = 2_000;
+import { insertInJobs, JOBS } from './in-jobs.ts';
 
 const ours: Claim['ours'] = (databaseUrl) => insertInJobs(JOBS, databaseUrl);
 

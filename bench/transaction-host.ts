@@ -10,9 +10,8 @@ import { Pool } from 'pg';
 import { emptyTable, POOL_SIZE } from './applications.ts';
 import { inLoops } from './by-hand.ts';
 import type { Claim, Side } from './claim.ts';
-import { insertInJobs } from './in-jobs.ts';
+import { insertInJobs, JOBS } from './in-jobs.ts';
 
-const JOBS = 1_000;
 const DRIZZLE = Symbol('drizzle');
 
 /** The type of the adapter itself says `never` of its client under `exactOptionalPropertyTypes`. */

@@ -4,10 +4,8 @@ import { InjectSession, type JobWorker } from 'nestjs-mikro-session';
 
 import { Item, POOL_SIZE } from './applications.ts';
 import type { Claim } from './claim.ts';
-import { insertInJobs } from './in-jobs.ts';
+import { insertInJobs, JOBS } from './in-jobs.ts';
 import { limitClaim } from './peers.ts';
-
-const JOBS = 2_000;
 
 class InsertWorker implements JobWorker<number, void> {
   readonly #session: EntityManager;
