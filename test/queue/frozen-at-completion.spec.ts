@@ -4,6 +4,8 @@ import { TwoWorkers } from './support/two-workers.js';
 /** What the completion of a job waits for that is to be held there. */
 const COMPLETION = 4_800;
 
+const CHUNKS = { chunkSize: 10 };
+
 const ACTIVITY = 'from pg_stat_activity where datname = current_database()';
 
 // The processes share the machine with other tests.
@@ -13,7 +15,7 @@ describe('a worker that is frozen between the completion of a job and its commit
   let two: TwoWorkers;
 
   beforeAll(async () => {
-    two = await TwoWorkers.prepare({ chunkSize: 10 });
+    two = await TwoWorkers.prepare();
     await two.database.query(`
       create function hold_completion() returns trigger language plpgsql as $$
         begin perform pg_advisory_xact_lock_shared(${COMPLETION}); return null; end $$;
@@ -22,7 +24,7 @@ describe('a worker that is frozen between the completion of a job and its commit
         execute function hold_completion()`);
   });
 
-  beforeEach(() => two.start());
+  beforeEach(() => two.start(CHUNKS));
 
   afterEach(() => two.forget());
 
@@ -75,7 +77,7 @@ describe('a worker that is frozen between the completion of a job and its commit
       do $$ begin
         execute format('alter database %I set idle_in_transaction_session_timeout = 1000', current_database());
       end $$`);
-    await two.start();
+    await two.start(CHUNKS);
     const frozen = await freezeAtCompletion();
 
     await two.database.until(`select count(*) = 1 from pgboss.job where state = 'completed'`);

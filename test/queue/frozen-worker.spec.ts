@@ -14,10 +14,10 @@ describe.each([1, 10])('a worker that is frozen, with chunks of %i', (chunkSize)
   let two: TwoWorkers;
 
   beforeAll(async () => {
-    two = await TwoWorkers.prepare({ chunkSize });
+    two = await TwoWorkers.prepare();
   });
 
-  beforeEach(() => two.start());
+  beforeEach(() => two.start({ chunkSize }));
 
   afterEach(() => two.forget());
 

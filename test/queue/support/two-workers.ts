@@ -3,9 +3,10 @@ import { JobQueue } from 'nestjs-mikro-session/pg-boss';
 import type { TestApp } from '../../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../../support/test-database.js';
 import { startSendingApp } from './sending-app.js';
+import type { WorkerSettings } from './worker-app/worker-settings.js';
 import { WorkerProcesses } from './worker-processes.js';
 
-/** The worker that is frozen may be either. */
+/** The worker that comes to grief may be either. */
 const NAMES = ['one', 'two'] as const;
 
 /** Two worker processes on a database of their own, and who sends to them. */
@@ -13,14 +14,13 @@ export class TwoWorkers {
   private constructor(
     readonly database: TestDatabase,
     readonly processes: WorkerProcesses,
-    readonly chunkSize: number,
     private readonly app: TestApp,
   ) {}
 
-  static async prepare({ chunkSize }: { readonly chunkSize: number }): Promise<TwoWorkers> {
+  static async prepare(): Promise<TwoWorkers> {
     const database = await createTestDatabase();
     const processes = await WorkerProcesses.compile();
-    return new TwoWorkers(database, processes, chunkSize, await startSendingApp(database.url));
+    return new TwoWorkers(database, processes, await startSendingApp(database.url));
   }
 
   get queue(): JobQueue {
@@ -28,9 +28,9 @@ export class TwoWorkers {
   }
 
   /** Starts those that do not run. */
-  async start(): Promise<void> {
-    const { chunkSize, processes, database } = this;
-    await Promise.all(NAMES.map((name) => processes.ensure({ name, chunkSize, databaseUrl: database.url })));
+  async start(settings: Pick<WorkerSettings, 'chunkSize' | 'prefetch'>): Promise<void> {
+    const { url: databaseUrl } = this.database;
+    await Promise.all(NAMES.map((name) => this.processes.ensure({ name, databaseUrl, ...settings })));
   }
 
   other(name: string): string {
