@@ -1,6 +1,7 @@
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { MikroORM, type Options, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import type { INestApplication, InjectionToken, ModuleMetadata, Type } from '@nestjs/common';
+import type { AbstractHttpAdapter } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
@@ -19,6 +20,8 @@ type AnyOrm = Pick<MikroORM, 'em' | 'schema' | 'config'>;
 export interface TestAppOptions extends ModuleMetadata {
   readonly databaseUrl: string;
   readonly platform?: Platform;
+  /** An adapter made with options of its own. @default that of the platform */
+  readonly adapter?: AbstractHttpAdapter;
   readonly session?: SessionModuleOptions & SessionModuleExtras;
   readonly orm?: Partial<Options>;
   /** What `main.ts` would do with the application before it listens. */
@@ -46,7 +49,15 @@ export function ormOptions(databaseUrl: string, options: Partial<Options> = {}):
 
 /** Starts an application that listens on a free port of 127.0.0.1, with the table of notes made and empty. */
 export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
-  const { databaseUrl, platform = 'express', session, orm: ormExtras, configure, ...metadata } = options;
+  const {
+    databaseUrl,
+    platform = 'express',
+    adapter: given,
+    session,
+    orm: ormExtras,
+    configure,
+    ...metadata
+  } = options;
   const module = await Test.createTestingModule({
     ...metadata,
     imports: [
@@ -55,7 +66,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
       ...(metadata.imports ?? []),
     ],
   }).compile();
-  const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  const adapter = given ?? (platform === 'express' ? new ExpressAdapter() : new FastifyAdapter());
   const app = module.createNestApplication(adapter, { logger: ['error', 'warn'] });
   configure?.(app);
   try {

@@ -1,15 +1,18 @@
-import type { MessageScope } from './message-scope.js';
+interface ClientScope {
+  /** Says that the client is gone. */
+  abandon(): void;
+}
 
 /** Knows the open scopes of each client, and tells them when it disconnects, with one listener per client. */
-export class ClientScopes {
-  readonly #scopes = new WeakMap<object, Set<MessageScope>>();
+export class ClientScopes<Scope extends ClientScope> {
+  readonly #scopes = new WeakMap<object, Set<Scope>>();
 
-  of(client: object, listen: (onGone: () => void) => void): Set<MessageScope> {
+  of(client: object, listen: (onGone: () => void) => void): Set<Scope> {
     const known = this.#scopes.get(client);
     if (known !== undefined) {
       return known;
     }
-    const scopes = new Set<MessageScope>();
+    const scopes = new Set<Scope>();
     this.#scopes.set(client, scopes);
     listen(() => scopes.forEach((scope) => scope.abandon()));
     return scopes;

@@ -11,6 +11,7 @@ import {
   installGatewayHook,
 } from './gateway-hook.js';
 import { watchGatewayPipeline } from './gateway-pipeline.js';
+import type { MessageScope } from './message-scope.js';
 import { END_FAILURE, type MessageScopes } from './message-scopes.js';
 
 const EXCEPTION = of({ event: 'exception', data: END_FAILURE });
@@ -19,7 +20,7 @@ const GATEWAY_METADATA = 'websockets:is_gateway';
 /** Opens a scope for each message to a WebSocket gateway, and for each connection and disconnection it handles. */
 export class GatewayScopes {
   readonly #messages: MessageScopes;
-  readonly #clients = new ClientScopes();
+  readonly #clients = new ClientScopes<MessageScope>();
 
   constructor(messages: MessageScopes) {
     this.#messages = messages;

@@ -4,6 +4,7 @@ import type { ModulesContainer } from '@nestjs/core';
 import { type ApolloOptions, withOperations } from './graphql-apollo.js';
 import { type FastifyWithMercurius, surroundMercurius } from './graphql-mercurius.js';
 import type { GraphqlOperations } from './graphql-operations.js';
+import { type KnownClass, warnOfUnknown } from './known-class.js';
 
 type Filter = (this: unknown, ...args: unknown[]) => unknown;
 
@@ -14,6 +15,15 @@ export interface GraphqlDriver {
   start(options: object): Promise<unknown>;
   subscriptionWithFilter(resolver: object, filter: Filter, subscribe: unknown): unknown;
 }
+
+/** The token that each GraphQLModule has its options under. */
+const MODULE_OPTIONS = 'GqlModuleOptions';
+
+const GRAPHQL_DRIVER: KnownClass = {
+  className: 'AbstractGraphQLDriver',
+  methods: ['start', 'stop', 'mergeDefaultOptions', 'generateSchema', 'subscriptionWithFilter'],
+  what: 'GraphQL operations, which share the session of their request',
+};
 
 /** Makes every GraphQLModule of the application open a scope for each operation. */
 export class GraphqlDrivers implements OnModuleInit {
@@ -32,11 +42,12 @@ export class GraphqlDrivers implements OnModuleInit {
 
   *#find(): Iterable<GraphqlDriver> {
     for (const { providers } of this.modules.values()) {
-      for (const [token, { instance }] of providers) {
-        if (typeof token === 'function' && token.name === 'AbstractGraphQLDriver') {
-          yield instance as GraphqlDriver;
-        }
+      const instances = new Set([...providers.values()].map(({ instance }): unknown => instance));
+      const drivers = [...instances].filter(isDriver);
+      if (drivers.length === 0 && providers.has(MODULE_OPTIONS)) {
+        warnOfUnknown(GRAPHQL_DRIVER);
       }
+      yield* drivers;
     }
   }
 
@@ -46,7 +57,10 @@ export class GraphqlDrivers implements OnModuleInit {
       ? (options: ApolloOptions) => start(withOperations(options, this.operations))
       : async (options) => {
           await start(options);
-          surroundMercurius(driver.instance, options, this.operations);
+          // What a gateway asks other servers for has no resolver here.
+          if (!surroundMercurius(driver.instance, options, this.operations) && !('gateway' in options)) {
+            warnOfUnknown({ ...GRAPHQL_DRIVER, className: driver.constructor.name });
+          }
         };
   }
 
@@ -63,6 +77,13 @@ export class GraphqlDrivers implements OnModuleInit {
         subscribe,
       );
   }
+}
+
+/** Its class may have any name: bundlers shorten them. */
+function isDriver(instance: unknown): instance is GraphqlDriver {
+  return (
+    typeof instance === 'object' && instance !== null && GRAPHQL_DRIVER.methods.every((method) => method in instance)
+  );
 }
 
 /** Tells the drivers that run an Apollo Server, in this process and on a schema of its own. */

@@ -30,15 +30,19 @@ interface Naming {
   readonly operationName: string | null | undefined;
 }
 
-/** Opens a scope for each operation that Mercurius runs, and for each event of a subscription. */
+/**
+ * Opens a scope for each operation that Mercurius runs, and for each event of a subscription.
+ *
+ * @returns whether there is a Mercurius
+ */
 export function surroundMercurius(
   fastify: FastifyWithMercurius | undefined,
   { subscription }: { readonly subscription?: unknown },
   operations: GraphqlOperations,
-): void {
+): boolean {
   const graphql = fastify?.graphql;
   if (fastify === undefined || graphql === undefined) {
-    return;
+    return false;
   }
   const namings = new WeakMap<object, Naming>();
   graphql.addHook('preExecution', async (_schema, document) => {
@@ -62,6 +66,7 @@ export function surroundMercurius(
       subscribe: (resolverContext, info, work) => operations.subscribe(resolverContext, info, work),
     });
   }
+  return true;
 }
 
 function describe({ document, operationName }: Naming): string {

@@ -1,33 +1,43 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 
 import { reportEndFailure } from '../session/report-end-failure.js';
 import type { Roster } from '../session/roster.js';
 import { LiveScope } from '../session/live-scope.js';
+import type { ScopeEnding } from '../session/scope-ending.js';
 import type { ScopeInfo } from '../session/scope-info.js';
+import type { ClientScopes } from './client-scopes.js';
 import type { HttpInfo, HttpRequest } from './http-options.js';
+import { type AnyResponse, isOver, isSent, watchResponse } from './response-end.js';
 
 interface HttpScopeOptions {
   readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly response: AnyResponse;
   readonly live: Roster<LiveScope>;
   readonly getInfo: HttpInfo;
+  /** The scopes of requests that wait for the connection of their client, behind others. */
+  readonly waiting: ClientScopes<HttpScope>;
 }
 
-/** The scope of an HTTP request. It ends when the response is closed and no handler is at work. */
+/** The scope of an HTTP request. It ends when the response is over and no handler is at work. */
 export class HttpScope extends LiveScope {
   readonly #request: IncomingMessage & { readonly originalUrl?: string };
-  readonly #response: ServerResponse;
+  readonly #response: AnyResponse;
   readonly #getInfo: HttpInfo;
+  readonly #waiting: ClientScopes<HttpScope>;
+  #ofClient: Set<HttpScope> | undefined;
   #handled: HttpRequest;
   #handlers = 0;
-  #isResponseClosed = false;
+  #isUsed = false;
+  #responseEnding: 'responded' | 'disconnected' | undefined;
 
-  constructor({ request, response, live, getInfo }: HttpScopeOptions) {
+  constructor({ request, response, live, getInfo, waiting }: HttpScopeOptions) {
     super({ kind: 'request', live });
     this.#request = request;
     this.#handled = request;
     this.#response = response;
     this.#getInfo = getInfo;
+    this.#waiting = waiting;
   }
 
   override get label(): string {
@@ -48,31 +58,63 @@ export class HttpScope extends LiveScope {
 
   leaveHandler(): void {
     this.#handlers -= 1;
+    if (this.#isUsed && this.#responseEnding === undefined && isOver(this.#response)) {
+      this.#onResponseOver(isSent(this.#response));
+      return;
+    }
     this.#endWhenSettled();
+  }
+
+  /** Says that the connection is gone which the response was to be sent on. */
+  abandon(): void {
+    this.#onResponseOver(false);
+  }
+
+  override end(ending: ScopeEnding): Promise<void> {
+    this.#ofClient?.delete(this);
+    return super.end(ending);
   }
 
   /** Listens for the end only from the first use on: a request that needs no session pays for none. */
   protected override onFirstUse(): void {
-    if (this.#response.closed) {
-      this.#onResponseClosed();
-    } else {
-      this.#response.once('close', () => this.#onResponseClosed());
+    if (this.#responseEnding === 'disconnected') {
+      this.#abort();
+    }
+    if (this.#isUsed) {
+      return;
+    }
+    this.#isUsed = true;
+    if (isOver(this.#response)) {
+      this.#onResponseOver(isSent(this.#response));
+      return;
+    }
+    watchResponse(this.#response, (isSent) => this.#onResponseOver(isSent));
+    const { socket } = this.#request;
+    if (this.#response.socket === null && socket instanceof EventEmitter) {
+      // Its turn has not come: Node tells nobody when the connection breaks before.
+      this.#ofClient = this.#waiting.of(socket, (onGone) => socket.once('close', onGone)).add(this);
     }
   }
 
-  #onResponseClosed(): void {
-    this.#isResponseClosed = true;
-    if (!this.#response.writableFinished) {
-      this.abort(new DOMException(`The client of "${this.label}" disconnected`, 'AbortError'));
+  #onResponseOver(isSent: boolean): void {
+    if (this.#responseEnding !== undefined) {
+      return;
+    }
+    this.#responseEnding = isSent ? 'responded' : 'disconnected';
+    if (!isSent) {
+      this.#abort();
     }
     this.#endWhenSettled();
   }
 
+  #abort(): void {
+    this.abort(new DOMException(`The client of "${this.label}" disconnected`, 'AbortError'));
+  }
+
   #endWhenSettled(): void {
-    if (!this.#isResponseClosed || this.#handlers > 0) {
+    if (this.#responseEnding === undefined || this.#handlers > 0) {
       return;
     }
-    const ending = this.#response.writableFinished ? 'responded' : 'disconnected';
-    this.end(ending).catch((error: unknown) => reportEndFailure(this, error));
+    this.end(this.#responseEnding).catch((error: unknown) => reportEndFailure(this, error));
   }
 }

@@ -5,6 +5,8 @@ import { RequestMethod } from '@nestjs/common';
 import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 
 import type { ScopeStorage } from '../session/scope-storage.js';
+import { ClientScopes } from './client-scopes.js';
+import { settleWithStream } from './fastify-reply.js';
 import type { HttpInfo } from './http-options.js';
 import { HttpScope } from './http-scope.js';
 import type { SessionConnections } from './session-connections.js';
@@ -22,6 +24,7 @@ export class HttpScopes {
   readonly #storage: ScopeStorage;
   readonly #connections: SessionConnections;
   readonly #getInfo: HttpInfo;
+  readonly #waiting = new ClientScopes<HttpScope>();
 
   constructor(host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) {
     this.#storage = storage;
@@ -43,7 +46,13 @@ export class HttpScopes {
         next();
         return;
       }
-      const scope = new HttpScope({ request, response, live: this.#storage.live, getInfo: this.#getInfo });
+      const scope = new HttpScope({
+        request,
+        response,
+        live: this.#storage.live,
+        getInfo: this.#getInfo,
+        waiting: this.#waiting,
+      });
       request[SCOPE] = scope;
       this.#storage.observer?.entered(scope);
       this.#storage.run(scope, next);
@@ -81,6 +90,7 @@ export class HttpScopes {
         return handler(request, response, next);
       }
       scope.enterHandler(request);
+      settleWithStream(response);
       const leave = (): void => scope.leaveHandler();
       try {
         const outcome = this.#runIn(scope, () => handler(request, response, next));

@@ -2,6 +2,7 @@ import type { ModulesContainer } from '@nestjs/core';
 import { forkJoin, from, isObservable, lastValueFrom, throwError } from 'rxjs';
 
 import { ClientScopes } from './client-scopes.js';
+import type { MessageScope } from './message-scope.js';
 import { END_FAILURE, type MessageScopes } from './message-scopes.js';
 
 /** What @nestjs/microservices calls when a message or an event arrives, and what it keeps on it. */
@@ -26,7 +27,7 @@ const TRANSPORTS = ['TCP', 'Redis', 'NATS', 'MQTT', 'gRPC', 'RMQ', 'Kafka'];
 /** Opens a scope for each message and each event that a microservice handles, over any transport. */
 export class RpcScopes {
   readonly #messages: MessageScopes;
-  readonly #clients = new ClientScopes();
+  readonly #clients = new ClientScopes<MessageScope>();
   readonly #known = new WeakSet<RpcServer>();
 
   constructor(modules: ModulesContainer, messages: MessageScopes) {

@@ -1,0 +1,30 @@
+import type { AnyResponse } from './response-end.js';
+
+type Settle = (value?: unknown) => void;
+
+interface FastifyReply {
+  readonly raw?: AnyResponse;
+  then?(fulfilled: Settle, rejected?: Settle): unknown;
+}
+
+/**
+ * Ends the wait for a Fastify reply with its stream. NestJS awaits what it sends, and Fastify then waits for an end that
+ * a response over HTTP/2 does not tell of when it was reset before: the handler would never settle.
+ */
+export function settleWithStream(response: unknown): void {
+  const reply = response as FastifyReply;
+  const stream = reply.raw?.stream;
+  const wait = reply.then;
+  if (stream === undefined || wait === undefined) {
+    return;
+  }
+  // oxlint-disable-next-line unicorn/no-thenable -- a reply is one
+  reply.then = (fulfilled, rejected) => {
+    if (stream.destroyed) {
+      fulfilled();
+      return;
+    }
+    stream.once('close', () => fulfilled());
+    wait.call(reply, fulfilled, rejected);
+  };
+}
