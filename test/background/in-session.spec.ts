@@ -60,6 +60,11 @@ class Ledger {
     return work(this.context.current);
   }
 
+  @InSession({ propagation: 'mandatory', transaction: { readOnly: true } })
+  async reads(): Promise<number> {
+    return this.context.current.count(Note);
+  }
+
   @InSession({ transaction: { isolationLevel: IsolationLevel.SERIALIZABLE } })
   async isolation(): Promise<string | undefined> {
     const [row] = await this.context.current.execute<{ level: string }[]>(
@@ -384,6 +389,34 @@ describe.each(injections)('@InSession() with %s injection', (injection) => {
       expect(await ledger.isolation()).toBe('serializable');
     });
 
+    it('joins one that was begun with the same options, also within a savepoint of it', async () => {
+      const transaction = { isolationLevel: IsolationLevel.SERIALIZABLE };
+
+      const levels = await factory.begin(
+        async (session) => [await ledger.isolation(), await session.transactional(() => ledger.isolation())],
+        { transaction },
+      );
+      const [ofJob] = await app.get<JobService>(JobService).map([1], () => ledger.isolation(), { transaction });
+
+      expect([...levels, ofJob]).toEqual(['serializable', 'serializable', 'serializable']);
+    });
+
+    it.each([
+      ['isolation', "`isolationLevel: 'serializable'`", "`'read committed'`"],
+      ['reads', '`readOnly: true`', '`false`'],
+    ] as const)(
+      'is refused in one that was begun otherwise, and begins one itself where there is none: %s',
+      async (method, asked, has) => {
+        const call = factory.begin(async (): Promise<unknown> => ledger[method](), { label: 'nightly' });
+
+        await expect(call).rejects.toThrow(SessionStateError);
+        await expect(call).rejects.toThrow(
+          `"Ledger.${method}" asks for a transaction with ${asked}, but joins the one that "nightly" has open, which has ${has}.`,
+        );
+        await expect(factory.run(async (): Promise<unknown> => ledger[method]())).resolves.toBeDefined();
+      },
+    );
+
     it('runs the callbacks of the commit', async () => {
       const committed = Promise.withResolvers<string[]>();
 
@@ -501,8 +534,40 @@ describe('@InSession()', () => {
 
   it('refuses an unknown propagation', () => {
     expect(() => InSession({ propagation: 'nested' as never })).toThrow(
-      "Expected `propagation` to be 'join', 'new', 'mandatory' or 'never', got `'nested'`.",
+      "Expected `propagation` to be 'join' or 'new' or 'mandatory' or 'never', got `'nested'` (string).",
     );
+  });
+
+  it.each([
+    [{ transactional: true }, '@InSession() has no option `transactional`.'],
+    [{ transaction: { isolation: 'serializable' } }, '@InSession() has no option `transaction.isolation`.'],
+    [{ transaction: false }, 'Expected `transaction` to be true or the options of a transaction, got `false`'],
+    [{ transaction: { isolationLevel: 'strict' } }, 'Expected `transaction.isolationLevel` to be '],
+    [{ contextName: '' }, 'Expected `contextName` to be a string that is not empty'],
+  ])('refuses %j', (options, message) => {
+    expect(() => InSession(options as never)).toThrow(TypeError);
+    expect(() => InSession(options as never)).toThrow(message);
+  });
+
+  it('keeps the properties that the decorators below it have put on the method', () => {
+    const mark = Symbol('mark');
+    const marked: MethodDecorator = (_target, _key, descriptor) => {
+      Object.defineProperty(descriptor.value as object, mark, { value: 1 });
+      Object.assign(descriptor.value as object, { plain: 2 });
+    };
+    class Marked {
+      @InSession()
+      @marked
+      async method(): Promise<void> {}
+    }
+
+    const { method } = Marked.prototype;
+
+    expect(Object.getOwnPropertyDescriptors(method)).toMatchObject({
+      [mark]: { value: 1, enumerable: false },
+      plain: { value: 2, enumerable: true },
+      name: { value: 'method' },
+    });
   });
 
   it('keeps the metadata of the decorators below it, the name and the length', () => {

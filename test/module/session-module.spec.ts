@@ -191,8 +191,59 @@ describe('SessionModule', () => {
 
   it('refuses an unknown kind of injection', () => {
     expect(() => SessionModule.forRoot({ injection: 'singleton' as never })).toThrow(
-      new TypeError(`Expected \`injection\` to be 'request' or 'contextual', got \`'singleton'\`.`),
+      new TypeError(`Expected \`injection\` to be 'request' or 'contextual', got \`'singleton'\` (string).`),
     );
+  });
+
+  describe('refuses options that are not as they have to be', () => {
+    const wrong: [options: unknown, message: string][] = [
+      [{ unflushed: 'throw' }, "Expected `unflushed` to be 'warn' or 'error' or 'ignore', got `'throw'` (string)."],
+      [{ ownership: true }, "Expected `ownership` to be 'error' or 'warn' or 'off', got `true` (boolean)."],
+      [{ leakAfter: '5s' }, 'Expected `leakAfter` to be milliseconds from 0 to 2147483647'],
+      [{ leakAfter: -1 }, 'Expected `leakAfter` to be milliseconds from 0 to 2147483647'],
+      [{ leakAfter: NaN }, 'Expected `leakAfter` to be milliseconds from 0 to 2147483647'],
+      [{ scopeFunc: {} }, 'Expected `scopeFunc` to be a function'],
+      [{ fork: 'tenant' }, 'Expected `fork` to be an object or a function of the scope'],
+      [{ fork: { schema: '' } }, "Expected `fork.schema` to be the name of a schema, got `''`."],
+      [{ http: true }, 'Expected `http` to be false or an object'],
+      [{ http: { info: 'tenant' } }, 'Expected `http.info` to be a function'],
+      [{ http: { inf: () => ({}) } }, 'SessionModule has no option `http.inf`. It has `http.info`'],
+      [{ jobs: { concurrency: 0 } }, 'Expected `concurrency` to be an integer of 1 or more'],
+      [{ jobs: { concurency: 8 } }, 'JobService has no option `concurency`.'],
+      [{ jobs: { retry: { times: 3 } } }, 'JobService has no option `retry.times`.'],
+      [{ threads: {} }, 'Expected `threads.application` to be the URL or the path of a file, got `undefined`'],
+      [{ unflushd: 'error' }, 'SessionModule has no option `unflushd`. It has `fork`, `scopeFunc`, `ownership`,'],
+      [null, 'Expected `options` to be an object, got `null`'],
+    ];
+
+    it.each(wrong)('%j, given to forRoot', (options, message) => {
+      const create = (): unknown => SessionModule.forRoot(options as SessionModuleOptions);
+
+      expect(create).toThrow(TypeError);
+      expect(create).toThrow(message);
+    });
+
+    it.each(wrong)('%j, made by the factory of forRootAsync', async (options, message) => {
+      const compiling = Test.createTestingModule({
+        imports: [
+          MikroOrmModule.forRoot(ormOptions(database.url)),
+          SessionModule.forRootAsync({ useFactory: () => options as SessionModuleOptions }),
+        ],
+      }).compile();
+
+      await expect(compiling).rejects.toThrow(message);
+    });
+
+    it('which choose the providers, or stand beside the factory', () => {
+      expect(() => SessionModule.forRoot({ contextName: '' })).toThrow('Expected `contextName` to be a string');
+      expect(() => SessionModule.forRoot({ isGlobal: 'yes' as never })).toThrow('Expected `isGlobal` to be a boolean');
+      expect(() => SessionModule.forRootAsync({ useFactory: () => ({}), unflushed: 'error' } as never)).toThrow(
+        'The option `unflushed` stands beside the factory of forRootAsync(). Return it from there.',
+      );
+      expect(() => SessionModule.forRootAsync({ useFactry: () => ({}) } as never)).toThrow(
+        'SessionModule.forRootAsync() has no option `useFactry`.',
+      );
+    });
   });
 
   it('opens no scope for requests when told so', async () => {

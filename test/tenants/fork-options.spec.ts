@@ -1,5 +1,5 @@
 import { EntityManager } from '@mikro-orm/postgresql';
-import { SessionFactory } from 'nestjs-mikro-session';
+import { type SessionForkOptions, SessionFactory, SessionModule } from 'nestjs-mikro-session';
 
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -57,5 +57,49 @@ describe('fork options from several places', () => {
     await expect(running).rejects.toThrow(
       'Expected `fork.schema` to have a value in "SessionFactory.run", got `undefined`. The `info` of that scope is { tenant: \'a\' }',
     );
+  });
+
+  describe.each([
+    ['fork.schema', [undefined, null, '', ' ', '*', ['a', 'b'], 7], (schema: unknown) => ({ schema })],
+    [
+      'fork.filterParams.first.n',
+      [undefined, null, NaN, new Date(NaN)],
+      (n: unknown) => ({ filterParams: { first: { n } } }),
+    ],
+    ['fork.filterParams.first', [undefined, null, 'a', ['a']], (first: unknown) => ({ filterParams: { first } })],
+    ['fork.filterParams', [null, 'a', Promise.resolve({})], (filterParams: unknown) => ({ filterParams })],
+    [
+      'fork.session.variables.app.tenant',
+      [undefined, null, {}, ['a']],
+      (value: unknown) => ({ session: { variables: { 'app.tenant': value } } }),
+    ],
+    ['fork.session.role', [undefined, null, '', ' '], (role: unknown) => ({ session: { role } })],
+    ['fork.session', [null, 'a'], (session: unknown) => ({ session })],
+    ['fork', [null, 'a', Promise.resolve({ schema: 'a' })], (fork: unknown) => fork],
+  ] as const)('whose `%s` says nothing of the tenant', (path, values, create) => {
+    it.each(values.map((value) => ({ value: value as unknown })))(
+      'are refused everywhere: $value',
+      async ({ value }) => {
+        const fork = create(value) as SessionForkOptions;
+        const options = { info: { tenant: 'a' }, fork };
+        const refusal = new RegExp(`^Expected \`${path.replaceAll('.', '\\.')}\` to `);
+
+        await expect(factory.run(() => undefined, options)).rejects.toThrow(refusal);
+        await expect(factory.begin(() => undefined, options)).rejects.toThrow(refusal);
+        expect(() => factory.create(options)).toThrow(refusal);
+        expect(() => factory.configure({ fork })).toThrow(refusal);
+        expect(() => SessionModule.forRoot({ fork })).toThrow(refusal);
+      },
+    );
+  });
+
+  it.each([
+    ['an option that is not known', { shema: 'a' }, 'Expected `fork` to have no `shema`, but schema, '],
+    ['what would tie a session to something else', { useContext: true }, 'Expected `fork` to have no `useContext`'],
+    ['a setting that is not known', { session: { rol: 'a' } }, 'Expected `fork.session` to have no `rol`'],
+  ])('are refused with %s', async (_what, fork, message) => {
+    const running = factory.run(() => undefined, { info: { tenant: 'a' }, fork: fork as SessionForkOptions });
+
+    await expect(running).rejects.toThrow(message);
   });
 });

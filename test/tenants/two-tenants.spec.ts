@@ -118,4 +118,14 @@ describe.each(strategies)('two tenants with $name', (strategy: Strategy) => {
     expect(outcomes).toMatchObject([{ status: 'rejected', reason: expect.any(TypeError) }]);
     await expect(block).rejects.toThrow(strategy.refusal);
   });
+
+  it.each(['', '   ', '*'])('are refused to a client that names none of them, but "%s"', async (tenant) => {
+    await start();
+    app.app.useLogger(false);
+
+    const response = await fetch(`${app.url}/1`, { headers: { 'x-tenant': tenant } });
+
+    expect(strategy.name === 'a schema for each' ? response.status : 500).toBe(500);
+    expect(await response.text()).not.toContain('"a"');
+  });
 });

@@ -1,5 +1,6 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 
+import { assertAsyncOptions, assertModuleOptions } from './nest/module-option-rules.js';
 import type {
   SessionModuleExtras,
   SessionModuleOptions,
@@ -27,11 +28,13 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
 @Module({ imports: [SessionCoreModule] })
 export class SessionModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    assertModuleOptions(options);
     return super.forRoot(options);
   }
 
   /** Takes the options from `useFactory`, `useClass` or `useExisting`; the extras stand beside it. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    assertAsyncOptions(options);
     return super.forRootAsync(options);
   }
 }

@@ -8,6 +8,7 @@ import { ModuleRef } from '@nestjs/core';
 import { JobService } from './jobs/job.service.js';
 import { createThreads } from './jobs/threads/job-threads.js';
 import { limitToShare } from './jobs/threads/pool-share.js';
+import { assertProvidedOptions } from './nest/module-option-rules.js';
 import { SessionConnections } from './nest/session-connections.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';
 import {
@@ -17,6 +18,7 @@ import {
   getSessionSourceToken,
   getSessionToken,
 } from './nest/tokens.js';
+import { isObject } from './session/option-rules.js';
 import { ScopeStorage } from './session/scope-storage.js';
 import { SessionContext } from './session/session-context.js';
 import { SessionSetupError } from './session/session-error.js';
@@ -72,7 +74,7 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
           tasks: TaskScopes,
           orm?: MikroORM,
         ) => {
-          assertOnlyOptions(options);
+          assertUsable(options);
           if (orm === undefined) {
             throw new SessionSetupError(missingOrm(contextName));
           }
@@ -102,13 +104,15 @@ function createSessionProvider({ contextName, injection }: ChosenExtras, source:
   }
 }
 
-function assertOnlyOptions(options: object): void {
-  const extra = ['contextName', 'isGlobal', 'injection'].find((name) => name in options);
+function assertUsable(options: SessionModuleOptions): void {
+  const given: unknown = options;
+  const extra = ['contextName', 'isGlobal', 'injection'].find((name) => isObject(given) && name in given);
   if (extra !== undefined) {
     throw new TypeError(
       `The option \`${extra}\` decides which providers there are. Give it to forRootAsync() itself, beside \`useFactory\`.`,
     );
   }
+  assertProvidedOptions(options);
 }
 
 function missingOrm(contextName: string | undefined): string {

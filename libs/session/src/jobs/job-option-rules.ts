@@ -1,37 +1,17 @@
-import { inspect } from 'node:util';
-
+import {
+  anAbortSignal,
+  anObject,
+  assertOptions,
+  integerFrom,
+  isNumber,
+  isObject,
+  LONGEST_MS,
+  ofType,
+  oneOf,
+  type Rule,
+} from '../session/option-rules.js';
 import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { RetryOptions } from './retry.js';
-
-/** The longest time that a timer of Node.js can wait: 24 days. */
-const LONGEST_MS = 2 ** 31 - 1;
-
-interface Rule {
-  readonly what: string;
-  holds(value: unknown): boolean;
-}
-
-const isNumber = (value: unknown, from: number, to: number): boolean =>
-  typeof value === 'number' && value >= from && value <= to;
-
-const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
-
-const integerFrom = (least: number): Rule => ({
-  what: `an integer of ${least} or more`,
-  holds: (value) => Number.isInteger(value) && (value as number) >= least,
-});
-
-const oneOf = (...values: readonly string[]): Rule => ({
-  what: values.map((value) => `'${value}'`).join(' or '),
-  holds: (value) => values.includes(value as string),
-});
-
-const ofType = (type: 'string' | 'boolean' | 'function'): Rule => ({
-  what: `a ${type}`,
-  holds: (value) => typeof value === type,
-});
-
-const anObject: Rule = { what: 'an object', holds: isObject };
 
 const retryRules: Record<keyof RetryOptions, Rule> = {
   limit: {
@@ -44,7 +24,8 @@ const retryRules: Record<keyof RetryOptions, Rule> = {
   when: ofType('function'),
 };
 
-const rules: Record<Exclude<keyof JobStreamOptions, 'retry'>, Rule> = {
+const rules: Record<keyof JobStreamOptions, Rule> = {
+  retry: anObject,
   concurrency: integerFrom(1),
   chunkSize: integerFrom(1),
   window: integerFrom(1),
@@ -55,7 +36,7 @@ const rules: Record<Exclude<keyof JobStreamOptions, 'retry'>, Rule> = {
   },
   label: ofType('string'),
   info: anObject,
-  signal: { what: 'an AbortSignal', holds: (value) => value instanceof AbortSignal },
+  signal: anAbortSignal,
   whenAborted: oneOf('cancel', 'finish'),
   timeout: {
     what: `milliseconds above 0 and up to ${LONGEST_MS}, or Infinity`,
@@ -67,13 +48,12 @@ const rules: Record<Exclude<keyof JobStreamOptions, 'retry'>, Rule> = {
   progressInterval: { what: 'milliseconds from 0', holds: (value) => isNumber(value, 0, LONGEST_MS) },
 };
 
-/** @throws {TypeError} for the first option that is not as it has to be, or does not go with another */
+/** @throws {TypeError} for the first option that is not known, is not as it has to be, or does not go with another */
 export function assertJobOptions(options: JobOptions & JobStreamOptions): void {
-  assertAll(options, rules, '');
+  assertOptions('JobService', options, rules);
   const { retry, transaction, chunkSize = 1, window } = options;
   if (retry !== undefined) {
-    assertRule('retry', retry, anObject);
-    assertAll(retry, retryRules, 'retry.');
+    assertOptions('JobService', retry, retryRules, 'retry.');
   }
   if (chunkSize > 1 && transaction === 'none') {
     throw new TypeError(
@@ -83,21 +63,5 @@ export function assertJobOptions(options: JobOptions & JobStreamOptions): void {
   }
   if (window !== undefined && window < chunkSize) {
     throw new TypeError(`Expected \`window\` to be at least the \`chunkSize\` of ${chunkSize}, got \`${window}\`.`);
-  }
-}
-
-function assertAll(options: object, all: Readonly<Record<string, Rule>>, prefix: string): void {
-  for (const [name, rule] of Object.entries(all)) {
-    const value = (options as Readonly<Record<string, unknown>>)[name];
-    if (value !== undefined) {
-      assertRule(prefix + name, value, rule);
-    }
-  }
-}
-
-function assertRule(name: string, value: unknown, rule: Rule): void {
-  if (!rule.holds(value)) {
-    const shown = inspect(value, { depth: 0 });
-    throw new TypeError(`Expected \`${name}\` to be ${rule.what}, got \`${shown}\` (${typeof value}).`);
   }
 }

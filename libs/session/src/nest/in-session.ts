@@ -1,8 +1,18 @@
 import 'reflect-metadata';
-import { inspect } from 'node:util';
 
+import { FlushMode, IsolationLevel } from '@mikro-orm/core';
 import { Inject, Optional } from '@nestjs/common';
 
+import {
+  aName,
+  anAbortSignal,
+  anObject,
+  anything,
+  assertOptions,
+  ofType,
+  oneOf,
+  type Rule,
+} from '../session/option-rules.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { type Propagation, runSessionMethod } from './session-method.js';
@@ -17,7 +27,10 @@ export interface InSessionOptions {
    * @default 'join', on a listener of @nestjs/event-emitter the scope of the call: there 'join' has to be asked for
    */
   readonly propagation?: Propagation;
-  /** Commits when the method returns and rolls back when it throws. Joins a transaction that the scope has open. */
+  /**
+   * Commits when the method returns and rolls back when it throws. Joins a transaction that the scope has open, which
+   * must have been begun with the same options.
+   */
   readonly transaction?: true | BeginOptions;
   /** Names the connection. @default the default connection */
   readonly contextName?: string;
@@ -40,7 +53,7 @@ const OPTIONS = 'nestjs-mikro-session:in-session';
  * `@InjectSession()` of request-scoped injection is still that of the caller, and is refused.
  *
  * @throws {NoActiveSessionError} with `mandatory`, outside of every scope
- * @throws {SessionStateError} with `never`, in a scope
+ * @throws {SessionStateError} with `never`, in a scope; in a transaction that was begun with other options
  * @throws {SessionSetupError} on an instance that NestJS did not make, or without SessionModule
  *
  * @example
@@ -49,7 +62,7 @@ const OPTIONS = 'nestjs-mikro-session:in-session';
  * async purge(): Promise<void> { ... }
  */
 export function InSession(options: InSessionOptions = {}): InSessionDecorator {
-  assertOptions(options);
+  assertInSessionOptions(options);
   const key = Symbol('session source');
   return (target, name, descriptor) => {
     const { constructor: owner } = target as { readonly constructor: { readonly name: string } };
@@ -87,30 +100,54 @@ function wrap(method: Method, { name, className, key, options }: Wrapping): Meth
     const label = `${(this as object).constructor.name}.${String(name)}`;
     return runSessionMethod(source, { ...options, label }, async () => method.apply(this, args));
   };
-  for (const kept of Reflect.getOwnMetadataKeys(method) as unknown[]) {
-    Reflect.defineMetadata(kept, Reflect.getOwnMetadata(kept, method), wrapper);
-  }
+  keepMembers(method, wrapper);
   Reflect.defineMetadata(OPTIONS, options, wrapper);
-  // BullMQ looks at the length: whether a processor takes an abort signal.
-  return Object.defineProperties(wrapper, {
-    name: { value: method.name, configurable: true },
-    length: { value: method.length, configurable: true },
-  });
+  return wrapper;
 }
 
-function assertOptions({ propagation, transaction }: InSessionOptions): void {
-  const known: readonly unknown[] = [undefined, 'join', 'new', 'mandatory', 'never'] satisfies (
-    | Propagation
-    | undefined
-  )[];
-  if (!known.includes(propagation)) {
-    throw new TypeError(
-      `Expected \`propagation\` to be 'join', 'new', 'mandatory' or 'never', got \`${inspect(propagation)}\`.`,
-    );
+const transactionRules: Record<keyof BeginOptions, Rule> = {
+  isolationLevel: oneOf(...Object.values(IsolationLevel)),
+  readOnly: ofType('boolean'),
+  clear: ofType('boolean'),
+  flushMode: oneOf(...Object.values(FlushMode)),
+  loggerContext: anObject,
+  sessionContext: anObject,
+  signal: anAbortSignal,
+  inflightQueryAbortStrategy: anything,
+};
+
+const rules: Record<keyof InSessionOptions, Rule> = {
+  propagation: oneOf('join', 'new', 'mandatory', 'never'),
+  transaction: {
+    what: 'true or the options of a transaction',
+    holds: (value) => value === true || anObject.holds(value),
+  },
+  contextName: aName,
+};
+
+function assertInSessionOptions(options: InSessionOptions): void {
+  assertOptions('@InSession()', options, rules);
+  const { propagation, transaction } = options;
+  if (transaction !== undefined && transaction !== true) {
+    assertOptions('@InSession()', transaction, transactionRules, 'transaction.');
   }
   if (propagation === 'never' && transaction !== undefined) {
     throw new TypeError("@InSession({ propagation: 'never' }) has no session, and so no transaction.");
   }
+}
+
+/** Copies what decorators below have put on a method: name and length too. BullMQ looks at the length for a signal. */
+function keepMembers(from: Method, to: Method): Method {
+  for (const key of Reflect.getOwnMetadataKeys(from) as unknown[]) {
+    Reflect.defineMetadata(key, Reflect.getOwnMetadata(key, from), to);
+  }
+  const {
+    prototype: _,
+    arguments: __,
+    caller: ___,
+    ...members
+  } = Object.getOwnPropertyDescriptors(from) as Record<string | symbol, PropertyDescriptor>;
+  return Object.defineProperties(to, members);
 }
 
 function missingSource(className: string, name: string, contextName: string | undefined): string {

@@ -3,6 +3,7 @@ import { type EntityManager, TransactionPropagation } from '@mikro-orm/core';
 import type { LiveScope } from '../session/live-scope.js';
 import { NoActiveSessionError, SessionStateError } from '../session/session-error.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import { assertJoinable } from './joined-transaction.js';
 
 /** What a method with `@InSession()` makes of the scope that it is called in. */
 export type Propagation = 'join' | 'new' | 'mandatory' | 'never';
@@ -44,6 +45,10 @@ export function runSessionMethod<Result>(
       return work();
     }
     const session: EntityManager = source.current;
+    const open: unknown = session.getTransactionContext();
+    if (open !== undefined) {
+      assertJoinable(label, scope?.label ?? label, transaction, open);
+    }
     return session.transactional(work, { ...transaction, propagation: TransactionPropagation.REQUIRED });
   }
 }

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 
 import type { EntityManager } from '@mikro-orm/core';
 
+import { findForkFault, findNoContainer, type ForkFault } from './fork-fault.js';
 import type { Scope } from './scope.js';
 import type { SessionForkOptions } from './session-options.js';
 
@@ -14,11 +15,16 @@ type GivenOptions = SessionForkOptions | undefined;
  * @throws {TypeError} where an option has no value, as when the tenant of a scope was forgotten
  */
 export function mergeForkOptions(scope: Scope, ...given: readonly GivenOptions[]): SessionForkOptions {
-  const merged = given.reduce(addForkOptions, undefined);
-  if (merged === undefined) {
+  const known = given.filter((options) => options !== undefined);
+  if (known.length === 0) {
     return {};
   }
-  assertNoneMissing(scope, 'fork', merged);
+  for (const options of known) {
+    // What is no object would be lost among the others.
+    assertUsable(scope, findNoContainer(options));
+  }
+  const merged = known.reduce((earlier, later) => ({ ...earlier, ...later, ...mergeContents(earlier, later) }));
+  assertUsable(scope, findForkFault(merged));
   return merged;
 }
 
@@ -27,6 +33,18 @@ export function addForkOptions(earlier: GivenOptions, later: GivenOptions): Give
     return earlier ?? later;
   }
   return { ...earlier, ...later, ...mergeContents(earlier, later) };
+}
+
+/**
+ * Checks fork options that hold for every scope.
+ *
+ * @throws {TypeError} where an option is not known or has no value
+ */
+export function assertForkOptions(options: unknown): void {
+  const fault = findForkFault(options);
+  if (fault !== undefined) {
+    throw new TypeError(`Expected \`${fault.path}\` to ${fault.what}, got \`${show(fault.value)}\`.`);
+  }
 }
 
 /** Gives a session, or a fork that becomes one, its filter parameters. */
@@ -53,26 +71,16 @@ function mergeContents(
 }
 
 /** An option without a value would mean the default: the tables of everybody, or of nobody in particular. */
-function assertNoneMissing(scope: Scope, path: string, options: object): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined) {
-      throw new TypeError(
-        `Expected \`${path}.${name}\` to have a value in "${scope.label}", got \`undefined\`. The \`info\` of that scope ` +
-          `is ${inspect(scope.info, { breakLength: Infinity, depth: 1 })}: give what \`fork\` needs with the option ` +
-          '`http: { info }` for requests, and with the option `info` for jobs and blocks that are not started in one.',
-      );
-    }
-    if (isNested(path, name, value)) {
-      assertNoneMissing(scope, `${path}.${name}`, value);
-    }
+function assertUsable(scope: Scope, fault: ForkFault | undefined): void {
+  if (fault !== undefined) {
+    throw new TypeError(
+      `Expected \`${fault.path}\` to ${fault.what} in "${scope.label}", got \`${show(fault.value)}\`. The \`info\` of ` +
+        `that scope is ${inspect(scope.info, { breakLength: Infinity, depth: 1 })}: give what \`fork\` needs with the ` +
+        'option `http: { info }` for requests, and with the option `info` for jobs and blocks that are not started in one.',
+    );
   }
 }
 
-function isNested(path: string, name: string, value: unknown): value is object {
-  const isContainer = path.startsWith('fork.filterParams') || path === 'fork.session';
-  return (isContainer || name === 'filterParams' || name === 'session') && isRecord(value);
-}
-
-function isRecord(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+function show(value: unknown): string {
+  return inspect(value, { breakLength: Infinity, depth: 0 });
 }

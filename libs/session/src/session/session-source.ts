@@ -1,7 +1,7 @@
 import type { EntityManager, MikroORM, TransactionOptions } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './connection-leases.js';
-import { addForkOptions, mergeForkOptions, setFilterParams } from './fork-options.js';
+import { addForkOptions, assertForkOptions, mergeForkOptions, setFilterParams } from './fork-options.js';
 import { keepSessionErrors } from './keep-session-errors.js';
 import { LeakWatch } from './leak-watch.js';
 import { OwnershipPolicy } from './ownership-policy.js';
@@ -98,7 +98,10 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   }
 
   configure(fork: SessionForkOptions | undefined): void {
-    this.#configured = addForkOptions(this.#configured, fork);
+    if (fork !== undefined) {
+      assertForkOptions(fork);
+      this.#configured = addForkOptions(this.#configured, fork);
+    }
   }
 
   /** Makes a scope that its maker ends. */
@@ -158,7 +161,9 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   }
 
   #open(scope: LiveScope, fork?: SessionForkOptions): SessionRecord {
-    const defaults = typeof this.defaults.fork === 'function' ? this.defaults.fork(scope) : this.defaults.fork;
+    const { fork: given } = this.defaults;
+    // A function that forgot to return something has forgotten the tenant.
+    const defaults = typeof given === 'function' ? (given(scope) ?? (null as never)) : given;
     const options = mergeForkOptions(scope, defaults, this.#configured, fork);
     const session: Em & Recorded = this.#fork(options);
     setFilterParams(session, options);

@@ -6,6 +6,7 @@ import {
   type TransactionEventBroadcaster,
 } from '@mikro-orm/core';
 
+import { rememberBegunWith } from './begun-with.js';
 import { RECORD, type Recorded } from './recorded.js';
 
 type Begin = Connection['begin'];
@@ -25,6 +26,7 @@ export function guardTransactionStart(connection: Connection): void {
     const transaction = await (em.getEventManager().getSubscribers().size > 0
       ? beginAnnounced(connection, begin, events, options)
       : begin(options));
+    rememberBegunWith(transaction, options);
     try {
       em[RECORD]?.begun(em, transaction);
     } catch (error) {
