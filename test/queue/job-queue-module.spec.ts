@@ -269,4 +269,18 @@ describe('JobQueueModule', () => {
       expect(await indicator.check('queue')).toEqual({ queue: { status: 'down', message: expect.any(String) } });
     });
   });
+
+  it.each([
+    [{ worker: false }, 'JobQueueModule has no option `worker`. It has `work`, `shutdownTimeout`, `queues`, `boss`.'],
+    [{ work: 'off' }, "Expected `work` to be a boolean, got `'off'` (string)."],
+    [{ shutdownTimeout: Infinity }, 'Expected `shutdownTimeout` to be milliseconds from 0 to 2147483647'],
+    [{ boss: 'pgboss' }, 'Expected `boss` to be an object'],
+  ])('refuses %j', async (options, message) => {
+    const starting = startTestApp({
+      databaseUrl: database.url,
+      imports: [JobQueueModule.forRoot(options as JobQueueModuleOptions)],
+    });
+
+    await expect(starting).rejects.toThrow(message);
+  });
 });

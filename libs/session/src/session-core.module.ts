@@ -5,6 +5,7 @@ import { GraphqlDrivers } from './nest/graphql-drivers.js';
 import { GraphqlOperations } from './nest/graphql-operations.js';
 import { GatewayScopes } from './nest/gateway-scopes.js';
 import { HttpScopes } from './nest/http-scopes.js';
+import { LostHooks } from './nest/lost-hooks.js';
 import { MessageScopes } from './nest/message-scopes.js';
 import { RpcScopes } from './nest/rpc-scopes.js';
 import { TaskHooksModule } from './nest/task-hooks.module.js';
@@ -43,6 +44,11 @@ import { SessionConnections } from './nest/session-connections.js';
       useFactory: (modules: ModulesContainer, storage: ScopeStorage, tasks: TaskScopes) =>
         new GraphqlDrivers(modules, new GraphqlOperations(storage, tasks)),
       inject: [ModulesContainer, ScopeStorage, TaskScopes],
+    },
+    {
+      provide: LostHooks,
+      useFactory: (modules: ModulesContainer, connections: SessionConnections) => new LostHooks(modules, connections),
+      inject: [ModulesContainer, SessionConnections],
     },
     {
       provide: MessageScopes,

@@ -35,7 +35,7 @@ interface SessionProviders {
 
 /** Lists what SessionModule provides for one connection. */
 export function createSessionProviders(extras: ChosenExtras, optionsToken: InjectionToken): SessionProviders {
-  const { contextName } = extras;
+  const { contextName, injection } = extras;
   const source = getSessionSourceToken(contextName);
   const sourceToken = typeof source === 'string' ? source : undefined;
   const ormToken = contextName === undefined ? MikroORM : getMikroORMToken(contextName);
@@ -79,6 +79,9 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
             throw new SessionSetupError(missingOrm(contextName));
           }
           connections.add(options);
+          if (injection === 'request') {
+            connections.requestScoped.add(getSessionToken(contextName));
+          }
           await limitToShare(orm, sourceToken);
           const own = await SessionSource.create(orm, storage, options);
           tasks.add(own.contextual);

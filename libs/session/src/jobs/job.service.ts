@@ -35,6 +35,11 @@ type Setup = Omit<RunSetup, 'worker' | 'hasSignal'>;
  * `pool.map(thread_worker, inputs)`. `Em` is the EntityManager type of your driver.
  */
 export class JobService<Em extends EntityManager = EntityManager> implements BeforeApplicationShutdown {
+  static {
+    // What NestJS calls a class that nobody provides, when it does not find it.
+    Object.defineProperty(this, 'name', { value: 'JobService (of SessionModule.forRoot())' });
+  }
+
   readonly #source: SessionSource<Em>;
   readonly #moduleRef: ModuleRef;
   readonly #defaults: JobOptions;

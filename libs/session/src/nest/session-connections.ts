@@ -1,9 +1,13 @@
+import type { InjectionToken } from '@nestjs/common';
+
 import type { ScopeInfo } from '../session/scope-info.js';
 import type { HttpRequest } from './http-options.js';
 import type { SessionModuleOptions } from './session-module-options.js';
 
 /** Knows the options of every connection that SessionModule was imported for. */
 export class SessionConnections {
+  /** The tokens of the sessions that are request-scoped providers. */
+  readonly requestScoped = new Set<InjectionToken>();
   readonly #options: SessionModuleOptions[] = [];
 
   add(options: SessionModuleOptions): void {

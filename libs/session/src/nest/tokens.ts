@@ -7,25 +7,30 @@ import { SessionSource } from '../session/session-source.js';
 
 /** Gives the injection token of the session of a connection. */
 export function getSessionToken(contextName?: string): string {
-  return contextName === undefined ? 'MikroSession' : `${contextName}_MikroSession`;
+  return `session of ${describeModule(contextName)}`;
 }
 
 /** Gives the injection token of the SessionFactory of a connection: the class itself for the default one. */
 export function getSessionFactoryToken(contextName?: string): InjectionToken<SessionFactory> {
-  return contextName === undefined ? SessionFactory : `${contextName}_SessionFactory`;
+  return contextName === undefined ? SessionFactory : `SessionFactory of ${describeModule(contextName)}`;
 }
 
 /** Gives the injection token of the SessionContext of a connection: the class itself for the default one. */
 export function getSessionContextToken(contextName?: string): InjectionToken<SessionContext> {
-  return contextName === undefined ? SessionContext : `${contextName}_SessionContext`;
+  return contextName === undefined ? SessionContext : `SessionContext of ${describeModule(contextName)}`;
 }
 
 /** Gives the injection token of the JobService of a connection: the class itself for the default one. */
 export function getJobServiceToken(contextName?: string): InjectionToken<JobService> {
-  return contextName === undefined ? JobService : `${contextName}_JobService`;
+  return contextName === undefined ? JobService : `JobService of ${describeModule(contextName)}`;
 }
 
 /** Gives the injection token of what makes the sessions of a connection, for the decorators of this package. */
 export function getSessionSourceToken(contextName?: string): InjectionToken<SessionSource> {
-  return contextName === undefined ? SessionSource : `${contextName}_SessionSource`;
+  return contextName === undefined ? SessionSource : `SessionSource of ${describeModule(contextName)}`;
+}
+
+/** What NestJS says when nobody provides a token is its text: it tells what to import. */
+function describeModule(contextName: string | undefined): string {
+  return `SessionModule.forRoot(${contextName === undefined ? '' : `{ contextName: '${contextName}' }`})`;
 }

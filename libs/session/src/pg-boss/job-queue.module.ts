@@ -15,6 +15,7 @@ import { JobQueue } from './job-queue.js';
 import { JobQueueHealthIndicator } from './job-queue-health.js';
 import { JobQueueLifecycle } from './job-queue-lifecycle.js';
 import type { JobQueueModuleExtras, JobQueueModuleOptions, JobQueueOptionsFactory } from './job-queue-options.js';
+import { assertQueueModuleOptions } from './queue-module-option-rules.js';
 import { findHandlers } from './queue-handlers.js';
 import { QueueWorkers } from './queue-workers.js';
 import { getJobQueueHealthToken, getJobQueueToken } from './tokens.js';
@@ -78,7 +79,10 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
       },
       {
         provide: boss,
-        useFactory: ({ orm }: SessionSource, options: JobQueueModuleOptions) => new Boss(orm, options.boss),
+        useFactory: ({ orm }: SessionSource, options: JobQueueModuleOptions) => {
+          assertQueueModuleOptions(options);
+          return new Boss(orm, options.boss);
+        },
         inject: [source, MODULE_OPTIONS_TOKEN],
       },
       {

@@ -43,6 +43,11 @@ export type RedriveOptions = Omit<PgBossRedriveOptions, 'db'>;
  * on rollback, of a savepoint too, there is no job. Elsewhere it is done at once.
  */
 export class JobQueue<Em extends EntityManager = EntityManager> {
+  static {
+    // What NestJS calls a class that nobody provides, when it does not find it.
+    Object.defineProperty(this, 'name', { value: 'JobQueue (of JobQueueModule.forRoot())' });
+  }
+
   readonly #source: SessionSource<Em>;
   readonly #boss: Boss;
 

@@ -8,6 +8,11 @@ import type { Callback, TransactionEnd } from './session-callbacks.js';
 
 /** Knows the session of the running code: SQLAlchemy's `scoped_session`. `Em` is the EntityManager type of your driver. */
 export class SessionContext<Em extends EntityManager = EntityManager> {
+  static {
+    // What NestJS calls a class that nobody provides, when it does not find it.
+    Object.defineProperty(this, 'name', { value: 'SessionContext (of SessionModule.forRoot())' });
+  }
+
   readonly #source: SessionSource<Em>;
 
   constructor(source: SessionSource<Em>) {

@@ -23,6 +23,11 @@ export type OwnedSession<Em extends EntityManager = EntityManager> = Em &
  * });
  */
 export class SessionFactory<Em extends EntityManager = EntityManager> {
+  static {
+    // What NestJS calls a class that nobody provides, when it does not find it.
+    Object.defineProperty(this, 'name', { value: 'SessionFactory (of SessionModule.forRoot())' });
+  }
+
   readonly #source: SessionSource<Em>;
   #info: ScopeInfo | undefined;
 

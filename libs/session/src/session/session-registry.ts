@@ -11,6 +11,11 @@ export interface LiveScopeInfo extends Pick<Scope, 'id' | 'kind' | 'label' | 'op
 
 /** Lists the scopes of the application that have a session now, of all connections: for a health page or a test. */
 export class SessionRegistry {
+  static {
+    // What NestJS calls a class that nobody provides, when it does not find it.
+    Object.defineProperty(this, 'name', { value: 'SessionRegistry (of SessionModule.forRoot())' });
+  }
+
   constructor(private readonly storage: ScopeStorage) {}
 
   /** Gives the live scopes, the oldest first. */

@@ -1,0 +1,91 @@
+import { type InjectionToken, Logger, type OnModuleInit, Scope } from '@nestjs/common';
+import type { ModulesContainer } from '@nestjs/core';
+
+import type { SessionConnections } from './session-connections.js';
+
+/** The little that is needed of what NestJS knows of a provider or a controller. */
+interface Wrapper {
+  readonly token: InjectionToken;
+  readonly name: string;
+  readonly scope?: Scope | undefined;
+  readonly metatype: unknown;
+  getCtorMetadata(): readonly (Wrapper | undefined)[] | undefined;
+  getPropertiesMetadata(): readonly { readonly wrapper: Wrapper }[] | undefined;
+  getEnhancersMetadata(): readonly Wrapper[] | undefined;
+}
+
+const HOOKS = [
+  'onModuleInit',
+  'onApplicationBootstrap',
+  'onModuleDestroy',
+  'beforeApplicationShutdown',
+  'onApplicationShutdown',
+] as const;
+
+/**
+ * Warns at start of the hooks that NestJS does not call any more, because a session made their class request-scoped.
+ * Who has chosen that scope knows.
+ */
+export class LostHooks implements OnModuleInit {
+  constructor(
+    private readonly modules: ModulesContainer,
+    private readonly connections: SessionConnections,
+  ) {}
+
+  onModuleInit(): void {
+    if (this.connections.requestScoped.size === 0) {
+      return;
+    }
+    const warned = new Set<unknown>();
+    for (const { controllers, providers, injectables, middlewares } of this.modules.values()) {
+      for (const wrapper of [controllers, providers, injectables, middlewares].flatMap((all) => [...all.values()])) {
+        if (!warned.has(wrapper.metatype)) {
+          warned.add(wrapper.metatype);
+          this.#warn(wrapper);
+        }
+      }
+    }
+  }
+
+  #warn(wrapper: Wrapper): void {
+    const hooks = findHooks(wrapper.metatype);
+    if (hooks.length === 0) {
+      return;
+    }
+    const reach = reachableFrom(wrapper);
+    const isSession = ({ token }: Wrapper): boolean => this.connections.requestScoped.has(token);
+    if (!reach.some(isSession) || reach.some((other) => other.scope === Scope.REQUEST && !isSession(other))) {
+      return;
+    }
+    const injected = dependenciesOf(wrapper).find((dependency) => reachableFrom(dependency).some(isSession));
+    const cause =
+      injected === undefined || isSession(injected) ? 'its @InjectSession()' : `"${injected.name}", which it injects,`;
+    new Logger('Session').warn(
+      `NestJS does not call ${hooks.map((hook) => `${hook}()`).join(', ')} of "${wrapper.name}": ${cause} makes it ` +
+        'request-scoped. Move what the hook does to a class that injects no session, where SessionFactory.run() and ' +
+        "@InSession() open one, or give SessionModule the option `injection: 'contextual'`.",
+    );
+  }
+}
+
+function findHooks(metatype: unknown): (typeof HOOKS)[number][] {
+  const prototype = typeof metatype === 'function' ? (metatype.prototype as Record<string, unknown> | undefined) : {};
+  return HOOKS.filter((hook) => typeof prototype?.[hook] === 'function');
+}
+
+/** Gives a provider and all that it depends on, however far. */
+function reachableFrom(wrapper: Wrapper): Wrapper[] {
+  const reached = new Set([wrapper]);
+  for (const each of reached) {
+    dependenciesOf(each).forEach((dependency) => reached.add(dependency));
+  }
+  return [...reached];
+}
+
+function dependenciesOf(wrapper: Wrapper): Wrapper[] {
+  return [
+    ...(wrapper.getCtorMetadata() ?? []),
+    ...(wrapper.getPropertiesMetadata() ?? []).map((property) => property.wrapper),
+    ...(wrapper.getEnhancersMetadata() ?? []),
+  ].filter((dependency) => dependency !== undefined);
+}
