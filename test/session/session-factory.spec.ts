@@ -184,4 +184,29 @@ describe('SessionFactory', () => {
 
     expect(found.map(({ text }) => text)).toEqual(['y']);
   });
+
+  it.each([
+    [{ lable: 'nightly' }, 'SessionFactory.begin() has no option `lable`.'],
+    [{ isolationLevel: 'serializable' }, 'SessionFactory.begin() has no option `isolationLevel`.'],
+    [{ transaction: { isolation: 'serializable' } }, 'has no option `transaction.isolation`.'],
+    [{ transaction: true }, 'Expected `transaction` to be an object, got `true` (boolean).'],
+    [{ info: 'a' }, "Expected `info` to be an object, got `'a'` (string)."],
+    [null, 'Expected `options` to be an object, got `null`'],
+  ])('refuses %j', async (options, message) => {
+    const begun = factory.begin(() => undefined, options as never);
+
+    await expect(begun).rejects.toThrow(TypeError);
+    await expect(begun).rejects.toThrow(message);
+  });
+
+  it('refuses a transaction where the work has none', async () => {
+    const run = factory.run(() => undefined, { transaction: {} } as never);
+
+    await expect(run).rejects.toThrow(
+      'SessionFactory.run() has no option `transaction`. It has `fork`, `info`, `label`.',
+    );
+    expect(() => factory.configure({ label: 'all' } as never)).toThrow(
+      'SessionFactory.configure() has no option `label`.',
+    );
+  });
 });

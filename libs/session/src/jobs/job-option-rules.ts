@@ -1,3 +1,4 @@
+import { assertBeginOptions } from '../session/begin-option-rules.js';
 import {
   anAbortSignal,
   anObject,
@@ -54,6 +55,9 @@ export function assertJobOptions(options: JobOptions & JobStreamOptions): void {
   const { retry, transaction, chunkSize = 1, window } = options;
   if (retry !== undefined) {
     assertOptions('JobService', retry, retryRules, 'retry.');
+  }
+  if (isObject(transaction)) {
+    assertBeginOptions('JobService', transaction);
   }
   if (chunkSize > 1 && transaction === 'none') {
     throw new TypeError(

@@ -1,18 +1,9 @@
 import 'reflect-metadata';
 
-import { FlushMode, IsolationLevel } from '@mikro-orm/core';
 import { Inject, Optional } from '@nestjs/common';
 
-import {
-  aName,
-  anAbortSignal,
-  anObject,
-  anything,
-  assertOptions,
-  ofType,
-  oneOf,
-  type Rule,
-} from '../session/option-rules.js';
+import { assertBeginOptions } from '../session/begin-option-rules.js';
+import { aName, anObject, assertOptions, oneOf, type Rule } from '../session/option-rules.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { type Propagation, runSessionMethod } from './session-method.js';
@@ -105,17 +96,6 @@ function wrap(method: Method, { name, className, key, options }: Wrapping): Meth
   return wrapper;
 }
 
-const transactionRules: Record<keyof BeginOptions, Rule> = {
-  isolationLevel: oneOf(...Object.values(IsolationLevel)),
-  readOnly: ofType('boolean'),
-  clear: ofType('boolean'),
-  flushMode: oneOf(...Object.values(FlushMode)),
-  loggerContext: anObject,
-  sessionContext: anObject,
-  signal: anAbortSignal,
-  inflightQueryAbortStrategy: anything,
-};
-
 const rules: Record<keyof InSessionOptions, Rule> = {
   propagation: oneOf('join', 'new', 'mandatory', 'never'),
   transaction: {
@@ -129,7 +109,7 @@ function assertInSessionOptions(options: InSessionOptions): void {
   assertOptions('@InSession()', options, rules);
   const { propagation, transaction } = options;
   if (transaction !== undefined && transaction !== true) {
-    assertOptions('@InSession()', transaction, transactionRules, 'transaction.');
+    assertBeginOptions('@InSession()', transaction);
   }
   if (propagation === 'never' && transaction !== undefined) {
     throw new TypeError("@InSession({ propagation: 'never' }) has no session, and so no transaction.");

@@ -23,7 +23,11 @@ export class SessionConnections {
     let info: ScopeInfo = {};
     for (const { http } of this.#options) {
       if (http !== false && http?.info !== undefined) {
-        info = { ...info, ...http.info(request) };
+        const told: object = http.info(request);
+        if (told instanceof Promise) {
+          throw new TypeError('Expected `http.info` to return an object, got a promise, which tells too late.');
+        }
+        info = { ...info, ...told };
       }
     }
     return info;

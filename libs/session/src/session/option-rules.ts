@@ -56,14 +56,12 @@ export const anything: Rule = { what: 'anything', holds: () => true };
 export function assertOptions(whose: string, options: unknown, rules: Rules, prefix = ''): void {
   const name = prefix === '' ? 'options' : prefix.slice(0, -1);
   assertRule(name, options, anObject);
-  for (const key of Object.keys(options as object)) {
-    if (!Object.hasOwn(rules, key)) {
+  for (const [key, value] of Object.entries(options as object)) {
+    const rule = Object.hasOwn(rules, key) ? rules[key] : undefined;
+    if (rule === undefined) {
       const known = Object.keys(rules).map((option) => `\`${prefix}${option}\``);
       throw new TypeError(`${whose} has no option \`${prefix}${key}\`. It has ${known.join(', ')}.`);
     }
-  }
-  for (const [key, rule] of Object.entries(rules)) {
-    const value = (options as Readonly<Record<string, unknown>>)[key];
     if (value !== undefined) {
       assertRule(prefix + key, value, rule);
     }

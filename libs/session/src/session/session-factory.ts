@@ -1,10 +1,16 @@
 import type { EntityManager } from '@mikro-orm/core';
 
+import { assertBeginOptions } from './begin-option-rules.js';
+import { anObject, anything, assertOptions, ofType, type Rule } from './option-rules.js';
 import type { ScopeKind } from './scope.js';
 import type { ScopeInfo } from './scope-info.js';
 import type { SessionOptions } from './session-options.js';
 import type { ScopeOptions } from './live-scope.js';
 import type { BeginOptions, SessionSource } from './session-source.js';
+
+const defaultRules: Record<Exclude<keyof SessionOptions, 'label'>, Rule> = { fork: anything, info: anObject };
+const rules: Record<keyof SessionOptions, Rule> = { ...defaultRules, label: ofType('string') };
+const beginRules = { ...rules, transaction: anObject };
 
 /** A session that its maker must close. Closing twice is a no-op. */
 export type OwnedSession<Em extends EntityManager = EntityManager> = Em &
@@ -49,12 +55,12 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
   }
 
   /** Runs `work` in a new session, which is closed when it settles. Commits nothing that `work` did not commit. */
-  run<Result>(work: (session: Em) => Result | Promise<Result>, options: SessionOptions = {}): Promise<Result> {
+  async run<Result>(work: (session: Em) => Result | Promise<Result>, options: SessionOptions = {}): Promise<Result> {
     return this.#source.run(this.#scopeOptions('run', options), work, { fork: options.fork });
   }
 
   /** Runs `work` in a new session and one transaction: flushed and committed when it returns, rolled back when it throws. */
-  begin<Result>(
+  async begin<Result>(
     work: (session: Em) => Result | Promise<Result>,
     options: SessionOptions & { readonly transaction?: BeginOptions } = {},
   ): Promise<Result> {
@@ -69,11 +75,17 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
    * the scopes that this factory opens, where neither they nor the scope around them says otherwise.
    */
   configure(options: Omit<SessionOptions, 'label'>): void {
+    assertOptions('SessionFactory.configure()', options, defaultRules);
     this.#source.configure(options.fork);
     this.#info = options.info === undefined ? this.#info : { ...this.#info, ...options.info };
   }
 
-  #scopeOptions(kind: ScopeKind, { label, info }: SessionOptions): ScopeOptions {
+  #scopeOptions(kind: ScopeKind, options: SessionOptions & { readonly transaction?: BeginOptions }): ScopeOptions {
+    assertOptions(`SessionFactory.${kind}()`, options, kind === 'begin' ? beginRules : rules);
+    const { label, info, transaction } = options;
+    if (transaction !== undefined) {
+      assertBeginOptions(`SessionFactory.${kind}()`, transaction);
+    }
     const startedIn = this.#source.currentScope;
     return {
       kind,
