@@ -24,6 +24,8 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/global-setup.mts',
   globalTeardown: '<rootDir>/test/support/global-teardown.mts',
+  setupFilesAfterEnv: ['<rootDir>/test/support/no-process.ts'],
+  testSequencer: '<rootDir>/test/support/longest-first.mjs',
   maxWorkers: 2,
   // A hang still ends, but a slow machine is no failure.
   testTimeout: 30_000,

@@ -4,8 +4,6 @@ import { Client, type QueryResultRow } from 'pg';
 
 import { poll } from './poll.ts';
 
-const PREFIX = 'mikro_session_test_';
-
 /** A database of its own for one test file, with a client of its own to look at it from outside. */
 export interface TestDatabase {
   readonly url: string;
@@ -17,7 +15,7 @@ export interface TestDatabase {
 }
 
 export async function createTestDatabase(): Promise<TestDatabase> {
-  const name = PREFIX + randomBytes(6).toString('hex');
+  const name = prefix() + randomBytes(6).toString('hex');
   await administer((admin) => admin.query(`create database ${name}`));
   const url = new URL(serverUrl());
   url.pathname = `/${name}`;
@@ -50,8 +48,8 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** Describes the connections to test databases, or to one of them. */
-export async function findConnections(database = `${PREFIX}%`): Promise<string[]> {
+/** Describes the connections to the test databases of this run, or to one of them. */
+export async function findConnections(database = `${prefix()}%`): Promise<string[]> {
   const { rows } = await administer((admin) =>
     admin.query<{ about: string }>(
       `select concat_ws(' ', datname, pid, state, query) as about from pg_stat_activity where datname like $1`,
@@ -71,10 +69,19 @@ async function administer<Result>(work: (admin: Client) => Promise<Result>): Pro
   }
 }
 
+/** Several runs may share a server. */
+function prefix(): string {
+  return `mikro_session_test_${setting('TEST_RUN')}_`;
+}
+
 function serverUrl(): string {
-  const url = process.env['DATABASE_URL'];
-  if (url === undefined) {
-    throw new Error('DATABASE_URL is not set: the global set-up of the tests did not run.');
+  return setting('DATABASE_URL');
+}
+
+function setting(name: 'DATABASE_URL' | 'TEST_RUN'): string {
+  const value = process.env[name];
+  if (value === undefined) {
+    throw new Error(`${name} is not set: the global set-up of the tests did not run.`);
   }
-  return url;
+  return value;
 }

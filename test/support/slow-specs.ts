@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * The specs that start a process or a thread, restart a server or an application, compile a program or take their time
+ * in the nature of the thing, the longest first. `npm run test:quick` leaves them out, `npm test` begins with them.
+ */
+export const slowSpecs: readonly string[] = [
+  'test/threads/trouble.spec.ts',
+  'test/queue/database-restart.spec.ts',
+  'test/demo/main.spec.ts',
+  'test/queue/shutdown.spec.ts',
+  'test/queue/killed-worker.spec.ts',
+  'test/demo/database-gone.spec.ts',
+  'test/properties/programs.spec.ts',
+  'test/demo/worker.spec.ts',
+  'test/tenants/two-tenants.spec.ts',
+  'test/queue/frozen-worker.spec.ts',
+  'test/queue/policies.spec.ts',
+  'test/demo/queue-restart.spec.ts',
+  'test/demo/queue-runs.spec.ts',
+  'test/queue/frozen-at-completion.spec.ts',
+  'test/threads/threads.spec.ts',
+  'test/threads/outcomes.spec.ts',
+  'test/jobs/retry.spec.ts',
+  'test/readme.spec.ts',
+  'test/demo/large-numbers.spec.ts',
+  'test/demo/embedded-postgres.spec.ts',
+  'test/demo/restart.spec.ts',
+  'test/demo/validation.spec.ts',
+  'test/demo/cli.spec.ts',
+];
+
+const root = new URL('../../', import.meta.url);
+
+/** Whether a spec, named by its absolute path, is one of them: its place among them, or -1. */
+export function findSlowSpec(path: string): number {
+  return slowSpecs.findIndex((spec) => fileURLToPath(new URL(spec, root)) === path);
+}
+
+/** @throws {Error} when the list names a file that is not there */
+export function checkSlowSpecs(): void {
+  const missing = slowSpecs.filter((spec) => !existsSync(new URL(spec, root)));
+  if (missing.length > 0) {
+    throw new Error(`test/support/slow-specs.ts names specs that are not there: ${missing.join(', ')}`);
+  }
+}
