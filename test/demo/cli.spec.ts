@@ -22,7 +22,11 @@ describe('the command line', () => {
 
   const cli = (...args: readonly string[]): Promise<{ stdout: string; stderr: string }> =>
     promisify(execFile)(process.execPath, [join(folder, 'dist', 'cli', 'main.js'), ...args], {
-      env: { PATH: process.env['PATH'], DATABASE_URL: database.url },
+      env: {
+        PATH: process.env['PATH'],
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+        DATABASE_URL: database.url,
+      },
       timeout: 30_000,
     });
 

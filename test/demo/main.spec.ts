@@ -38,12 +38,10 @@ describe('main', () => {
     server = await EmbeddedServer.prepare();
   });
 
-  beforeEach(() => start());
-
-  afterEach(async () => {
+  async function stop(): Promise<void> {
     demo.kill('SIGKILL');
     await demo.ended();
-  });
+  }
 
   afterAll(async () => {
     await untilGone(await server.pids().catch(() => []));
@@ -51,141 +49,143 @@ describe('main', () => {
     await rm(compiled, { recursive: true, force: true });
   });
 
-  it('brings its own database, tells where it listens, and what to try', async () => {
-    const run = await client.complete({ numbers: [12, 97, 360] });
+  describe('that runs', () => {
+    beforeEach(async () => {
+      if (!demo?.isRunning) {
+        await start();
+      }
+    });
 
-    expect(run).toMatchObject({ state: 'done', done: 3 });
-    expect(client.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-    expect(demo.output.match(/^ {2}curl .*$/gm)).toHaveLength(3);
-    expect(demo.errors).toBe('');
-  });
+    afterAll(stop);
 
-  it('takes a setting that is empty for one that is not set', async () => {
-    demo.kill('SIGTERM');
-    await demo.ended();
+    it('brings its own database, tells where it listens, and what to try', async () => {
+      const run = await client.complete({ numbers: [12, 97, 360] });
 
-    await start({ HOST: '', DATABASE_URL: '' });
+      expect(run).toMatchObject({ state: 'done', done: 3 });
+      expect(client.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+      expect(demo.output.match(/^ {2}curl .*$/gm)).toHaveLength(3);
+      expect(demo.errors).toBe('');
+    });
 
-    expect(client.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-  });
+    it.each(['SIGTERM', 'SIGINT'] as const)(
+      'ends in good order on %s, with jobs and clients in flight',
+      async (signal) => {
+        const { id } = await startRun();
+        const pids = [demo.pid, ...(await server.pids())];
+        const end = client.untilEnd(id);
+        const { hostname, port } = new URL(client.url);
+        const halfRequest = connect(Number(port), hostname).on('error', () => undefined);
+        halfRequest.write(
+          'POST /jobs HTTP/1.1\r\nHost: demo\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{',
+        );
+        await once(halfRequest, 'connect');
 
-  it.each(['SIGTERM', 'SIGINT'] as const)(
-    'ends in good order on %s, with jobs and clients in flight',
-    async (signal) => {
+        demo.kill(signal);
+
+        expect(await demo.ended()).toBe(0);
+        expect(pids.filter((pid) => isAlive(pid))).toEqual([]);
+        const last = await end;
+        expect(last).toMatchObject({ state: 'interrupted', failed: 0 });
+        await start();
+        expect((await client.find(id)).body).toEqual(last);
+        expect((await client.results(id)).body.total).toBe(last.done);
+      },
+    );
+
+    it('starts again at once after it was killed, and tells what was interrupted', async () => {
       const { id } = await startRun();
-      const pids = [demo.pid, ...(await server.pids())];
-      const end = client.untilEnd(id);
-      const { hostname, port } = new URL(client.url);
-      const halfRequest = connect(Number(port), hostname).on('error', () => undefined);
-      halfRequest.write(
-        'POST /jobs HTTP/1.1\r\nHost: demo\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{',
-      );
-      await once(halfRequest, 'connect');
+      const pids = await server.pids();
 
-      demo.kill(signal);
+      demo.kill('SIGKILL');
+      await demo.ended();
+      await start();
+
+      const { body: run } = await client.find(id);
+      const { body: results } = await client.results(id);
+      expect(run).toMatchObject({ state: 'interrupted', total: 1_000, failed: 0 });
+      expect(run.done).toBe(results.total);
+      expect(run.done).toBeGreaterThan(0);
+      await untilGone(pids);
+    });
+
+    it('ends at once on a second signal', async () => {
+      const blocker = await lockResults(server);
+      await client.start({ numbers: [12] });
+      await untilBlocked(blocker);
+      const pids = [demo.pid, ...(await server.pids())];
+
+      demo.kill('SIGTERM');
+      await demo.says('Ending');
+      demo.kill('SIGTERM');
+
+      expect(await demo.ended()).toBe(1);
+      await untilGone(pids);
+      await blocker.end();
+    });
+  });
+
+  describe('that starts', () => {
+    afterEach(stop);
+
+    it('takes a setting that is empty for one that is not set', async () => {
+      await start({ HOST: '', DATABASE_URL: '' });
+
+      expect(client.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    });
+
+    it('takes the Ctrl+C that npm passes on for the one of the terminal', async () => {
+      await start({ npm_lifecycle_event: 'start' });
+      const blocker = await lockResults(server);
+      await client.start({ numbers: [12] });
+      await untilBlocked(blocker);
+
+      demo.kill('SIGINT');
+      await demo.says('Ending');
+      demo.kill('SIGINT');
+      await blocker.end();
 
       expect(await demo.ended()).toBe(0);
-      expect(pids.filter((pid) => isAlive(pid))).toEqual([]);
-      const last = await end;
-      expect(last).toMatchObject({ state: 'interrupted', failed: 0 });
-      await start();
-      expect((await client.find(id)).body).toEqual(last);
-      expect((await client.results(id)).body.total).toBe(last.done);
-    },
-  );
+    });
 
-  it('starts again at once after it was killed, and tells what was interrupted', async () => {
-    const { id } = await startRun();
-    const pids = await server.pids();
+    it('ends in good order when npm, which started it, was killed', async () => {
+      const launcher = ['sh', '-c', `"${process.execPath}" "$0"; true`] as const;
+      const env = { POSTGRES_FOLDER: server.folder, npm_lifecycle_event: 'start' };
+      demo = new DemoProcess(compiled, env, { launcher });
+      await demo.listening();
+      const pids = await server.pids();
 
-    demo.kill('SIGKILL');
-    await demo.ended();
-    await start();
+      demo.kill('SIGKILL');
+      await demo.ended();
 
-    const { body: run } = await client.find(id);
-    const { body: results } = await client.results(id);
-    expect(run).toMatchObject({ state: 'interrupted', total: 1_000, failed: 0 });
-    expect(run.done).toBe(results.total);
-    expect(run.done).toBeGreaterThan(0);
-    await untilGone(pids);
-  });
+      expect(demo.output).toContain('Ending');
+      await untilGone(pids);
+    });
 
-  it('takes the Ctrl+C that npm passes on for the one of the terminal', async () => {
-    demo.kill('SIGTERM');
-    await demo.ended();
-    await start({ npm_lifecycle_event: 'start' });
-    const blocker = await lockResults(server);
-    await client.start({ numbers: [12] });
-    await untilBlocked(blocker);
+    it('tells in one line that its port is in use, and leaves no database behind', async () => {
+      const other = createServer().listen(0, '127.0.0.1');
+      await once(other, 'listening');
+      const port = String((other.address() as AddressInfo).port);
 
-    demo.kill('SIGINT');
-    await demo.says('Ending');
-    demo.kill('SIGINT');
-    await blocker.end();
+      demo = new DemoProcess(compiled, { POSTGRES_FOLDER: server.folder, PORT: port });
+      const code = await demo.ended();
 
-    expect(await demo.ended()).toBe(0);
-  });
+      expect(code).toBe(1);
+      expect(demo.errors).toBe(
+        `Error: Port ${port} of 127.0.0.1 is in use. Set PORT to another one, or to 0 for a free one.\n`,
+      );
+      await expect(server.pids()).rejects.toThrow('There is no "data/postmaster.pid"');
+      other.close();
+    });
 
-  it('ends in good order when npm, which started it, was killed', async () => {
-    demo.kill('SIGTERM');
-    await demo.ended();
-    const launcher = ['sh', '-c', `"${process.execPath}" "$0"; true`] as const;
-    const env = { POSTGRES_FOLDER: server.folder, npm_lifecycle_event: 'start' };
-    demo = new DemoProcess(compiled, env, { launcher });
-    await demo.listening();
-    const pids = await server.pids();
+    it('tells in one line what is wrong with its settings', async () => {
+      demo = new DemoProcess(compiled, { POSTGRES_FOLDER: server.folder, PORT: 'eighty' });
+      const code = await demo.ended();
 
-    demo.kill('SIGKILL');
-    await demo.ended();
-
-    expect(demo.output).toContain('Ending');
-    await untilGone(pids);
-  });
-
-  it('ends at once on a second signal', async () => {
-    const blocker = await lockResults(server);
-    await client.start({ numbers: [12] });
-    await untilBlocked(blocker);
-    const pids = [demo.pid, ...(await server.pids())];
-
-    demo.kill('SIGTERM');
-    await demo.says('Ending');
-    demo.kill('SIGTERM');
-
-    expect(await demo.ended()).toBe(1);
-    await untilGone(pids);
-    await blocker.end();
-  });
-
-  it('tells in one line that its port is in use, and leaves no database behind', async () => {
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    const port = String((other.address() as AddressInfo).port);
-    demo.kill('SIGTERM');
-    await demo.ended();
-
-    demo = new DemoProcess(compiled, { POSTGRES_FOLDER: server.folder, PORT: port });
-    const code = await demo.ended();
-
-    expect(code).toBe(1);
-    expect(demo.errors).toBe(
-      `Error: Port ${port} of 127.0.0.1 is in use. Set PORT to another one, or to 0 for a free one.\n`,
-    );
-    await expect(server.pids()).rejects.toThrow('There is no "data/postmaster.pid"');
-    other.close();
-  });
-
-  it('tells in one line what is wrong with its settings', async () => {
-    demo.kill('SIGTERM');
-    await demo.ended();
-
-    demo = new DemoProcess(compiled, { POSTGRES_FOLDER: server.folder, PORT: 'eighty' });
-    const code = await demo.ended();
-
-    expect(code).toBe(1);
-    expect(demo.errors).toBe(
-      'Error: Expected the environment variable PORT to be an integer from 0 to 65535, got "eighty".\n',
-    );
+      expect(code).toBe(1);
+      expect(demo.errors).toBe(
+        'Error: Expected the environment variable PORT to be an integer from 0 to 65535, got "eighty".\n',
+      );
+    });
   });
 });
 

@@ -1,4 +1,6 @@
-import { copyFile, glob, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { copyFile, cp, glob, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,14 +10,38 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
  * Compiles an application and the library into a folder of their own, which `npm run build` does not touch. It lies
- * within `node_modules`, so that Node finds the packages from there. Gives the folder.
+ * within `node_modules`, so that Node finds the packages from there. One build serves all files of a run: each gets a
+ * copy. Returns the folder.
  *
  * @param folders the folders of the application, from the root of the project, and where in that folder they go
  */
 export async function compileApp(folders: Readonly<Record<string, string>>): Promise<string> {
-  const cache = join(root, 'node_modules', '.cache');
-  await mkdir(cache, { recursive: true });
-  const folder = await mkdtemp(join(cache, 'app-'));
+  const builds = join(root, 'node_modules', '.cache', `builds-${process.env['TEST_RUN']}`);
+  const name = createHash('sha256').update(JSON.stringify(folders)).digest('hex').slice(0, 12);
+  const build = join(builds, name);
+  await mkdir(builds, { recursive: true });
+  if (!existsSync(build)) {
+    await putInPlace(await compileAll(folders, builds), build);
+  }
+  const folder = await mkdtemp(join(builds, 'app-'));
+  await cp(build, folder, { recursive: true });
+  return folder;
+}
+
+/** Keeps the build that is there when another file of the run was faster. */
+async function putInPlace(draft: string, build: string): Promise<void> {
+  try {
+    await rename(draft, build);
+  } catch (error) {
+    if (!existsSync(build)) {
+      throw error;
+    }
+    await rm(draft, { recursive: true });
+  }
+}
+
+async function compileAll(folders: Readonly<Record<string, string>>, builds: string): Promise<string> {
+  const folder = await mkdtemp(join(builds, 'draft-'));
   const library = join(folder, 'node_modules', 'nestjs-mikro-session');
   for (const [from, to] of Object.entries(folders)) {
     await compile(join(root, from), join(folder, to));

@@ -1,9 +1,7 @@
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { MikroORM, type Options, PostgreSqlDriver } from '@mikro-orm/postgresql';
-import type { INestApplication, InjectionToken, ModuleMetadata, Type } from '@nestjs/common';
 import type { AbstractHttpAdapter } from '@nestjs/core';
-import { ExpressAdapter } from '@nestjs/platform-express';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { INestApplication, InjectionToken, ModuleMetadata, Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { SessionModule, type SessionModuleExtras, type SessionModuleOptions } from 'nestjs-mikro-session';
 
@@ -66,7 +64,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
       ...(metadata.imports ?? []),
     ],
   }).compile();
-  const adapter = given ?? (platform === 'express' ? new ExpressAdapter() : new FastifyAdapter());
+  const adapter = given ?? (await createAdapter(platform));
   const app = module.createNestApplication(adapter, { logger: ['error', 'warn'] });
   configure?.(app);
   try {
@@ -79,4 +77,14 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
   await orm.schema.update();
   await orm.em.fork().nativeDelete(Note, {}, { filters: false });
   return { app, orm, url: await app.getUrl(), get: (token) => app.get(token as Type, { strict: false }) };
+}
+
+/** Loads what is used alone: each test file loads its modules anew. */
+async function createAdapter(platform: Platform): Promise<AbstractHttpAdapter> {
+  if (platform === 'express') {
+    const { ExpressAdapter } = await import('@nestjs/platform-express');
+    return new ExpressAdapter();
+  }
+  const { FastifyAdapter } = await import('@nestjs/platform-fastify');
+  return new FastifyAdapter();
 }
