@@ -78,7 +78,7 @@ describe.each(backends)('@nestjs/bullmq on %s', (backend) => {
           databaseUrl: database.url,
           session: {
             injection,
-            fork: ({ info }) => ({ schema: (info['data'] as { schema?: string })?.schema ?? '*' }),
+            fork: ({ info }) => ({ schema: (info['data'] as { schema?: string })?.schema ?? 'public' }),
           },
           imports: [BullModule.forRoot(jobs.options), BullModule.registerQueue({ name })],
           providers: [Desk, name === 'singleton' ? SingletonProcessor : RequestScopedProcessor],
