@@ -4,7 +4,9 @@ import * as queueDoor from 'nestjs-mikro-session/pg-boss';
 describe('nestjs-mikro-session', () => {
   it('exports these names and no others', () => {
     expect(Object.keys(door).toSorted()).toEqual([
+      'CommitUnknownError',
       'ConcurrentSessionUseError',
+      'ConnectionLostError',
       'EntityOwnershipError',
       'InSession',
       'InjectSession',

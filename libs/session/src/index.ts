@@ -22,7 +22,9 @@ export type { Scope, ScopeKind, ScopeState } from './session/scope.js';
 export type { ScopeInfo } from './session/scope-info.js';
 export { SessionContext } from './session/session-context.js';
 export {
+  CommitUnknownError,
   ConcurrentSessionUseError,
+  ConnectionLostError,
   EntityOwnershipError,
   NoActiveSessionError,
   SessionClosedError,

@@ -1,3 +1,4 @@
+import { CommitUnknownError } from '../session/session-error.js';
 import type { Piece } from './input-source.js';
 import type { AttemptEnd } from './job-attempts.js';
 import type { JobEnding, JobOutcome } from './job-outcome.js';
@@ -52,7 +53,8 @@ export class JobPieces<Input, Result> {
       });
       return;
     }
-    if (piece.inputs.length === 1 || end.ending === 'aborted') {
+    // Once more would be twice, where nobody knows whether the commit took place.
+    if (piece.inputs.length === 1 || end.ending === 'aborted' || end.reason instanceof CommitUnknownError) {
       this.#reject(piece, end, attempts);
       return;
     }

@@ -1,3 +1,4 @@
+import { CommitUnknownError, ConnectionLostError } from '../session/session-error.js';
 import { JobThreadError } from './job-error.js';
 
 /** Serialisation failure, deadlock, a connection that broke, and a server that is going down, has crashed or is starting. */
@@ -25,6 +26,9 @@ interface Failure {
  * retry: { when: (error) => isTransientError(error) || error instanceof RateLimitError }
  */
 export function isTransientError(error: unknown): boolean {
+  if (error instanceof CommitUnknownError) {
+    return false;
+  }
   return isConnectionLoss(error) || hasTransientState(error) || isThreadLoss(error);
 }
 
@@ -33,6 +37,7 @@ function isConnectionLoss(error: unknown): boolean {
   return (
     (typeof code === 'string' && SYSTEM_CODES.has(code)) ||
     (typeof message === 'string' && MESSAGES.test(message)) ||
+    (error instanceof ConnectionLostError && isConnectionLoss(error.cause)) ||
     (Array.isArray(errors) && errors.some((part) => isConnectionLoss(part)))
   );
 }

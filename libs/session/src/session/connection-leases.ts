@@ -1,12 +1,10 @@
-import { closeWithConnection, isCursor } from './cursor-end.js';
-import { TransactionAbortedError } from './session-error.js';
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import type { Transaction } from '@mikro-orm/core';
+
+import { type Beginning, Lease, type LeaseOwner } from './pool/lease.js';
+import { leaseOf, setLease } from './pool/transaction-lease.js';
 import type { Pool, PoolClient } from './watch-pools.js';
-
-const IS_OUT = Symbol('checked out');
-const IS_OVER = Symbol('ended');
-
-/** A connection of a pool that is followed: none of its own before it is checked out for the first time. */
-type Leased = PoolClient & { [IS_OUT]?: boolean; [IS_OVER]?: boolean };
 
 /** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
 export type Waits = (pool: Pool, client: Promise<PoolClient>) => Promise<PoolClient>;
@@ -18,59 +16,59 @@ export type Waits = (pool: Pool, client: Promise<PoolClient>) => Promise<PoolCli
  * restart of the database the pool would shrink, until it hangs for ever. Here it is given back when it breaks.
  */
 export class ConnectionLeases {
+  readonly #leases = new WeakMap<PoolClient, Lease>();
+  readonly #beginnings = new AsyncLocalStorage<Beginning>();
+
   constructor(private readonly waits: Waits) {}
 
   follow(pool: Pool): void {
-    pool.on('acquire', (client) => this.#take(client));
-    pool.on('release', (_error, client: Leased) => {
-      client[IS_OUT] = false;
+    pool.on('acquire', (client) => {
+      this.#leaseOf(client).isOut = true;
+    });
+    pool.on('release', (_error, client) => {
+      this.#leaseOf(client).isOut = false;
     });
     const connect = pool.connect.bind(pool);
-    pool.connect = (...args) =>
-      args.length > 0 || !mustWait(pool) ? connect(...args) : this.waits(pool, connect(...args));
+    const wait = (): Promise<PoolClient> => (mustWait(pool) ? this.waits(pool, connect()) : connect());
+    pool.connect = (...args) => (args.length > 0 ? connect(...args) : this.#checkOut(wait));
   }
 
-  #take(client: Leased): void {
-    if (client[IS_OUT] === undefined) {
-      client.once('end', () => {
-        client[IS_OVER] = true;
-        giveBack(client);
-      });
-      watchQueries(client);
+  /** Begins a transaction of an EntityManager, or a savepoint in one, and remembers its connection. */
+  async begin(owner: LeaseOwner, around: Transaction, begin: () => Promise<Transaction>): Promise<Transaction> {
+    const outer = leaseOf(around);
+    const beginning: Beginning = { owner, lease: outer };
+    const run = (): Promise<Transaction> => this.#beginnings.run(beginning, begin);
+    const transaction = await (outer?.asOwner(run) ?? run());
+    setLease(transaction, beginning.lease);
+    return transaction;
+  }
+
+  /** Remembers the connection of a transaction that is being begun, whose begin may fail yet. */
+  started(transaction: Transaction): void {
+    setLease(transaction, this.#beginnings.getStore()?.lease);
+  }
+
+  /** Waits for a connection that nobody has left a transaction open on. */
+  async #checkOut(wait: () => Promise<PoolClient>): Promise<PoolClient> {
+    let client = await wait();
+    while (this.#leaseOf(client).isLeftOpen) {
+      client.release(true);
+      client = await wait();
     }
-    client[IS_OUT] = true;
+    return this.#leaseOf(client).checkOut();
   }
-}
 
-/** Gives back a connection that broke while it was checked out. Who holds it may do so once more. */
-function giveBack(client: Leased): void {
-  if (client[IS_OUT] === true) {
-    const { release } = client;
-    client.release = () => undefined;
-    release(true);
-  }
-}
-
-/** Reads the answer to COMMIT, which is ROLLBACK when a statement of the transaction had failed. Lets no cursor hang. */
-function watchQueries(client: Leased): void {
-  const query = client.query.bind(client);
-  client.query = (text, values, callback) => {
-    if (isCursor(text)) {
-      closeWithConnection(text, client, () => client[IS_OVER] === true);
+  #leaseOf(client: PoolClient): Lease {
+    let lease = this.#leases.get(client);
+    if (lease === undefined) {
+      lease = new Lease(client, this.#beginnings);
+      this.#leases.set(client, lease);
     }
-    const answer = query(text, values, callback);
-    return text === 'commit' ? (answer as Promise<{ command: string }>).then(assertCommitted) : answer;
-  };
+    return lease;
+  }
 }
 
 /** An idle connection may be promised to somebody who asked for it in the same turn of the event loop. */
 function mustWait({ options, idleCount, totalCount, waitingCount }: Pool): boolean {
   return idleCount + options.max - totalCount <= waitingCount;
-}
-
-function assertCommitted<Result extends { readonly command: string }>(result: Result): Result {
-  if (result.command === 'ROLLBACK') {
-    throw new TransactionAbortedError();
-  }
-  return result;
 }

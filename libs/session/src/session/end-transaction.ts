@@ -1,6 +1,7 @@
-import type { EntityManager } from '@mikro-orm/core';
+import type { EntityManager, Transaction } from '@mikro-orm/core';
 
-import type { TransactionEnd } from './session-callbacks.js';
+import { isLost } from './joined-transactions.js';
+import type { TransactionEnd, TransactionOutcome } from './session-callbacks.js';
 import type { SessionRecord } from './session-record.js';
 
 /** Runs commit() or rollback(), and the callbacks for how the transaction ended: a hook can throw after that. */
@@ -12,7 +13,8 @@ export async function endTransaction(
 ): Promise<void> {
   const { ledger } = record;
   const wasOpen = em.isInTransaction();
-  let end: TransactionEnd | undefined;
+  const transaction: Transaction = em.getTransactionContext();
+  let end: TransactionOutcome | undefined;
   try {
     await record.exclusive.run(em, operation, async () => {
       if (operation === 'commit') {
@@ -22,6 +24,11 @@ export async function endTransaction(
         await work();
       } catch (error) {
         end = wasOpen ? ledger.failToEnd(em, error) : undefined;
+        if (operation === 'rollback' && isLost(transaction)) {
+          // The connection was lost, and the transaction with it.
+          em.resetTransactionContext();
+          ledger.forget(em);
+        }
         throw error;
       }
       ledger.forget(em);

@@ -1,5 +1,7 @@
 import type { EntityManager, Transaction } from '@mikro-orm/core';
 
+import { leaseOf } from './pool/transaction-lease.js';
+
 interface Joined {
   /** The savepoint that the part of this session begins with. */
   readonly savepoint: Transaction;
@@ -32,7 +34,9 @@ export class JoinedTransactions {
       const { savepointName } = savepoint as { readonly savepointName: string };
       // As a query it is refused when the outer transaction has ended. Kysely's own command would go to its connection,
       // which may be lent to somebody else by then.
-      await em.getConnection('write').execute(`rollback to savepoint ${savepointName}`, [], 'run', savepoint);
+      const send = (): Promise<unknown> =>
+        em.getConnection('write').execute(`rollback to savepoint ${savepointName}`, [], 'run', savepoint);
+      await (leaseOf(savepoint)?.asOwner(send) ?? send());
     }
   }
 }
@@ -58,4 +62,8 @@ export function isCommitted(transaction: Transaction): boolean {
 /** Remembers that a transaction went down with its connection, which neither Kysely nor MikroORM tells. */
 export function markLost(transaction: Transaction): void {
   (transaction as TransactionState)[LOST] = true;
+}
+
+export function isLost(transaction: Transaction): boolean {
+  return (transaction as TransactionState | undefined)?.[LOST] === true;
 }

@@ -2,8 +2,17 @@ import type { EntityManager } from '@mikro-orm/core';
 
 import { reportEndFailure } from './report-end-failure.js';
 import type { Scope } from './scope.js';
+import { CommitUnknownError } from './session-error.js';
 
 export type TransactionEnd = 'commit' | 'rollback';
+/** `unknown` where the connection was lost during the commit. */
+export type TransactionOutcome = TransactionEnd | 'unknown';
+
+/** How a transaction ended whose commit, or whose work, threw. */
+export function failedEnd(error: unknown): TransactionOutcome {
+  return error instanceof CommitUnknownError ? 'unknown' : 'rollback';
+}
+
 export type Callback = () => void | Promise<void>;
 
 interface Hook {
@@ -45,7 +54,7 @@ export class SessionCallbacks {
   }
 
   /** Runs the callbacks for how the transaction of an EntityManager ended, and forgets the others. */
-  async settle(em: EntityManager, end: TransactionEnd): Promise<void> {
+  async settle(em: EntityManager, end: TransactionOutcome): Promise<void> {
     const hooks = this.#hooks.get(em) ?? [];
     this.#hooks.delete(em);
     const callbacks = hooks.filter(({ on }) => on === end).map(({ callback }) => callback);

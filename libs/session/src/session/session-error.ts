@@ -90,6 +90,39 @@ export class TransactionAbortedError extends SessionError {
   }
 }
 
+/**
+ * Thrown where the connection ended, or was given up, between the sending of COMMIT and its answer. Nobody knows then
+ * whether the transaction was committed. Its `cause` is the error of the driver.
+ */
+export class CommitUnknownError extends SessionError {
+  readonly code = 'COMMIT_UNKNOWN';
+
+  constructor(label: string, cause: unknown) {
+    super(
+      `The connection of "${label}" was lost during its commit, so that nobody knows whether its transaction was ` +
+        'committed. Look for what it wrote before you do it again, or make it safe to do twice: insert with a key of ' +
+        'the input and `onConflict`.',
+      { cause },
+    );
+  }
+}
+
+/**
+ * Thrown by a statement whose connection was lost before. Its `cause` is what ended the connection: the error of the
+ * server, where it sent one, or that of the network.
+ */
+export class ConnectionLostError extends SessionError {
+  readonly code = 'CONNECTION_LOST';
+
+  constructor(label: string, reason: string, remedy: string, cause: unknown) {
+    super(
+      `The connection of "${label}" was lost before this statement: ${reason}. What was not committed is rolled back. ` +
+        remedy,
+      { cause },
+    );
+  }
+}
+
 /** Thrown at the good end of a scope whose entities were not flushed, with `unflushed: 'error'`. */
 export class UnflushedChangesError extends SessionError {
   readonly code = 'UNFLUSHED_CHANGES';

@@ -8,7 +8,7 @@ import type { Recorded } from './recorded.js';
 import type { Enrolled } from './roster.js';
 import { describeEnding, type ScopeEnding } from './scope-ending.js';
 import type { LiveScope, ScopeMember } from './live-scope.js';
-import { SessionCallbacks, type TransactionEnd } from './session-callbacks.js';
+import { SessionCallbacks, type TransactionOutcome } from './session-callbacks.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError, SessionStateError } from './session-error.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import type { BlockFrame } from './transaction-frames.js';
@@ -177,20 +177,20 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
   }
 
   /** Takes note of how the transaction of an EntityManager ended, and runs the callbacks that wait for that. */
-  async settle(em: EntityManager, end: TransactionEnd): Promise<void> {
+  async settle(em: EntityManager, end: TransactionOutcome): Promise<void> {
     this.settleRows(em, end);
     await this.settleCallbacks(em, end);
   }
 
-  settleRows(em: EntityManager, end: TransactionEnd): void {
-    if (end === 'commit') {
-      this.#inserted?.commit(em);
-    } else {
+  settleRows(em: EntityManager, end: TransactionOutcome): void {
+    if (end === 'rollback') {
       this.#inserted?.rollBack(em);
+    } else {
+      this.#inserted?.commit(em);
     }
   }
 
-  async settleCallbacks(em: EntityManager, end: TransactionEnd): Promise<void> {
+  async settleCallbacks(em: EntityManager, end: TransactionOutcome): Promise<void> {
     await this.#callbacks?.settle(em, end);
   }
 

@@ -5,6 +5,7 @@ import { addForkOptions, assertForkOptions, mergeForkOptions, setFilterParams } 
 import { keepSessionErrors } from './keep-session-errors.js';
 import { LeakWatch } from './leak-watch.js';
 import { OwnershipPolicy } from './ownership-policy.js';
+import { refuseBegin } from './pool/refuse-begin.js';
 import { PoolDeadlock } from './pool-deadlock.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { runInScope } from './run-in-scope.js';
@@ -74,8 +75,10 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const deadlock = new PoolDeadlock(source.#surroundings);
     const leases = new ConnectionLeases((pool, client) => deadlock.wait(pool, client));
     await watchPools(orm, (pool) => leases.follow(pool));
-    guardTransactionStart(orm.driver.getConnection('write'));
-    guardTransactionEnd(orm.driver.getConnection('write'));
+    const connection = orm.driver.getConnection('write');
+    guardTransactionStart(connection, leases);
+    guardTransactionEnd(connection);
+    refuseBegin(connection);
     keepSessionErrors(orm);
     return source;
   }

@@ -1,5 +1,6 @@
 import { type EntityManager, TransactionPropagation, type TransactionOptions } from '@mikro-orm/core';
 
+import { failedEnd } from './session-callbacks.js';
 import type { SessionRecord } from './session-record.js';
 
 const JOINING: ReadonlySet<unknown> = new Set([
@@ -48,7 +49,7 @@ export async function inTransaction<Em extends EntityManager, Result>(
     if (inner !== em || !em.isInTransaction()) {
       // A hook can throw after the commit.
       const isCommitted = inner !== em && record.ledger.isCommitted(inner);
-      await record.settle(settle(), isCommitted ? 'commit' : 'rollback');
+      await record.settle(settle(), isCommitted ? 'commit' : failedEnd(error));
     }
     throw error;
   }

@@ -1,6 +1,8 @@
-import type { Connection, TransactionEventBroadcaster } from '@mikro-orm/core';
+import type { Connection, Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
 import { isOpen, markLost } from './joined-transactions.js';
+import { leaseOf } from './pool/transaction-lease.js';
+import { CommitUnknownError, ConnectionLostError } from './session-error.js';
 
 /**
  * Makes a connection roll back at once what it could not commit. PostgreSQL has ended the transaction then, and what
@@ -11,9 +13,12 @@ export function guardTransactionEnd(connection: Connection): void {
   const rollback = connection.rollback.bind(connection);
   connection.commit = async (transaction, ...rest) => {
     try {
-      await commit(transaction, ...rest);
+      await asOwner(transaction, () => commit(transaction, ...rest));
     } catch (error) {
-      if (isOpen(transaction) && !('savepointName' in (transaction as object))) {
+      if (error instanceof CommitUnknownError) {
+        // Nobody is told of a rollback that may not have been one.
+        markLost(transaction);
+      } else if (isOpen(transaction) && !('savepointName' in (transaction as object))) {
         // It fails on a broken connection alone, which has nothing left to roll back. The first error tells more.
         await connection.rollback(transaction, ...rest).catch(() => undefined);
       }
@@ -33,13 +38,21 @@ export function guardTransactionEnd(connection: Connection): void {
     const announcer =
       events && Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent: announce });
     try {
-      await rollback(transaction, announcer, ...rest);
+      await asOwner(transaction, () => rollback(transaction, announcer, ...rest));
     } catch (error) {
       // Not a subscriber but the statement failed, as it does on a broken connection alone.
       if (isAnnounced && isOpen(transaction)) {
         markLost(transaction);
+        if (error instanceof ConnectionLostError) {
+          // The server has rolled back, and whoever lost the connection was told.
+          return;
+        }
       }
       throw error;
     }
   };
+}
+
+function asOwner<Result>(transaction: Transaction, work: () => Promise<Result>): Promise<Result> {
+  return leaseOf(transaction)?.asOwner(work) ?? work();
 }

@@ -1,7 +1,7 @@
 import { type EntityManager, type Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
 import { isCommitted, isOpen, JoinedTransactions } from './joined-transactions.js';
-import type { TransactionEnd } from './session-callbacks.js';
+import { failedEnd, type TransactionOutcome } from './session-callbacks.js';
 
 /** Knows the transactions of one session: which are open, who is to end them, which can but be rolled back. */
 export class TransactionLedger {
@@ -71,7 +71,7 @@ export class TransactionLedger {
   }
 
   /** Remembers a commit that failed. Tells how the transaction ended, if it did: a hook may have thrown after that. */
-  failToEnd(em: EntityManager, error: unknown): TransactionEnd | undefined {
+  failToEnd(em: EntityManager, error: unknown): TransactionOutcome | undefined {
     const transaction = this.#transactions.get(em);
     if (transaction === undefined || isOpen(transaction)) {
       return undefined;
@@ -83,7 +83,7 @@ export class TransactionLedger {
     }
     this.#failures ??= new WeakMap();
     this.#failures.set(em, { error });
-    return 'rollback';
+    return failedEnd(error);
   }
 
   /** @throws the error of a flush that failed in the open transaction, whose commit would lose what was not written */

@@ -7,6 +7,7 @@ import {
 } from '@mikro-orm/core';
 
 import { rememberBegunWith } from './begun-with.js';
+import type { ConnectionLeases } from './connection-leases.js';
 import { RECORD, type Recorded } from './recorded.js';
 
 type Begin = Connection['begin'];
@@ -15,16 +16,18 @@ type Begin = Connection['begin'];
  * Lets a transaction be known to its session from its first moment, and rolls back at once what a session began that has
  * ended meanwhile: nobody else would.
  */
-export function guardTransactionStart(connection: Connection): void {
-  const begin = connection.begin.bind(connection);
+export function guardTransactionStart(connection: Connection, leases: ConnectionLeases): void {
+  const beginUntold = connection.begin.bind(connection);
   connection.begin = async (options = {}) => {
     const { eventBroadcaster: events } = options;
     if (events === undefined) {
-      return begin(options);
+      return beginUntold(options);
     }
     const em = managerOf(events);
+    const owner = em[RECORD]?.scope ?? { label: em.name };
+    const begin: Begin = (wanted) => leases.begin(owner, wanted?.ctx, () => beginUntold(wanted));
     const transaction = await (em.getEventManager().getSubscribers().size > 0
-      ? beginAnnounced(connection, begin, events, options)
+      ? beginAnnounced(connection, begin, events, { ...options, started: (one) => leases.started(one) })
       : begin(options));
     rememberBegunWith(transaction, options);
     try {
@@ -45,12 +48,13 @@ async function beginAnnounced(
   connection: Connection,
   begin: Begin,
   events: TransactionEventBroadcaster,
-  options: Parameters<Begin>[0],
+  { started: tell, ...options }: Parameters<Begin>[0] & { readonly started: (transaction: Transaction) => void },
 ): Promise<Transaction> {
   let started: unknown;
   const dispatchEvent: TransactionEventBroadcaster['dispatchEvent'] = (event, transaction) => {
     if (event === EventType.afterTransactionStart) {
       started = transaction;
+      tell(transaction);
     }
     return events.dispatchEvent(event, transaction);
   };

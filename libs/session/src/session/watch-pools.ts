@@ -4,8 +4,13 @@ import type { Connection, MikroORM } from '@mikro-orm/core';
 export interface PoolClient {
   release: (error?: Error | boolean) => void;
   query: (text: unknown, values?: unknown, callback?: unknown) => unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
   once(event: 'end', listener: () => void): unknown;
   off(event: 'end', listener: () => void): unknown;
+  end: () => Promise<void>;
+  /** I: none, T: open, E: open and failed. Null before the first answer. */
+  getTransactionStatus?: () => 'I' | 'T' | 'E' | null;
+  readonly connection?: { readonly stream?: { destroy(): unknown } };
 }
 
 /** The little of a pool of node-postgres that is needed here. */

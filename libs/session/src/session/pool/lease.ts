@@ -1,0 +1,224 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
+
+import { closeWithConnection, isCursor } from '../cursor-end.js';
+import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
+import type { PoolClient } from '../watch-pools.js';
+import { endsConnection, explainLoss, findSqlState } from './lost-connection.js';
+import { findTransactionControl } from './transaction-control.js';
+
+/** Whose transaction runs on a connection. */
+export interface LeaseOwner {
+  readonly label: string;
+}
+
+/** A transaction that MikroORM begins, until it is known on which connection. */
+export interface Beginning {
+  readonly owner: LeaseOwner;
+  lease: Lease | undefined;
+}
+
+interface Answer {
+  readonly command?: string;
+}
+
+/** As Kysely begins a transaction, and nobody else spells it. */
+const KYSELY_BEGIN = /^(?:begin$|start transaction(?: isolation level [a-z ]+?)?(?: read (?:only|write))?$)/;
+const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
+/** What the answer to a statement begins with that may have ended the transaction around it. */
+const ENDINGS: ReadonlySet<string | undefined> = new Set(['COMMIT', 'ROLLBACK', 'BEGIN', 'START', 'PREPARE']);
+/** A server that has become a replica. */
+const READ_ONLY = '25006';
+/** What node-postgres says when its `query_timeout` is over. The answer may still come, and would be taken for another's. */
+const GIVEN_UP = 'Query read timeout';
+const NOBODY: LeaseOwner = { label: 'a connection of the pool' };
+
+/** Knows what goes on on one connection, as long as there is one. */
+export class Lease {
+  isOut = false;
+  readonly #client: PoolClient;
+  readonly #send: PoolClient['query'];
+  readonly #beginnings: AsyncLocalStorage<Beginning>;
+  #owner: LeaseOwner | undefined;
+  #isReadOnly = false;
+  #ownStatements = 0;
+  #isOver = false;
+  #isSpent = false;
+  /** What ended the connection. */
+  #loss: Error | undefined;
+
+  constructor(client: PoolClient, beginnings: AsyncLocalStorage<Beginning>) {
+    this.#client = client;
+    this.#send = client.query.bind(client);
+    this.#beginnings = beginnings;
+    client.query = (text, values, callback) => this.#query(text, values, callback);
+    client.on('error', (error) => {
+      this.#loss ??= error;
+    });
+    client.once('end', () => {
+      this.#isOver = true;
+      this.giveBack();
+    });
+  }
+
+  /** Whether somebody has left a transaction open on it. */
+  get isLeftOpen(): boolean {
+    const status = this.#client.getTransactionStatus?.();
+    return !this.#isOver && (status === 'T' || status === 'E');
+  }
+
+  /** Takes over the connection for somebody who asked the pool for it. */
+  checkOut(): PoolClient {
+    const { release } = this.#client;
+    this.#owner = undefined;
+    this.#isReadOnly = false;
+    this.#client.release = (error) => this.#release(release, error);
+    return this.#client;
+  }
+
+  /** Gives back a connection that broke while it was checked out. Who holds it may do so once more. */
+  giveBack(): void {
+    if (this.isOut) {
+      const { release } = this.#client;
+      this.#client.release = () => undefined;
+      release(true);
+    }
+  }
+
+  /** Runs statements that begin or end a part of the transaction for MikroORM. */
+  async asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#ownStatements += 1;
+    try {
+      return await work();
+    } finally {
+      this.#ownStatements -= 1;
+    }
+  }
+
+  /** Ends the connection without asking the server, which rolls back. Its statements fail with `reason`. */
+  destroy(reason: Error): void {
+    this.#loss ??= reason;
+    const stream = this.#client.connection?.stream;
+    if (stream === undefined) {
+      void this.#client.end();
+    } else {
+      stream.destroy();
+    }
+  }
+
+  get #label(): string {
+    return (this.#owner ?? NOBODY).label;
+  }
+
+  #query(text: unknown, values: unknown, callback: unknown): unknown {
+    if (isCursor(text)) {
+      closeWithConnection(text, this.#client, () => this.#isOver);
+    }
+    const sql = typeof text === 'string' ? text : (text as { readonly text?: unknown } | null)?.text;
+    const hasPromise = typeof values !== 'function' && typeof callback !== 'function' && !isSubmittable(text);
+    return typeof sql === 'string' && hasPromise ? this.#run(sql, text, values) : this.#send(text, values, callback);
+  }
+
+  async #run(sql: string, text: unknown, values: unknown): Promise<unknown> {
+    if (this.#loss instanceof SessionStateError) {
+      throw this.#loss;
+    }
+    const isOwn = this.#isOwn(sql);
+    const isCommit = COMMIT.test(sql);
+    const isDead = this.#loss !== undefined || this.#isOver;
+    this.#assertAllowed(sql, isOwn, isCommit);
+    let answer: Answer | readonly Answer[];
+    try {
+      answer = (await this.#send(text, values)) as Answer | readonly Answer[];
+    } catch (error) {
+      throw this.#explain(error, isCommit && !isDead);
+    }
+    if (isCommit && (answer as Answer).command === 'ROLLBACK') {
+      throw new TransactionAbortedError();
+    }
+    if (!isOwn) {
+      this.#assertStillOpen(sql, answer);
+    }
+    return answer;
+  }
+
+  /** Whether a statement is MikroORM's own, and not one that a user wrote. */
+  #isOwn(sql: string): boolean {
+    const beginning = KYSELY_BEGIN.test(sql) ? this.#beginnings.getStore() : undefined;
+    if (beginning !== undefined && beginning.lease === undefined) {
+      beginning.lease = this;
+      this.#owner = beginning.owner;
+      this.#isReadOnly = sql.endsWith('read only');
+      return true;
+    }
+    return this.#owner === undefined || this.#ownStatements > 0;
+  }
+
+  #assertAllowed(sql: string, isOwn: boolean, isCommit: boolean): void {
+    const control = isOwn ? undefined : findTransactionControl(sql);
+    if (control !== undefined) {
+      throw new SessionStateError(
+        `The statement "${control}" was refused: it would end the transaction of "${this.#label}", which is ended by ` +
+          'the block or call that began it. Return to commit, throw to roll back, use session.transactional() for a part.',
+      );
+    }
+    if (isCommit && this.#client.getTransactionStatus?.() === 'I') {
+      throw new SessionStateError(`There is no transaction of "${this.#label}" to commit: it had ended before.`);
+    }
+  }
+
+  /** @throws {SessionStateError} for a statement that ended the transaction around it in a way that nobody foresaw */
+  #assertStillOpen(sql: string, answer: Answer | readonly Answer[]): void {
+    const answers = Array.isArray(answer) ? (answer as readonly Answer[]) : undefined;
+    const isSuspect = answers?.some(({ command }) => ENDINGS.has(command)) === true;
+    const isEnded = this.#client.getTransactionStatus?.() === 'I';
+    if (isEnded || (isSuspect && findTransactionControl(sql) !== undefined)) {
+      throw this.#giveUp();
+    }
+  }
+
+  #giveUp(): Error {
+    const error = new SessionStateError(
+      `A statement of "${this.#label}" ended its transaction, which is ended by the block or call that began it. What ` +
+        'came before it may be committed, nothing else is. Leave COMMIT and ROLLBACK to the session.',
+    );
+    this.destroy(error);
+    return error;
+  }
+
+  #explain(error: unknown, isSentCommit: boolean): unknown {
+    const state = findSqlState(error);
+    if (state !== undefined && endsConnection(error)) {
+      this.#loss ??= error as Error;
+    }
+    if (state === READ_ONLY && !this.#isReadOnly) {
+      this.#isSpent = true;
+    }
+    if ((error as Error).message === GIVEN_UP) {
+      this.destroy(error as Error);
+    }
+    if (isSentCommit && endsConnection(error)) {
+      return new CommitUnknownError(this.#label, error);
+    }
+    if (state === undefined && this.#loss !== undefined && this.#loss !== error) {
+      return this.#loss instanceof SessionStateError ? this.#loss : explainLoss(this.#label, this.#loss);
+    }
+    return error;
+  }
+
+  #release(release: PoolClient['release'], error?: Error | boolean): void {
+    const { isLeftOpen } = this;
+    const label = this.#label;
+    const isUsable = !isLeftOpen && !this.#isSpent && this.#loss === undefined;
+    release(error ?? (isUsable ? undefined : true));
+    if (isLeftOpen && error === undefined) {
+      throw new SessionStateError(
+        `A transaction was left open on ${label}, and is rolled back. Begin transactions with session.begin() or ` +
+          'session.transactional(), not with a statement.',
+      );
+    }
+  }
+}
+
+function isSubmittable(query: unknown): boolean {
+  return typeof (query as { readonly submit?: unknown } | null)?.submit === 'function';
+}

@@ -1,0 +1,38 @@
+import { ConnectionLostError } from '../session-error.js';
+
+/** What an error of the server says of itself. Errors of the network have no severity. */
+interface Failure {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly severity?: unknown;
+}
+
+/** The SQL states with which the server ends a connection. */
+const FAREWELL = /^(?:08...|57P0[1-5]|25P0[34])$/;
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  '25P03': 'Wait for nothing but the database within a transaction, or raise `idle_in_transaction_session_timeout`.',
+  '25P04': 'Do less in one transaction, or raise `transaction_timeout`.',
+  '57P05': 'Give connections back sooner, or raise `idle_session_timeout`.',
+};
+
+const TRY_AGAIN = 'Do the work again in a new session: a job does so with `retry`.';
+
+/** The SQL state of an error that comes from the server. */
+export function findSqlState(error: unknown): string | undefined {
+  const { code, severity } = (error ?? {}) as Failure;
+  return typeof code === 'string' && typeof severity === 'string' ? code : undefined;
+}
+
+/** Whether nothing can be heard of the statement any more that failed with this error. */
+export function endsConnection(error: unknown): boolean {
+  const state = findSqlState(error);
+  return state === undefined || FAREWELL.test(state);
+}
+
+/** Says to a statement that comes too late what became of its connection. */
+export function explainLoss(label: string, cause: Error): ConnectionLostError {
+  const state = findSqlState(cause);
+  const reason = state === undefined ? cause.message : `PostgreSQL said "${cause.message}" (${state})`;
+  return new ConnectionLostError(label, reason, (state && REMEDIES[state]) ?? TRY_AGAIN, cause);
+}

@@ -1,0 +1,31 @@
+import type { Connection } from '@mikro-orm/core';
+
+import { SessionStateError } from '../session-error.js';
+import { leavesTransactionOpen } from './transaction-control.js';
+
+type Execute = (
+  query: unknown,
+  params?: unknown,
+  method?: unknown,
+  ctx?: unknown,
+  ...rest: unknown[]
+) => Promise<never>;
+
+/**
+ * Refuses a statement that begins a transaction outside of one: its connection goes back to the pool right after it, and
+ * the transaction would meet whoever takes the connection next.
+ */
+export function refuseBegin(connection: Connection): void {
+  const execute = connection.execute.bind(connection) as Execute;
+  const refusing: Execute = async (query, params, method, ctx, ...rest) => {
+    const sql = typeof query === 'string' ? query : (query as { readonly sql?: unknown }).sql;
+    if (ctx === undefined && typeof sql === 'string' && leavesTransactionOpen(sql)) {
+      throw new SessionStateError(
+        `The statement "${sql}" was refused: it would leave a transaction open on a connection of the pool. Begin it with ` +
+          'session.begin() or session.transactional().',
+      );
+    }
+    return execute(query, params, method, ctx, ...rest);
+  };
+  connection.execute = refusing;
+}
