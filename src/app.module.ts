@@ -19,7 +19,7 @@ export class AppModule {
   static forRoot({ databaseUrl, work }: AppModuleOptions): DynamicModule {
     return {
       module: AppModule,
-      imports: [DatabaseModule.forRoot(databaseUrl), RunsApiModule.forRoot({ work }), HealthModule],
+      imports: [DatabaseModule.forRoot(databaseUrl), RunsApiModule.forRoot({ work, databaseUrl }), HealthModule],
       providers: [
         OpenRequests,
         { provide: APP_FILTER, useClass: ErrorFilter },

@@ -4,10 +4,11 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 
 import { AppModule } from './app.module.js';
+import { bodyBudget } from './http/body-budget.js';
 import { OpenRequests } from './http/open-requests.js';
 
 /** Enough for 100,000 numbers of 16 digits. */
-const BODY_LIMIT = '2mb';
+const BODY_LIMIT = 2 * 1024 * 1024;
 
 export interface AppOptions {
   readonly databaseUrl: string;
@@ -29,6 +30,7 @@ export async function createApp({
     bodyParser: false,
   });
   app.disable('x-powered-by');
+  app.use(bodyBudget(BODY_LIMIT));
   app.useBodyParser('json', { limit: BODY_LIMIT });
   app.use(app.get(OpenRequests).watch);
   SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, description()));

@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url';
 
+import { readDatabaseUrl } from './database/database-url.js';
+
 export interface Settings {
   readonly host: string;
   readonly port: number;
@@ -14,6 +16,9 @@ export interface Settings {
 /** Reads `HOST`, `PORT`, `DATABASE_URL`, `POSTGRES_FOLDER` and `WORK`. An empty one counts as not set. */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const { HOST, PORT, DATABASE_URL, POSTGRES_FOLDER, WORK } = env;
+  if (DATABASE_URL) {
+    readDatabaseUrl(DATABASE_URL);
+  }
   return {
     host: HOST || '127.0.0.1',
     port: toPort(PORT || '3000'),

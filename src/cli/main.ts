@@ -1,7 +1,7 @@
 // npm run cli -- FROM TO [CONCURRENCY]: factorises numbers as POST /jobs does, with a progress bar in place of HTTP.
 import { NestFactory } from '@nestjs/core';
 
-import { openDatabase } from '../open-database.js';
+import { openOrJoinDatabase } from '../open-database.js';
 import { runProgram } from '../run-program.js';
 import { readSettings } from '../settings.js';
 import { untilSignal } from '../until-signal.js';
@@ -14,7 +14,7 @@ async function run(args: readonly string[]): Promise<boolean> {
   const ending = untilSignal();
   // Ended in reverse order: the database outlives the application.
   await using resources = new AsyncDisposableStack();
-  const databaseUrl = await openDatabase(readSettings(process.env), resources);
+  const databaseUrl = await openOrJoinDatabase(readSettings(process.env), resources);
   const app = await NestFactory.createApplicationContext(CliModule.forRoot(databaseUrl), {
     logger: ['warn', 'error'],
     abortOnError: false,

@@ -1,4 +1,5 @@
 import { JOB_CONNECTIONS } from '../database/pool-size.js';
+import { MAX_NUMBERS } from '../runs/number-rules.js';
 
 export interface NumberRange {
   readonly from: number;
@@ -14,6 +15,9 @@ export function readRange(args: readonly string[]): NumberRange {
   const isRange = Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 1 && to >= from;
   if (!isRange || args.length > 3 || !Number.isInteger(concurrency) || concurrency < 1) {
     throw new TypeError(`Expected integers of 1 or more, the smaller first, got "${args.join(' ')}". ${USAGE}`);
+  }
+  if (to - from + 1 > MAX_NUMBERS) {
+    throw new TypeError(`Expected no more than ${MAX_NUMBERS} numbers, got ${to - from + 1}. ${USAGE}`);
   }
   return { from, to, concurrency: Math.min(concurrency, JOB_CONNECTIONS) };
 }

@@ -9,6 +9,7 @@ import { Instance } from '../database/instance.js';
 import { createRun } from '../runs/create-run.js';
 import type { LiveRun } from '../runs/live-run.js';
 import { RunExecutor } from '../runs/run-executor.js';
+import { NumberList } from '../runs/number-list.js';
 import { type RunView, toRunView } from '../runs/run-view.js';
 import type { NumberRange } from './read-range.js';
 
@@ -23,7 +24,7 @@ export class RunWithBar {
 
   /** @param ending stops the run when it resolves: the running jobs finish, and no other starts */
   async run({ from, to, concurrency }: NumberRange, ending: Promise<void>): Promise<RunView> {
-    const numbers = Array.from({ length: to - from + 1 }, (_, offset) => from + offset);
+    const numbers = NumberList.range(from, to);
     const view = await this.#store(numbers.length, concurrency);
     this.executor.start(view, { numbers, simulate: {} });
     const live = this.executor.live.get(view.id);
@@ -57,12 +58,14 @@ async function show(live: LiveRun): Promise<void> {
     Presets.shades_classic,
   );
   bar.start(live.view.total, 0, { rate: 0, left: '?' });
-  const views = live.views.subscribe(({ done, failed }) => {
+  const draw = ({ done, failed }: RunView): void => {
     const { rate = 0, timeLeft } = live.pace ?? {};
     const left = timeLeft === undefined ? '?' : Math.ceil(timeLeft / 1_000);
     bar.update(done + failed, { rate: Math.round(rate), left });
-  });
+  };
+  const views = live.views.subscribe(draw);
   await live.ended;
   views.unsubscribe();
+  draw(live.view);
   bar.stop();
 }

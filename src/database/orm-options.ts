@@ -6,18 +6,24 @@ import { Run } from '../runs/run.entity.js';
 import { AddEngine } from './add-engine.migration.js';
 import { CreateRuns } from './create-runs.migration.js';
 import type { Instance } from './instance.js';
+import { readDatabaseUrl } from './database-url.js';
 import { POOL_SIZE } from './pool-size.js';
 
 /** How long a request waits for a connection before it is told that the database cannot be reached. */
 export const CONNECTION_TIMEOUT_MS = 3_000;
 
-export function ormOptions(databaseUrl: string, { applicationName }: Instance): Options {
+export function ormOptions(databaseUrl: string, instance: Instance): Options {
+  const { driverOptions, applicationName, ...address } = readDatabaseUrl(databaseUrl);
   return defineConfig({
-    clientUrl: databaseUrl,
+    ...address,
     entities: [Run, Factorisation],
     extensions: [Migrator],
     migrations: { migrationsList: [CreateRuns, AddEngine], snapshot: false, silent: true },
     pool: { min: 0, max: POOL_SIZE },
-    driverOptions: { connectionTimeoutMillis: CONNECTION_TIMEOUT_MS, application_name: applicationName },
+    driverOptions: {
+      connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
+      ...driverOptions,
+      application_name: instance.nameConnections(applicationName),
+    },
   });
 }

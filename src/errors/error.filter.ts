@@ -13,6 +13,10 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { isDatabaseGone } from './database-gone.js';
 import { type ErrorBody, toErrorBody } from './error-body.js';
 import { InvalidRequestException } from './invalid-request.exception.js';
+import { OverloadedException } from './overloaded.exception.js';
+
+/** Where nobody knows when the database, or another server, is there. */
+const RETRY_AFTER_S = 5;
 
 type BodyRequest = IncomingMessage & { readonly body?: unknown };
 
@@ -32,6 +36,9 @@ export class ErrorFilter implements ExceptionFilter {
       httpAdapter.end(response);
       return;
     }
+    if (body.statusCode === 503) {
+      httpAdapter.setHeader(response, 'Retry-After', String(retryAfterOf(error)));
+    }
     httpAdapter.reply(response, body, body.statusCode);
   }
 
@@ -50,6 +57,10 @@ export class ErrorFilter implements ExceptionFilter {
     this.#logger.error(`${request}: ${String(error)}`, error instanceof Error ? error.stack : undefined);
     return toErrorBody(500, 'Something went wrong on our side. It has been logged.');
   }
+}
+
+function retryAfterOf(error: unknown): number {
+  return error instanceof OverloadedException ? error.retryAfterSeconds : RETRY_AFTER_S;
 }
 
 /** A body that the parser could not read never comes to be one. */

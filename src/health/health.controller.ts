@@ -1,6 +1,12 @@
-import { Controller, Get, UseFilters } from '@nestjs/common';
+import { Controller, Get, Logger, UseFilters } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
-import { HealthCheck, type HealthCheckResult, HealthCheckService, MikroOrmHealthIndicator } from '@nestjs/terminus';
+import {
+  HealthCheck,
+  type HealthCheckResult,
+  HealthCheckService,
+  type HealthIndicatorResult,
+  MikroOrmHealthIndicator,
+} from '@nestjs/terminus';
 import { JobQueueHealthIndicator } from 'nestjs-mikro-session/pg-boss';
 
 import { HealthFilter } from './health.filter.js';
@@ -9,6 +15,8 @@ import { HealthFilter } from './health.filter.js';
 @UseFilters(HealthFilter)
 @Controller('health')
 export class HealthController {
+  readonly #logger = new Logger(HealthController.name);
+
   constructor(
     private readonly health: HealthCheckService,
     private readonly database: MikroOrmHealthIndicator,
@@ -19,6 +27,16 @@ export class HealthController {
   @ApiOperation({ summary: 'Tells whether the database can be reached, and how deep the queue is' })
   @HealthCheck()
   check(): Promise<HealthCheckResult> {
-    return this.health.check([() => this.database.pingCheck('database'), () => this.queue.check('queue')]);
+    return this.health.check([() => this.database.pingCheck('database'), () => this.#checkQueue()]);
+  }
+
+  /** What the database says to it is for the log. */
+  async #checkQueue(): Promise<HealthIndicatorResult> {
+    const { queue } = await this.queue.check('queue');
+    if (queue.status === 'up') {
+      return { queue };
+    }
+    this.#logger.warn(`The queue cannot be reached: ${queue.message}`);
+    return { queue: { status: 'down', message: 'The queue cannot be reached.' } };
   }
 }

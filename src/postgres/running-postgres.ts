@@ -45,6 +45,13 @@ export function findRunningPostgres(folder: string): RunningPostgres {
   };
 }
 
+/** Whether findRunningPostgres() finds one. */
+export function hasRunningPostgres(folder: string): boolean {
+  const data = findData(folder);
+  const postmaster = data === undefined ? undefined : readPostmaster(data);
+  return postmaster?.isReady === true && isAlive(postmaster.pid);
+}
+
 /** It lies elsewhere when the user of the server cannot reach the folder: see the keeper. */
 function findData(folder: string): string | undefined {
   if (!existsSync(folder)) {

@@ -5,6 +5,7 @@ import { JobHandler, type QueueJobContext } from 'nestjs-mikro-session/pg-boss';
 
 import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from '../database/pool-size.js';
 import { storeFailures, toFailure } from '../runs/failure.js';
+import { FailureLog } from '../runs/failure-log.js';
 import { FactoriseWorker } from '../runs/factorise.worker.js';
 import { sentRunInfoOf } from '../runs/run-info.js';
 import { ActiveQueueRuns } from './active-queue-runs.js';
@@ -44,6 +45,7 @@ export class FactoriseHandler implements JobWorker<number, void> {
     private readonly context: SessionContext<EntityManager>,
     private readonly runs: ActiveQueueRuns,
     private readonly worker: FactoriseWorker,
+    private readonly failures: FailureLog,
   ) {}
 
   async handle(number: number, job: QueueJobContext): Promise<void> {
@@ -60,7 +62,9 @@ export class FactoriseHandler implements JobWorker<number, void> {
     } catch (error) {
       // Then pg-boss has given the job up already.
       ended.throwIfAborted();
-      await storeFailures(this.session, runId, [toFailure(job.index, number, error)]);
+      const failure = toFailure(job.index, number, error);
+      this.failures.tell(runId, failure, error);
+      await storeFailures(this.session, runId, [failure]);
     }
   }
 }

@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
+import { readDatabaseUrl } from '../database/database-url.js';
 import { CONNECTION_TIMEOUT_MS } from '../database/orm-options.js';
 import { RunsModule } from '../runs/runs.module.js';
 import { ActiveQueueRuns } from './active-queue-runs.js';
@@ -15,11 +16,17 @@ const SHUTDOWN_TIMEOUT_MS = 5_000;
 /** How often to look for jobs whose process has died. */
 const SUPERVISION_S = 5;
 
+interface QueueRunsOptions {
+  /** Whether this process works the queue. */
+  readonly work: boolean;
+  readonly databaseUrl: string;
+}
+
 /** Runs on the queue, and the work on their jobs. */
 @Module({})
 export class QueueRunsModule {
-  /** @param work whether this process works the queue */
-  static forRoot({ work }: { readonly work: boolean }): DynamicModule {
+  static forRoot({ work, databaseUrl }: QueueRunsOptions): DynamicModule {
+    const { applicationName } = readDatabaseUrl(databaseUrl);
     return {
       module: QueueRunsModule,
       imports: [
@@ -29,6 +36,7 @@ export class QueueRunsModule {
           shutdownTimeout: SHUTDOWN_TIMEOUT_MS,
           boss: {
             connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
+            ...(applicationName !== undefined && { application_name: applicationName }),
             superviseIntervalSeconds: SUPERVISION_S,
             monitorIntervalSeconds: SUPERVISION_S,
           },

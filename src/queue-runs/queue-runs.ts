@@ -4,6 +4,7 @@ import { JobQueue, type SendManyOptions } from 'nestjs-mikro-session/pg-boss';
 
 import { closeOnce } from '../runs/run-store.js';
 import type { RunView } from '../runs/run-view.js';
+import { NO_LOAD, type RunLoad } from '../runs/run-limits.js';
 import type { Simulation } from '../runs/start-run.request.js';
 import type { SentRunInfo } from '../runs/run-info.js';
 import { tierOf } from './factorise.handler.js';
@@ -20,8 +21,17 @@ const BATCH = 10_000;
 export class QueueRuns {
   constructor(private readonly queue: JobQueue) {}
 
+  /** What the runs that have not ended take, of all processes. */
+  async load(session: EntityManager): Promise<RunLoad> {
+    const [load] = await session.execute<RunLoad[]>(
+      `select count(*)::int as runs, coalesce(sum(total), 0)::int as numbers from run
+       where engine = 'queue' and state in ('pending', 'running')`,
+    );
+    return load ?? NO_LOAD;
+  }
+
   /** Sends one job per number. */
-  async send(run: NewRun, numbers: readonly number[], simulate: Simulation): Promise<void> {
+  async send(run: NewRun, numbers: Iterable<number>, simulate: Simulation): Promise<void> {
     await this.queue.sendMany(FACTORISATIONS, numbers, optionsFor(run, simulate));
   }
 

@@ -9,6 +9,7 @@ import { Factorisation } from './factorisation.entity.js';
 import type { NumberAt } from './number-parts.js';
 import { Run } from './run.entity.js';
 import { runInfoOf } from './run-info.js';
+import { SimulatedFailure } from './simulated-failure.js';
 
 /** Factorises one number. Each job has a worker of its own, and the worker the session and transaction of its job. */
 @Injectable()
@@ -37,7 +38,7 @@ export class FactoriseWorker implements JobWorker<NumberAt, void> {
     });
     await this.session.flush();
     if (failOn.has(number)) {
-      throw new Error(`Told to fail on ${number}`);
+      throw new SimulatedFailure(number);
     }
   }
 

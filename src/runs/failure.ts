@@ -1,10 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 
 import { Factorisation } from './factorisation.entity.js';
+import { toFailureReason } from './failure-reason.js';
 
 const CHUNK = 1_000;
 
-/** A job that failed: the place of its number, the number, and why. */
+/** A job that failed: the place of its number, the number, and why, in words for clients. */
 export interface Failure {
   readonly index: number;
   readonly number: number;
@@ -12,7 +13,7 @@ export interface Failure {
 }
 
 export function toFailure(index: number, number: number, reason: unknown): Failure {
-  return { index, number, error: reason instanceof Error ? reason.message : String(reason) };
+  return { index, number, error: toFailureReason(reason) };
 }
 
 /** Leaves out the job whose commit succeeded but was not answered: its row is there. */

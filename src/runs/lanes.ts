@@ -1,53 +1,138 @@
+/** Lanes that only the first job of a short run gets, so that it need not wait for the jobs of long ones. */
+const FOR_SHORT_RUNS = 4;
+
+/** How many times as many lanes as it leaves free a run may hold. One alone leaves a few for those to come. */
+const SHARE = 8;
+
 interface Waiter {
-  readonly count: number;
   readonly start: () => void;
 }
 
-/** Shares out a fixed number of lanes, first come, first served, so that the jobs of all runs leave connections to requests. */
+/**
+ * Shares out a fixed number of lanes, so that the jobs of all runs leave connections to requests. Each job takes one: the
+ * run that holds the fewest is served first, and the more of them want lanes, the fewer each gets.
+ */
 export class Lanes {
   #free: number;
-  #waiters: readonly Waiter[] = [];
+  #waiting: readonly LaneShare[] = [];
 
   constructor(count: number) {
     this.#free = count;
   }
 
+  /** @param run `isShort`: whether it has so few jobs that it need not wait for those of long runs */
+  share(run: { readonly isShort: boolean }): LaneShare {
+    const share: LaneShare = new LaneShare(run.isShort, {
+      wait: () => {
+        this.#waiting = [...this.#waiting.filter((other) => other !== share), share];
+        this.#startNext();
+      },
+      free: () => {
+        this.#free += 1;
+        this.#startNext();
+      },
+    });
+    return share;
+  }
+
+  #startNext(): void {
+    for (let next = this.#findNext(); next !== undefined; next = this.#findNext()) {
+      const share = next;
+      this.#free -= 1;
+      const others = this.#waiting.filter((other) => other !== share);
+      share.startOne();
+      // Behind those that hold as many.
+      this.#waiting = share.isWaiting ? [...others, share] : others;
+    }
+  }
+
+  #findNext(): LaneShare | undefined {
+    this.#waiting = this.#waiting.filter(({ isWaiting }) => isWaiting);
+    return this.#waiting
+      .filter((share) => this.#mayStart(share))
+      .reduce<LaneShare | undefined>(
+        (fewest, share) => (share.held < (fewest?.held ?? Infinity) ? share : fewest),
+        undefined,
+      );
+  }
+
+  #mayStart({ held, isShort }: LaneShare): boolean {
+    if (held === 0 && isShort) {
+      return this.#free > 0;
+    }
+    const left = this.#free - FOR_SHORT_RUNS;
+    return left > 0 && (held === 0 || held < SHARE * left);
+  }
+}
+
+interface LaneOffice {
+  readonly wait: () => void;
+  readonly free: () => void;
+}
+
+/** The lanes of one run. */
+export class LaneShare {
+  readonly #office: LaneOffice;
+  #waiters: readonly Waiter[] = [];
+  #held = 0;
+
+  constructor(
+    readonly isShort: boolean,
+    office: LaneOffice,
+  ) {
+    this.#office = office;
+  }
+
+  /** How many lanes it has. */
+  get held(): number {
+    return this.#held;
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiters.length > 0;
+  }
+
   /**
-   * Waits until `count` lanes are free. Gives the function that gives them back.
+   * Waits for a lane.
    *
    * @throws the reason of the signal, when it aborts first
    */
-  async take(count: number, signal: AbortSignal): Promise<() => void> {
+  async take(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const turn = Promise.withResolvers<void>();
-    const waiter: Waiter = { count, start: turn.resolve };
+    const waiter: Waiter = { start: turn.resolve };
     const leave = (): void => {
-      this.#waiters = this.#waiters.filter((other) => other !== waiter);
-      turn.reject(signal.reason);
-      this.#startNext();
+      if (this.#waiters.includes(waiter)) {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        turn.reject(signal.reason);
+      }
     };
     this.#waiters = [...this.#waiters, waiter];
-    this.#startNext();
     signal.addEventListener('abort', leave, { once: true });
+    this.#office.wait();
     try {
       await turn.promise;
     } finally {
       signal.removeEventListener('abort', leave);
     }
-    return () => {
-      this.#free += count;
-      this.#startNext();
-    };
   }
 
-  #startNext(): void {
-    const [next, ...others] = this.#waiters;
-    if (next === undefined || next.count > this.#free) {
-      return;
+  giveBack(): void {
+    this.#held -= 1;
+    this.#office.free();
+  }
+
+  giveAllBack(): void {
+    while (this.#held > 0) {
+      this.giveBack();
     }
-    this.#free -= next.count;
+  }
+
+  /** Lets the one that has waited longest have a lane. */
+  startOne(): void {
+    const [next, ...others] = this.#waiters;
     this.#waiters = others;
-    next.start();
-    this.#startNext();
+    this.#held += 1;
+    next?.start();
   }
 }

@@ -1,5 +1,5 @@
 import type { JobProgress } from 'nestjs-mikro-session';
-import { BehaviorSubject, type Observable } from 'rxjs';
+import { asyncScheduler, BehaviorSubject, type Observable, shareReplay, throttleTime } from 'rxjs';
 
 import type { RunEnding } from './run-state.js';
 import type { RunView } from './run-view.js';
@@ -7,11 +7,16 @@ import type { RunView } from './run-view.js';
 /** How fast a run goes: jobs per second, and milliseconds to its end. */
 export type Pace = Pick<JobProgress, 'rate' | 'timeLeft'>;
 
+/** How often those who follow a run are told of it. */
+const INTERVAL_MS = 100;
+
 type Stop = Extract<RunEnding, 'cancelled' | 'interrupted'>;
 
 /** A run of this process whose end is not stored yet. It knows more of the run than the database does. */
 export class LiveRun {
   readonly #views: BehaviorSubject<RunView>;
+  /** One for all who follow the run, however many they are. */
+  readonly #slowViews: Observable<RunView>;
   readonly #aborter = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   #stop: Stop | undefined;
@@ -19,6 +24,10 @@ export class LiveRun {
 
   constructor(view: RunView) {
     this.#views = new BehaviorSubject(view);
+    this.#slowViews = this.#views.pipe(
+      throttleTime(INTERVAL_MS, asyncScheduler, { leading: true, trailing: true }),
+      shareReplay({ bufferSize: 1, refCount: true }),
+    );
   }
 
   get view(): RunView {
@@ -30,9 +39,9 @@ export class LiveRun {
     return this.#pace;
   }
 
-  /** The run as it is and each time it changes, until it has ended. */
+  /** The run as it is, and as it is again a few times a second, until it has ended. */
   get views(): Observable<RunView> {
-    return this.#views.asObservable();
+    return this.#slowViews;
   }
 
   /** Aborts when the run is to stop. */
@@ -54,9 +63,13 @@ export class LiveRun {
     this.#change({ state: 'running', startedAt });
   }
 
-  progress({ done, failed, rate, timeLeft }: JobProgress): void {
-    this.#pace = timeLeft === undefined ? { rate } : { rate, timeLeft };
-    this.#change({ done, failed });
+  /** @param rest whether what the jobs took so far tells what the others will take */
+  progress(counts: Pick<RunView, 'done' | 'failed'>, rest: 'known' | 'unknown'): void {
+    this.#change(counts);
+    const { startedAt, total } = this.view;
+    const ended = counts.done + counts.failed;
+    const rate = (ended * 1_000) / Math.max(1, Date.now() - (startedAt?.getTime() ?? 0));
+    this.#pace = rest === 'known' ? { rate, timeLeft: ((total - ended) / rate) * 1_000 } : { rate };
   }
 
   /** Lets the running jobs finish and no other start. Only the first call tells why. */

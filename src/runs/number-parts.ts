@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 
-import type { JobOptions } from 'nestjs-mikro-session';
+import type { JobStreamOptions } from 'nestjs-mikro-session';
+
+import type { NumberList } from './number-list.js';
 
 /** Above it the factors of a number may take two milliseconds and more to find, up to half a second for the largest. */
 const LARGEST_SMALL = 100_000_000_000;
@@ -19,17 +21,36 @@ export interface NumberAt {
 
 /** Numbers of a run that are factorised in the same way. */
 export interface NumberPart {
-  readonly numbers: readonly NumberAt[];
-  readonly options: Pick<JobOptions, 'concurrency' | 'threads'>;
+  readonly numbers: Iterable<NumberAt>;
+  readonly options: Pick<JobStreamOptions, 'concurrency' | 'threads'>;
 }
 
 /** Parts the numbers: the small ones stay in this thread, where they are done soonest, the large ones must not block it. */
-export function partNumbers(numbers: readonly number[], concurrency: number): NumberPart[] {
-  const all = numbers.map((number, index) => ({ index, number }));
-  const { small = [], large = [] } = Object.groupBy(all, ({ number }) => (number > LARGEST_SMALL ? 'large' : 'small'));
-  const parts: NumberPart[] = [
-    { numbers: small, options: { concurrency } },
-    { numbers: large, options: { concurrency: Math.min(concurrency, THREADS * JOBS_PER_THREAD), threads: THREADS } },
-  ];
-  return parts.filter((part) => part.numbers.length > 0);
+export function partNumbers(numbers: NumberList, concurrency: number): NumberPart[] {
+  let large = 0;
+  for (const number of numbers) {
+    large += isLarge(number) ? 1 : 0;
+  }
+  const parts: NumberPart[] = [];
+  if (large < numbers.length) {
+    parts.push({ numbers: findNumbers(numbers, (number) => !isLarge(number)), options: { concurrency } });
+  }
+  if (large > 0) {
+    const options = { concurrency: Math.min(concurrency, THREADS * JOBS_PER_THREAD), threads: THREADS };
+    parts.push({ numbers: findNumbers(numbers, isLarge), options });
+  }
+  return parts;
+}
+
+function* findNumbers(numbers: NumberList, isMeant: (number: number) => boolean): Generator<NumberAt, void, undefined> {
+  for (let index = 0; index < numbers.length; index += 1) {
+    const number = numbers.at(index);
+    if (isMeant(number)) {
+      yield { index, number };
+    }
+  }
+}
+
+function isLarge(number: number): boolean {
+  return number > LARGEST_SMALL;
 }

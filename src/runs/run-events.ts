@@ -1,28 +1,13 @@
 import type { MessageEvent } from '@nestjs/common';
-import {
-  asyncScheduler,
-  concat,
-  concatMap,
-  defer,
-  distinctUntilChanged,
-  map,
-  type Observable,
-  of,
-  throttleTime,
-} from 'rxjs';
+import { concat, concatMap, defer, distinctUntilChanged, map, type Observable, of } from 'rxjs';
 
 import type { LiveRun, Pace } from './live-run.js';
 import type { RunView } from './run-view.js';
 
-const INTERVAL_MS = 100;
-
 /** The events of a run that goes on in this process: how far it has come, a few times a second, and its end. */
 export function eventsOf(live: LiveRun): Observable<MessageEvent> {
   return concat(
-    live.views.pipe(
-      throttleTime(INTERVAL_MS, asyncScheduler, { leading: true, trailing: true }),
-      map((view) => progressEvent(view, live.pace)),
-    ),
+    live.views.pipe(map((view) => progressEvent(view, live.pace))),
     defer(() => endEvent(live.view)),
   );
 }

@@ -8,15 +8,18 @@ import {
   type OnApplicationShutdown,
   type OnModuleDestroy,
 } from '@nestjs/common';
-import { type JobOutcome, JobService } from 'nestjs-mikro-session';
+import { JobService } from 'nestjs-mikro-session';
 
-import { JOB_CONNECTIONS } from '../database/pool-size.js';
+import { JOB_LANES } from '../database/pool-size.js';
 import { FactoriseWorker } from './factorise.worker.js';
-import { Lanes } from './lanes.js';
+import { Lanes, type LaneShare } from './lanes.js';
 import { LiveRun } from './live-run.js';
-import { type Failure, toFailure } from './failure.js';
+import { FailureLog } from './failure-log.js';
+import type { NumberList } from './number-list.js';
 import { type NumberAt, type NumberPart, partNumbers } from './number-parts.js';
 import type { RunInfo } from './run-info.js';
+import type { RunLoad } from './run-limits.js';
+import { type RunOutcome, RunResults } from './run-results.js';
 import type { RunEnding } from './run-state.js';
 import { type RunEnd, RunStore } from './run-store.js';
 import type { Simulation } from './start-run.request.js';
@@ -24,11 +27,23 @@ import type { RunView } from './run-view.js';
 
 const RETRY_MS = 1_000;
 
-type Outcome = JobOutcome<NumberAt, void>;
+/** A run of no more numbers need not wait for the jobs of long ones. */
+const SHORT = 100;
 
 export interface RunTask {
-  readonly numbers: readonly number[];
+  readonly numbers: NumberList;
   readonly simulate: Simulation;
+}
+
+interface PartOptions {
+  readonly live: LiveRun;
+  readonly info: RunInfo;
+  readonly lanes: LaneShare;
+  readonly count: (outcome: RunOutcome) => Promise<void>;
+}
+
+interface StoredEnd extends Pick<RunEnd, 'state' | 'finishedAt'> {
+  readonly results: RunResults;
 }
 
 /** Runs the runs in the background, and knows those of this process. */
@@ -37,17 +52,24 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
   readonly #logger = new Logger(RunExecutor.name);
   readonly #live = new Map<string, LiveRun>();
   readonly #running = new Set<Promise<void>>();
-  readonly #lanes = new Lanes(JOB_CONNECTIONS);
+  readonly #lanes = new Lanes(JOB_LANES);
   readonly #shutdown = new AbortController();
+  #numbers = 0;
 
   constructor(
     private readonly jobs: JobService<EntityManager>,
     private readonly store: RunStore,
+    private readonly failures: FailureLog,
   ) {}
 
   /** The runs whose end is not stored yet, by id. */
   get live(): ReadonlyMap<string, LiveRun> {
     return this.#live;
+  }
+
+  /** What its runs take, until their end is stored. */
+  get load(): RunLoad {
+    return { runs: this.#live.size, numbers: this.#numbers };
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -73,37 +95,45 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
   start(view: RunView, task: RunTask): void {
     const live = new LiveRun(view);
     this.#live.set(view.id, live);
+    this.#numbers += view.total;
     if (this.#shutdown.signal.aborted) {
       live.stop('interrupted');
     }
     const running = this.#run(live, task).finally(() => {
       this.#live.delete(view.id);
+      this.#numbers -= view.total;
       this.#running.delete(running);
     });
     this.#running.add(running);
   }
 
   async #run(live: LiveRun, task: RunTask): Promise<void> {
-    const outcomes = await this.#work(live, task);
-    const failures = outcomes.flatMap((outcome) => toFailures(outcome));
-    const done = outcomes.filter(({ status }) => status === 'fulfilled').length;
-    await this.#storeEnd(live, { state: endingOf(live, outcomes), finishedAt: new Date(), done, failures });
+    const results = new RunResults(live, this.failures, this.store);
+    const isComplete = await this.#work(live, task, results);
+    const state = endingOf(live, isComplete);
+    await this.#storeEnd(live, { state, finishedAt: new Date(), results });
   }
 
-  async #work(live: LiveRun, { numbers, simulate }: RunTask): Promise<readonly Outcome[]> {
-    const { id, concurrency } = live.view;
+  /** Gives whether every job has ended. */
+  async #work(live: LiveRun, { numbers, simulate }: RunTask, results: RunResults): Promise<boolean> {
+    const { id, concurrency, total } = live.view;
     const { failOn = [], delayMs = 0 } = simulate;
-    const info = { runId: id, failOn: new Set(failOn), delayMs };
-    let outcomes: readonly Outcome[] = [];
-    let giveBack: (() => void) | undefined;
+    const info: RunInfo = { runId: id, failOn: new Set(failOn), delayMs };
+    const lanes = this.#lanes.share({ isShort: total <= SHORT });
     try {
-      giveBack = await this.#lanes.take(concurrency, live.signal);
+      await lanes.take(live.signal);
       const startedAt = new Date();
       await this.store.begin(id, startedAt);
       live.begin(startedAt);
+      lanes.giveBack();
       const parts = partNumbers(numbers, concurrency);
       for (const part of parts) {
-        outcomes = outcomes.concat(await this.#factorise(live, part, { info, isLast: part === parts.at(-1) }));
+        await this.#factorise(part, {
+          live,
+          info,
+          lanes,
+          count: (outcome) => results.count(outcome, part === parts.at(-1)),
+        });
       }
     } catch (error) {
       if (!live.signal.aborted) {
@@ -111,47 +141,38 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
         live.stop('interrupted');
       }
     } finally {
-      giveBack?.();
+      lanes.giveAllBack();
     }
-    return outcomes;
+    return results.done + results.failed === total;
   }
 
-  #factorise(
-    live: LiveRun,
-    { numbers, options }: NumberPart,
-    { info, isLast }: { readonly info: RunInfo; readonly isLast: boolean },
-  ): Promise<Outcome[]> {
-    const { id, done: doneBefore, failed: failedBefore } = live.view;
-    return this.jobs.settle(numbers, FactoriseWorker, {
+  async #factorise({ numbers, options }: NumberPart, { live, info, lanes, count }: PartOptions): Promise<void> {
+    const outcomes = this.jobs.stream(withLanes(numbers, lanes, live.signal), FactoriseWorker, {
       ...options,
-      label: `run ${id}`,
+      label: `run ${live.view.id}`,
       signal: live.signal,
       whenAborted: 'finish',
+      order: 'completion',
       info,
-      onProgress: ({ done, failed, rate, timeLeft }) =>
-        live.progress({
-          done: doneBefore + done,
-          failed: failedBefore + failed,
-          rate,
-          // How long the large numbers will take is not known before they are begun.
-          ...(isLast && timeLeft !== undefined && { timeLeft }),
-        }),
     });
+    for await (const outcome of outcomes) {
+      lanes.giveBack();
+      await count(outcome);
+    }
   }
 
   /**
    * Tries until the database is there. Only when that takes more than one try the run is said to have ended before its
    * results are all there.
    */
-  async #storeEnd(live: LiveRun, { done, ...end }: RunEnd & { readonly done: number }): Promise<void> {
+  async #storeEnd(live: LiveRun, { results, state, finishedAt }: StoredEnd): Promise<void> {
     const { id } = live.view;
     for (;;) {
       try {
-        live.finish(await this.store.finish(id, end));
+        live.finish(await this.store.finish(id, { state, finishedAt, failures: results.unstored }));
         return;
       } catch (error) {
-        const { state, finishedAt, failures } = end;
-        live.finish({ state, finishedAt, done, failed: failures.length });
+        live.finish({ state, finishedAt, done: results.done, failed: results.failed });
         this.#logger.error(`The end of run ${id} could not be stored: ${String(error)}`);
       } finally {
         live.announceEnd();
@@ -164,16 +185,18 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
   }
 }
 
-function endingOf(live: LiveRun, outcomes: readonly Outcome[]): RunEnding {
-  const isComplete = outcomes.length === live.view.total && outcomes.every(({ attempts }) => attempts > 0);
-  return isComplete && live.stopped !== 'cancelled' ? 'done' : (live.stopped ?? 'interrupted');
+/** Gives each number when there is a lane for it. */
+async function* withLanes(
+  numbers: Iterable<NumberAt>,
+  lanes: LaneShare,
+  signal: AbortSignal,
+): AsyncGenerator<NumberAt, void, undefined> {
+  for (const number of numbers) {
+    await lanes.take(signal);
+    yield number;
+  }
 }
 
-/** A job that never began has not failed. */
-function toFailures(outcome: Outcome): Failure[] {
-  if (outcome.status === 'fulfilled' || outcome.attempts === 0) {
-    return [];
-  }
-  const { index, number } = outcome.input;
-  return [toFailure(index, number, outcome.reason)];
+function endingOf(live: LiveRun, isComplete: boolean): RunEnding {
+  return isComplete && live.stopped !== 'cancelled' ? 'done' : (live.stopped ?? 'interrupted');
 }

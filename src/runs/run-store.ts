@@ -31,6 +31,13 @@ export class RunStore {
     );
   }
 
+  /** May be called again when it failed, as `finish`. */
+  async storeFailures(id: string, failures: readonly Failure[]): Promise<void> {
+    await this.sessions.begin((session) => storeFailures(session, id, failures), {
+      label: `the failures of run ${id}`,
+    });
+  }
+
   /** May be called again when it failed, also when it failed after its commit. */
   finish(id: string, end: RunEnd): Promise<RunView> {
     return this.sessions.begin(

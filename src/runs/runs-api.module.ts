@@ -1,6 +1,8 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 
+import { ListenerLimitGuard } from '../http/listener-limit.guard.js';
 import { QueueRunsModule } from '../queue-runs/queue-runs.module.js';
+import { RunAdmission } from './run-admission.js';
 import { RunsController } from './runs.controller.js';
 import { RunsModule } from './runs.module.js';
 import { RunsService } from './runs.service.js';
@@ -8,12 +10,12 @@ import { RunsService } from './runs.service.js';
 /** What clients can do with runs of both engines. */
 @Module({})
 export class RunsApiModule {
-  static forRoot(options: { readonly work: boolean }): DynamicModule {
+  static forRoot(options: { readonly work: boolean; readonly databaseUrl: string }): DynamicModule {
     return {
       module: RunsApiModule,
       imports: [RunsModule, QueueRunsModule.forRoot(options)],
       controllers: [RunsController],
-      providers: [RunsService],
+      providers: [RunsService, RunAdmission, ListenerLimitGuard],
     };
   }
 }

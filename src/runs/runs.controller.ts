@@ -31,17 +31,23 @@ import type { Observable } from 'rxjs';
 
 import { ErrorBody } from '../errors/error-body.js';
 import { JsonBodyGuard } from '../http/json-body.guard.js';
+import { ListenerLimitGuard } from '../http/listener-limit.guard.js';
 import { PageQuery, ResultPage, RunPage } from './page.js';
 import { RunId } from './run-id.js';
 import { RunView } from './run-view.js';
 import { RunsService } from './runs.service.js';
 import { startRunExamples, StartRunRequest } from './start-run.request.js';
 
+/** Characters of events that wait for a client that does not read them. */
+const MAX_PENDING_EVENTS = 64 * 1024;
+
 @ApiTags('jobs')
 @ApiBadRequestResponse({ type: ErrorBody, description: 'The request is not right. Nothing was stored or changed.' })
 @ApiServiceUnavailableResponse({
   type: ErrorBody,
-  description: 'The database cannot be reached, or the server is shutting down.',
+  description:
+    'The database cannot be reached, the server is shutting down, or it has as much to do as it can hold: `Retry-After` ' +
+    'says when to try again.',
 })
 @Controller('jobs')
 export class RunsController {
@@ -94,7 +100,7 @@ export class RunsController {
   @ApiOperation({
     summary: 'Lists what became of the numbers, in the order they were given',
     description:
-      'A number appears when its job has committed; one whose job failed, when the run has ended; one whose job never ' +
+      'A number appears when its job has committed; one whose job failed, at the end of the run at the latest; one whose job never ' +
       'began, never. With the engine `queue`, one whose job failed appears at once.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
@@ -104,7 +110,8 @@ export class RunsController {
     return this.runs.results(id, page);
   }
 
-  @Sse(':id/events')
+  @Sse(':id/events', { maxPendingDataLength: MAX_PENDING_EVENTS })
+  @UseGuards(ListenerLimitGuard)
   @ApiOperation({
     summary: 'Streams how far a run has come',
     description:

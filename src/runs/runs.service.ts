@@ -12,10 +12,13 @@ import { toResultView } from './result-view.js';
 import { toCurrentView, toCurrentViews } from './run-counts.js';
 import { createRun } from './create-run.js';
 import { endEvent, eventsOf, eventsFromOutside } from './run-events.js';
+import type { NumberList } from './number-list.js';
+import { RunAdmission } from './run-admission.js';
 import { RunExecutor } from './run-executor.js';
+import { assertRoomFor, NO_LOAD } from './run-limits.js';
 import { Run } from './run.entity.js';
 import { type RunView, toRunView } from './run-view.js';
-import { numbersOf, type StartRunRequest } from './start-run.request.js';
+import { numbersOf, type Simulation, type StartRunRequest } from './start-run.request.js';
 
 /** What clients can do with runs. Works in the session of the request. */
 @Injectable()
@@ -27,11 +30,24 @@ export class RunsService {
     private readonly executor: RunExecutor,
     private readonly queueRuns: QueueRuns,
     private readonly watch: QueueRunWatch,
+    private readonly admission: RunAdmission,
   ) {}
 
   async start(request: StartRunRequest): Promise<RunView> {
     const numbers = numbersOf(request);
     const simulate = request.simulate ?? {};
+    const give = this.admission.enter(numbers.length, request.engine === 'process' ? this.executor.load : NO_LOAD);
+    try {
+      return await this.#start(request, numbers, simulate);
+    } finally {
+      give();
+    }
+  }
+
+  async #start(request: StartRunRequest, numbers: NumberList, simulate: Simulation): Promise<RunView> {
+    if (request.engine === 'queue') {
+      assertRoomFor(numbers.length, await this.queueRuns.load(this.session));
+    }
     const view = await this.session.transactional(async () => {
       const run = createRun(this.session, {
         engine: request.engine,

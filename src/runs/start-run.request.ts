@@ -7,6 +7,7 @@ import { integerBetween } from '../errors/integer-rule.js';
 import { oneOf } from '../errors/one-of-rule.js';
 import { MayBeLeftOut, type Rule, Satisfies } from '../errors/satisfies.js';
 import { type RunEngine, runEngines } from './run-engine.js';
+import { NumberList } from './number-list.js';
 import { findOffenders, MAX_NUMBER, MAX_NUMBERS, numberList, rangeEnd, rangeStart } from './number-rules.js';
 
 const MAX_DELAY_MS = 10_000;
@@ -104,6 +105,6 @@ export const startRunExamples = {
   queue: { summary: 'On the queue', value: { from: 1, to: 100, engine: 'queue' } },
 } as const;
 
-export function numbersOf({ numbers, from = 1, to = 0 }: StartRunRequest): readonly number[] {
-  return numbers ?? Array.from({ length: to - from + 1 }, (_, offset) => from + offset);
+export function numbersOf({ numbers, from = 1, to = 0 }: StartRunRequest): NumberList {
+  return numbers === undefined ? NumberList.range(from, to) : NumberList.of(numbers);
 }

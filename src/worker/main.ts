@@ -1,6 +1,7 @@
 // npm run worker: one more process that works the queue, on the database of DATABASE_URL or on that of a running npm start.
 import { NestFactory } from '@nestjs/core';
 
+import { chooseSslMode } from '../database/choose-ssl-mode.js';
 import { QUEUE_CONNECTIONS } from '../database/pool-size.js';
 import { findRunningPostgres } from '../postgres/running-postgres.js';
 import { runProgram } from '../run-program.js';
@@ -11,7 +12,8 @@ import { WorkerModule } from './worker.module.js';
 async function work({ databaseUrl, postgresFolder }: Settings): Promise<void> {
   const ending = untilSignal();
   const postgres = databaseUrl === undefined ? findRunningPostgres(postgresFolder) : undefined;
-  const app = await NestFactory.createApplicationContext(WorkerModule.forRoot(databaseUrl ?? postgres?.url ?? ''), {
+  const url = await chooseSslMode(databaseUrl ?? postgres?.url ?? '');
+  const app = await NestFactory.createApplicationContext(WorkerModule.forRoot(url), {
     logger: ['warn', 'error'],
     abortOnError: false,
   });

@@ -9,7 +9,7 @@ export class WorkerModule {
   static forRoot(databaseUrl: string): DynamicModule {
     return {
       module: WorkerModule,
-      imports: [DatabaseModule.forRoot(databaseUrl), QueueRunsModule.forRoot({ work: true })],
+      imports: [DatabaseModule.forRoot(databaseUrl), QueueRunsModule.forRoot({ work: true, databaseUrl })],
     };
   }
 }

@@ -46,15 +46,17 @@ describe('the cancellation of a run', () => {
   });
 
   it('cancels a run that waits for its turn', async () => {
-    const slow = { from: 1, to: 32, concurrency: 32, simulate: { delayMs: 10_000 } };
-    const [{ body: first }, { body: second }] = [await client.start(slow), await client.start(slow)];
+    const slow = { from: 1, to: 200, concurrency: 32, simulate: { delayMs: 10_000 } };
+    const { body: first } = await client.start(slow);
+    const others = [await client.start(slow), await client.start(slow), await client.start(slow)];
+    const { body: second } = await client.start(slow);
     await untilRunning(first.id);
 
     const { body: cancelled } = await client.cancel(second.id);
 
     expect(cancelled).toMatchObject({ state: 'cancelled', done: 0, failed: 0, startedAt: null });
     expect((await client.find(first.id)).body.state).toBe('running');
-    await client.cancel(first.id);
+    await Promise.all([first, ...others.map(({ body }) => body)].map(({ id }) => client.cancel(id)));
   });
 
   it('answers requests while the jobs hold all the connections they may have', async () => {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { DemoProcess } from './support/demo-process.js';
+import { EmbeddedServer } from './support/embedded-server.js';
 import { compileDemo } from './support/compile-demo.js';
 
 describe('the command line', () => {
@@ -46,6 +48,25 @@ describe('the command line', () => {
 
     expect(stderr).toContain('3/3');
     expect(stdout).toContain('done: 3 numbers factorised, 0 failed');
+  }, 60_000);
+
+  it('uses the database of a running demo', async () => {
+    const server = await EmbeddedServer.prepare();
+    const demo = new DemoProcess(folder, { POSTGRES_FOLDER: server.folder });
+    const client = await demo.listening();
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [join(folder, 'dist', 'cli', 'main.js'), '1', '20'],
+      { env: { PATH: process.env['PATH'], POSTGRES_FOLDER: server.folder }, timeout: 30_000 },
+    );
+    const { body } = await client.list();
+    demo.kill('SIGTERM');
+    const code = await demo.ended();
+    await server.remove();
+
+    expect(stdout).toContain('done: 20 numbers factorised, 0 failed');
+    expect(body.items).toMatchObject([{ state: 'done', done: 20 }]);
+    expect(code).toBe(0);
   }, 60_000);
 
   it('says how to use it', async () => {

@@ -1,0 +1,109 @@
+import { parse } from 'pg-connection-string';
+
+/** How a server is reached, as MikroORM and node-postgres want to be told. */
+export interface DatabaseAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly dbName: string;
+  readonly schema?: string;
+  /** What the connections are to be called, if the URL says so. */
+  readonly applicationName: string | undefined;
+  /** What MikroORM's own reading of a URL leaves out. */
+  readonly driverOptions: Readonly<Record<string, unknown>>;
+}
+
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
+
+const TEXTS = ['options', 'client_encoding', 'sslnegotiation', 'fallback_application_name'] as const;
+
+const MILLISECONDS = [
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'query_timeout',
+] as const;
+
+/**
+ * Reads a database URL with its parameters, in their PostgreSQL meaning: `sslmode=require` encrypts, `verify-ca` and
+ * `verify-full` also look at the certificate.
+ *
+ * @throws {TypeError} for a value that is none, and where MikroORM would connect in clear text
+ */
+export function readDatabaseUrl(url: string): DatabaseAddress {
+  const parts = read(url);
+  const { sslmode, schema, application_name: applicationName, user = '', host, port, password = '' } = parts;
+  if (sslmode !== undefined && !SSL_MODES.some((mode) => mode === sslmode)) {
+    throw new TypeError(
+      `Expected \`sslmode\` of DATABASE_URL to be one of ${SSL_MODES.join(', ')}, got ${JSON.stringify(sslmode)}.`,
+    );
+  }
+  const dbName = parts.database ?? user;
+  if (dbName === '') {
+    throw new TypeError('Expected DATABASE_URL to name a database: postgres://USER:PASSWORD@HOST:PORT/DATABASE.');
+  }
+  return {
+    host: host ?? '',
+    port: Number(port ?? 0),
+    user,
+    password,
+    dbName,
+    ...(typeof schema === 'string' && { schema }),
+    applicationName,
+    driverOptions: toDriverOptions(parts),
+  };
+}
+
+type Parts = ReturnType<typeof parse>;
+
+function read(url: string): Parts {
+  try {
+    // It refuses to be told twice.
+    return parse(url, { useLibpqCompat: !/[?&]uselibpqcompat=/.test(url) });
+  } catch (error) {
+    // Not with the URL, which has a password.
+    throw new TypeError(`DATABASE_URL cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function toDriverOptions(parts: Parts): Record<string, unknown> {
+  const ssl = toSsl(parts);
+  const { connect_timeout: timeout, channel_binding: binding } = parts;
+  const milliseconds = MILLISECONDS.filter((name) => parts[name] !== undefined);
+  return {
+    ...(ssl !== undefined && { ssl }),
+    ...Object.fromEntries(TEXTS.filter((name) => parts[name] !== undefined).map((name) => [name, parts[name]])),
+    ...Object.fromEntries(milliseconds.map((name) => [name, toNumber(name, parts[name])])),
+    ...(timeout !== undefined && { connectionTimeoutMillis: 1_000 * toNumber('connect_timeout', timeout) }),
+    ...(binding !== undefined && { enableChannelBinding: binding !== 'disable' }),
+  };
+}
+
+function toNumber(name: string, value: unknown): number {
+  const number = Number(value);
+  if (!(number >= 0) || value === '') {
+    throw new TypeError(`Expected \`${name}\` of DATABASE_URL to be a number, got "${String(value)}".`);
+  }
+  return number;
+}
+
+function toSsl({ ssl, sslmode }: Parts): Parts['ssl'] {
+  if (sslmode === 'no-verify' && typeof ssl === 'object') {
+    return { ...ssl, rejectUnauthorized: false };
+  }
+  switch (ssl) {
+    case 'no-verify':
+      return { rejectUnauthorized: false };
+    case 'false':
+      return false;
+    default:
+      break;
+  }
+  if (typeof ssl === 'string') {
+    throw new TypeError(`Expected \`ssl\` of DATABASE_URL to be true, false or no-verify, got "${ssl}".`);
+  }
+  return ssl;
+}

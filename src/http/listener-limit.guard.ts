@@ -1,0 +1,31 @@
+import type { ServerResponse } from 'node:http';
+
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+
+import { OverloadedException } from '../errors/overloaded.exception.js';
+
+/** Each gets some events a second. */
+const MAX_LISTENERS = 200;
+
+const RETRY_AFTER_S = 5;
+
+/** Refuses those who want to listen to events while as many do as the server can serve. */
+@Injectable()
+export class ListenerLimitGuard implements CanActivate {
+  #count = 0;
+
+  canActivate(context: ExecutionContext): boolean {
+    const response = context.switchToHttp().getResponse<ServerResponse>();
+    if (this.#count >= MAX_LISTENERS) {
+      throw new OverloadedException(
+        `${MAX_LISTENERS} clients listen to events, and may be no more. Try again later.`,
+        RETRY_AFTER_S,
+      );
+    }
+    if (!response.closed) {
+      this.#count += 1;
+      response.once('close', () => (this.#count -= 1));
+    }
+    return true;
+  }
+}
