@@ -91,7 +91,7 @@ describe('the demo with more to do than it can', () => {
   });
 
   it('does not hold more bodies than its memory allows', async () => {
-    const body = JSON.stringify({ numbers: Array.from({ length: 100_000 }, () => Number.MAX_SAFE_INTEGER) });
+    const body = JSON.stringify({ numbers: Array.from({ length: 100_000 }, () => 10_000_000_000) });
     const answers = await Promise.all(
       Array.from({ length: 12 }, () => client.start(body).catch(() => 'refused before it was read' as const)),
     );

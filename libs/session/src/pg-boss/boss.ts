@@ -4,6 +4,7 @@ import type { MikroORM } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 import { PgBoss, type Warning } from 'pg-boss';
 
+import { isTransientError } from '../jobs/transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
 import { getPool } from '../session/watch-pools.js';
 import type { BossOptions } from './job-queue-options.js';
@@ -58,7 +59,7 @@ export class Boss {
     let boss: PgBoss | undefined;
     try {
       boss = new PgBoss({ useListenNotify: true, ...(await this.#connect()), ...this.#options });
-      boss.on('error', (error) => this.#logger.error(error.message, error.stack));
+      boss.on('error', (error) => this.#report(error));
       boss.on('warning', (warning) => this.#warn(warning));
       SessionTransaction.install(boss.getDb());
       return await boss.start();
@@ -66,6 +67,15 @@ export class Boss {
       this.#starting = undefined;
       await boss?.stop({ graceful: false });
       throw error;
+    }
+  }
+
+  /** A connection that is lost is opened again, and what it was for is done then. */
+  #report(error: Error): void {
+    if (isTransientError(error)) {
+      this.#logger.warn(`pg-boss lost a connection, and tries again: ${error.message}`);
+    } else {
+      this.#logger.error(error.message, error.stack);
     }
   }
 
