@@ -6,6 +6,7 @@ import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { AppModule } from './app.module.js';
 import { bodyBudget } from './http/body-budget.js';
 import { OpenRequests } from './http/open-requests.js';
+import { securityHeaders } from './http/security-headers.js';
 
 /** Enough for 100,000 numbers of 16 digits. */
 const BODY_LIMIT = 2 * 1024 * 1024;
@@ -30,6 +31,7 @@ export async function createApp({
     bodyParser: false,
   });
   app.disable('x-powered-by');
+  app.use(securityHeaders('/docs'));
   app.use(bodyBudget(BODY_LIMIT));
   app.useBodyParser('json', { limit: BODY_LIMIT });
   app.use(app.get(OpenRequests).watch);

@@ -1,0 +1,29 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
+
+const HEADERS = new Map([
+  ['X-Content-Type-Options', 'nosniff'],
+  ['X-Frame-Options', 'DENY'],
+  ['Referrer-Policy', 'no-referrer'],
+  ['Cross-Origin-Opener-Policy', 'same-origin'],
+  ['Cross-Origin-Resource-Policy', 'same-origin'],
+]);
+
+/** An answer in JSON is not a page: it loads nothing, and no page may frame it. */
+const DATA_POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
+
+/** The documentation loads its scripts from this server. Its HTML has a style sheet within, and its scripts set styles. */
+const PAGE_POLICY =
+  "default-src 'none';script-src 'self';style-src 'self' 'unsafe-inline';img-src 'self' data:;font-src 'self' data:;" +
+  "connect-src 'self';base-uri 'none';form-action 'self';frame-ancestors 'none'";
+
+/** Gives every answer, also an error, the headers that tell a browser what it must not do with it. */
+export function securityHeaders(page: string): Middleware {
+  const isOfPage = new RegExp(`^${page}([/?]|$)`, 'i');
+  return (request, response, next) => {
+    response.setHeaders(HEADERS);
+    response.setHeader('Content-Security-Policy', isOfPage.test(request.url ?? '') ? PAGE_POLICY : DATA_POLICY);
+    next();
+  };
+}
