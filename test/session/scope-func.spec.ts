@@ -108,6 +108,14 @@ describe('the option scopeFunc', () => {
     expect(() => context.open({})).toThrow(NoActiveSessionError);
   });
 
+  it('has no session that was opened with options which say nothing of the tenant', () => {
+    key = {};
+
+    expect(() => context.open({ schema: 'a' } as never)).toThrow('SessionContext.open() has no option `schema`.');
+    expect(() => context.open({ fork: { schema: '*' } })).toThrow('Expected `fork.schema` to be the name of a schema');
+    expect(context.open({ fork: { schema: 'a' } }).schema).toBe('a');
+  });
+
   it('is refused when it gives a key that is no object', () => {
     key = 7;
 

@@ -1,10 +1,13 @@
 import type { EntityManager } from '@mikro-orm/core';
 
+import { anything, assertOptions, type Rule } from './option-rules.js';
 import type { Scope } from './scope.js';
 import { NoActiveSessionError, SessionStateError } from './session-error.js';
 import type { SessionOptions } from './session-options.js';
 import type { SessionSource } from './session-source.js';
 import type { Callback, TransactionEnd } from './session-callbacks.js';
+
+const openRules: Record<'fork', Rule> = { fork: anything };
 
 /** Knows the session of the running code: SQLAlchemy's `scoped_session`. `Em` is the EntityManager type of your driver. */
 export class SessionContext<Em extends EntityManager = EntityManager> {
@@ -61,7 +64,8 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
    * @example
    * context.open({ fork: { schema: tenant } });
    */
-  open({ fork }: Pick<SessionOptions, 'fork'>): Em {
+  open(options: Pick<SessionOptions, 'fork'>): Em {
+    assertOptions('SessionContext.open()', options, openRules);
     const scope = this.#source.currentScope;
     if (scope === undefined) {
       throw new NoActiveSessionError('SessionContext.open()');
@@ -72,7 +76,7 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
           'Call it before the first use of the session, or close that one with SessionContext.remove().',
       );
     }
-    return this.#source.sessionIn(scope, fork);
+    return this.#source.sessionIn(scope, options.fork);
   }
 
   /**
