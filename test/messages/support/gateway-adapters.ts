@@ -4,7 +4,7 @@ import type { INestApplication } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { io } from 'socket.io-client';
-import { WebSocket } from 'ws';
+import { WebSocket, type WebSocketServer } from 'ws';
 
 interface GatewayMessage {
   readonly event: string;
@@ -64,9 +64,19 @@ const socketIo: GatewayAdapter = {
   },
 };
 
+/** More gateways share a connection in the tests than Node takes for no leak: each listens twice for its end. */
+class ManyGatewaysAdapter extends WsAdapter {
+  override bindClientConnect(server: WebSocketServer, callback: (client: WebSocket) => void): void {
+    super.bindClientConnect(server, (client: WebSocket, ...rest: []) => {
+      client.setMaxListeners(20);
+      callback(client, ...rest);
+    });
+  }
+}
+
 const ws: GatewayAdapter = {
   name: 'ws',
-  install: (app) => app.useWebSocketAdapter(new WsAdapter(app)),
+  install: (app) => app.useWebSocketAdapter(new ManyGatewaysAdapter(app)),
   connect: async (url) => {
     const inbox = new Inbox();
     const socket = new WebSocket(url.replace(/^http/, 'ws'));
