@@ -32,6 +32,8 @@ export interface KeeperOptions {
   readonly folder: string;
   /** Server settings, as in postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** How many milliseconds to wait for a former server that is still stopping. @default 10,000 */
+  readonly patience?: number;
 }
 
 export type KeeperMessage = { readonly url: string } | { readonly error: string };
@@ -62,7 +64,7 @@ async function main(): Promise<void> {
   try {
     const place = await findPlace(options.folder);
     const password = prepare(place);
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + (options.patience ?? PATIENCE_MS);
     let port: number;
     do {
       await endFormerServer(place, password, deadline);

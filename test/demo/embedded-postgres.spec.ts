@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/postgres/embedded-postgres.js';
 import { EmbeddedServer } from './support/embedded-server.js';
 
-// Who finds the server in use waits for seconds, because it may be ending.
 import.meta.jest.setTimeout(30_000);
 
 describe('startEmbeddedPostgres', () => {
@@ -16,7 +15,7 @@ describe('startEmbeddedPostgres', () => {
 
   afterEach(() => server.remove());
 
-  const start = (): Promise<EmbeddedPostgres> => startEmbeddedPostgres({ folder: server.folder });
+  const start = (): Promise<EmbeddedPostgres> => startEmbeddedPostgres({ folder: server.folder, patience: 3_000 });
 
   async function runOnce(sql: string): Promise<unknown[]> {
     const client = await server.connect();

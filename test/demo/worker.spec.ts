@@ -97,7 +97,7 @@ describe('the worker', () => {
     const first = start('main.js');
     const { body: started } = await (
       await first.listening()
-    ).start({ from: 1, to: 200, engine: 'queue', simulate: { failOn: [200], delayMs: 50 } });
+    ).start({ from: 1, to: 200, engine: 'queue', simulate: { failOn: [200], delayMs: 20 } });
     await untilUnderWay(await first.listening(), started.id);
 
     first.kill('SIGKILL');

@@ -20,7 +20,7 @@ describe('a worker that is killed', () => {
   afterAll(() => two.end());
 
   it.each([
-    [5_000, { chunkSize: 1 }],
+    [2_000, { chunkSize: 1 }],
     [1_000, { chunkSize: 1, prefetch: 10 }],
     [5_000, { chunkSize: 100 }],
   ])('loses none of %i jobs and doubles no effect, with %j', async (jobs, options) => {
