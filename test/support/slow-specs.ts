@@ -14,6 +14,7 @@ export const slowSpecs: readonly string[] = [
   'test/demo/database-gone.spec.ts',
   'test/properties/programs.spec.ts',
   'test/demo/worker.spec.ts',
+  'test/demo/overload.spec.ts',
   'test/tenants/two-tenants.spec.ts',
   'test/queue/frozen-worker.spec.ts',
   'test/queue/policies.spec.ts',
@@ -29,6 +30,11 @@ export const slowSpecs: readonly string[] = [
   'test/demo/restart.spec.ts',
   'test/demo/validation.spec.ts',
   'test/demo/cli.spec.ts',
+  'test/messages/microservices.spec.ts',
+  'test/queue/job-queue-module.spec.ts',
+  'test/http/streams.spec.ts',
+  'test/jobs/chunks.spec.ts',
+  'test/demo/database-url.spec.ts',
 ];
 
 const root = new URL('../../', import.meta.url);
