@@ -157,7 +157,7 @@ describe.each(injections)('JobService with %s injection', (injection) => {
       expect(errors).toEqual([expect.any(JobError), expect.any(JobError)]);
       expect(errors).toMatchObject([
         { index: 1, input: -2, code: 'JOB_FAILED', cause: expect.any(RangeError) },
-        { index: 3, input: -4, message: 'Job 3 of NoteWorker failed on input -4: -4 is negative' },
+        { index: 3, input: -4, message: 'Job 3 of NoteWorker failed on a number: -4 is negative' },
       ]);
       expect(await texts()).toEqual(['0:1', '2:3']);
     });

@@ -1,3 +1,4 @@
+import type { AttemptSignals } from './attempt-signals.js';
 import { reportEndFailure } from '../session/report-end-failure.js';
 import type { LiveScope } from '../session/live-scope.js';
 
@@ -12,7 +13,7 @@ export type Cut = 'timedOut' | 'aborted';
  * A worker that goes on regardless has nothing to go on with.
  */
 export class AttemptLimit {
-  readonly #told = new AbortController();
+  readonly #signals: AttemptSignals;
   readonly #statements = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
   #scope: LiveScope | undefined;
@@ -20,9 +21,8 @@ export class AttemptLimit {
   #cut: { readonly ending: Cut; readonly reason: unknown } | undefined;
   #isOver = false;
 
-  /** Aborts when the attempt is cut, and when it is told to hurry. */
-  get signal(): AbortSignal {
-    return this.#told.signal;
+  constructor(signals: AttemptSignals) {
+    this.#signals = signals;
   }
 
   /** Cancels what runs on the server. Aborts when the attempt is cut. */
@@ -46,11 +46,6 @@ export class AttemptLimit {
     }
   }
 
-  /** Tells the worker, and leaves the attempt to it. */
-  tell(reason: unknown): void {
-    this.#told.abort(reason);
-  }
-
   /** Cuts the attempt, unless it is over. */
   end(ending: Cut, reason: unknown): void {
     if (this.#isOver) {
@@ -60,7 +55,7 @@ export class AttemptLimit {
     this.#cut = { ending, reason };
     this.#statements.abort(reason);
     void this.#close(ending);
-    this.#told.abort(reason);
+    this.#signals.abort(reason);
   }
 
   /** Declares the attempt over: what is left is its commit, which nobody could take back, or its rollback. */

@@ -1,4 +1,15 @@
+import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
+
+import { Logger } from '@nestjs/common';
+
+import { settleWithin } from './settle-within.js';
+
+/** How long a source may take to close. Then nobody waits for it any more. */
+const PATIENCE_MS = 2_000;
+
+/** How long, while it owes an input. A generator cannot be closed before it has yielded that, which may be never. */
+const PATIENCE_WITH_PENDING_MS = 100;
 
 /** Consecutive inputs that run together. */
 export interface Piece<Input> {
@@ -13,11 +24,13 @@ export class InputSource<Input> {
   readonly size: number | undefined;
   /** True when an input may take time to come, or never come. */
   readonly isAsync: boolean;
+  readonly #inputs: unknown;
   readonly #iterator: Iterator<Input> | AsyncIterator<Input>;
   readonly #pieceSize: number;
   /** Who waits for a piece. An asynchronous iterator is asked for one input at a time. */
   #turns: PromiseWithResolvers<Piece<Input> | undefined>[] = [];
   #count = 0;
+  #isReading = false;
   #isStopped = false;
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
@@ -26,6 +39,7 @@ export class InputSource<Input> {
     this.size = getSize(inputs);
     this.#pieceSize = pieceSize;
     this.isAsync = isAsyncIterable(inputs);
+    this.#inputs = inputs;
     this.#iterator = openIterator(inputs);
   }
 
@@ -63,11 +77,26 @@ export class InputSource<Input> {
     turns.forEach((turn) => turn.resolve(undefined));
   }
 
-  /** Tells the iterator that no more is asked of it, unless it has come to its end by itself. */
+  /**
+   * Tells the iterator that no more is asked of it, unless it has come to its end by itself, and waits for that. It does
+   * not wait for ever: what the iterator throws later is lost, as nobody is left to be told.
+   */
   async close(): Promise<void> {
     this.stop();
-    if (!this.#isOver) {
-      await this.#iterator.return?.();
+    if (this.#isOver) {
+      return;
+    }
+    const isReading = this.#isReading;
+    if (isReading && this.#inputs instanceof Readable) {
+      // Its iterator would wait for data.
+      this.#inputs.destroy();
+    }
+    const closing = Promise.resolve(this.#iterator.return?.());
+    const isClosed = await settleWithin(closing, isReading ? PATIENCE_WITH_PENDING_MS : PATIENCE_MS);
+    if (!isClosed && !isReading) {
+      new Logger('Session').warn(
+        `The inputs of jobs did not close within ${PATIENCE_MS} ms of their \`return()\`, and are left alone.`,
+      );
     }
   }
 
@@ -98,10 +127,19 @@ export class InputSource<Input> {
     const inputs: Input[] = [];
     try {
       while (!this.#isOver && !this.#isStopped && inputs.length < this.#pieceSize) {
-        this.#take(await iterator.next(), inputs);
+        this.#isReading = true;
+        const result = await iterator.next();
+        this.#isReading = false;
+        // What comes too late is not wanted any more, nor is an error.
+        if (!this.#isStopped) {
+          this.#take(result, inputs);
+        }
       }
     } catch (error) {
-      this.#fail(error);
+      this.#isReading = false;
+      if (!this.#isStopped) {
+        this.#fail(error);
+      }
     }
     return this.#toPiece(inputs);
   }

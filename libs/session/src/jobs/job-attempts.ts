@@ -1,14 +1,16 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 import type { LiveScope } from '../session/live-scope.js';
+import { readProperty } from '../session/read-property.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
-import type { AttemptLimit } from './attempt-limit.js';
+import { listParts } from './error-parts.js';
 import type { Piece } from './input-source.js';
 import { JobTimeoutError } from './job-error.js';
 import type { JobEnding } from './job-outcome.js';
 import type { JobContext } from './job-worker.js';
 import type { Attempt, PieceWork } from './piece-work.js';
-import type { RunSignals } from './run-signals.js';
+import type { RunningAttempt, RunSignals } from './run-signals.js';
+import { silence } from './silence.js';
 
 export interface JobAttemptsOptions<Em extends EntityManager, Input, Result> {
   readonly source: SessionSource<Em>;
@@ -48,6 +50,11 @@ export type AttemptEnd<Result> =
       readonly isUnbegun?: true;
     };
 
+interface OpenAttempt extends Attempt {
+  /** Whether the work has been called. */
+  hasBegun: boolean;
+}
+
 /** Runs attempts at jobs, each in a task, scope, session and transaction of its own. */
 export class JobAttempts<Em extends EntityManager, Input, Result> {
   readonly #options: JobAttemptsOptions<Em, Input, Result>;
@@ -59,27 +66,25 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
   /** Never throws. */
   async run(piece: Piece<Input>, number: number): Promise<AttemptEnd<Result>> {
     const { signals } = this.#options;
-    const limit = signals.createLimit();
-    const attempt = this.#createAttempt(piece, number, limit);
+    const running = signals.enter();
+    const attempt = this.#createAttempt(piece, number, running);
     try {
-      return { status: 'fulfilled', values: await this.#open(piece, attempt, limit) };
+      return { status: 'fulfilled', values: await this.#open(piece, attempt, running) };
     } catch (reason) {
       releaseFrames(reason);
-      const { culprit } = attempt;
-      return limit?.cut === undefined
+      // One that could not begin fails the job that would have been the first.
+      const culprit = attempt.hasBegun ? attempt.culprit : 0;
+      const cut = running.limit?.cut;
+      return cut === undefined
         ? { status: 'rejected', reason, ending: 'failed', culprit }
-        : { status: 'rejected', reason, ending: limit.cut.ending === 'aborted' ? 'aborted' : 'timeout', culprit };
+        : { status: 'rejected', reason, ending: cut.ending === 'aborted' ? 'aborted' : 'timeout', culprit };
     } finally {
-      if (limit !== undefined) {
-        limit.pass();
-        signals.forget(limit);
-      }
+      signals.leave(running);
     }
   }
 
-  #createAttempt({ index }: Piece<Input>, number: number, limit: AttemptLimit | undefined): Attempt {
-    const { signals, timeout, label, describe, onAllowance } = this.#options;
-    const signal = limit?.signal ?? signals.told;
+  #createAttempt({ index }: Piece<Input>, number: number, { signals, limit }: RunningAttempt): OpenAttempt {
+    const { timeout, label, describe, onAllowance } = this.#options;
     const allow = (inputs: number, culprit: number | undefined): void => {
       if (timeout !== undefined) {
         const name = `job ${index + (culprit ?? 0)} of ${label}`;
@@ -89,9 +94,17 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
     };
     return {
       contextOf(offset) {
-        const job = { index: index + offset, attempt: number, signal };
+        let signal: AbortSignal | undefined;
+        const job: JobContext = {
+          index: index + offset,
+          attempt: number,
+          get signal() {
+            return (signal ??= signals.create());
+          },
+        };
         return describe === undefined ? job : describe(job);
       },
+      hasBegun: false,
       culprit: undefined,
       begin(culprit) {
         this.culprit = culprit;
@@ -105,37 +118,52 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
   }
 
   /** The one place where jobs open scopes. */
-  async #open(piece: Piece<Input>, attempt: Attempt, limit: AttemptLimit | undefined): Promise<readonly Result[]> {
-    const { source, startedIn, work, info, transaction, signals, beforeCommit, onAllowance } = this.#options;
+  async #open(
+    piece: Piece<Input>,
+    attempt: OpenAttempt,
+    { signals, limit }: RunningAttempt,
+  ): Promise<readonly Result[]> {
+    const { source, startedIn, info, transaction, beforeCommit, onAllowance } = this.#options;
     const scope = source.createScope({
       kind: 'job',
       label: this.#nameScope(piece),
-      signal: limit?.signal ?? signals.told,
+      signal: () => signals.create(),
       info,
       startedIn,
     });
     if (limit === undefined && beforeCommit === undefined) {
-      return source.runIn(scope, (session) => work(session, piece, attempt), { transaction });
+      return source.runIn(scope, (session) => this.#work(session, piece, attempt), { transaction });
     }
     limit?.attach(scope);
     attempt.beginAll(piece.inputs.length);
     const flushed = async (session: Em): Promise<readonly Result[]> => {
       let values: readonly Result[];
       try {
-        values = await work(session, piece, attempt);
+        values = await this.#work(session, piece, attempt);
         if (transaction !== undefined) {
           await session.flush();
         }
       } finally {
         limit?.pass();
-        onAllowance?.(undefined);
       }
+      // A job that has failed is watched on until what it threw has been looked at.
+      onAllowance?.(undefined);
       await beforeCommit?.(session, piece, values);
       return values;
     };
     const fork = limit && { signal: limit.statements, inflightQueryAbortStrategy: 'cancel query' as const };
     const running = source.runIn(scope, flushed, { transaction, fork });
     return limit === undefined ? running : limit.guard(running);
+  }
+
+  async #work(session: Em, piece: Piece<Input>, attempt: OpenAttempt): Promise<readonly Result[]> {
+    attempt.hasBegun = true;
+    try {
+      return await this.#options.work(session, piece, attempt);
+    } catch (reason) {
+      silence(reason);
+      throw reason;
+    }
   }
 
   #nameScope(piece: Piece<Input>): string {
@@ -152,7 +180,5 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
 
 /** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
 function releaseFrames(reason: unknown): void {
-  if (reason instanceof Error) {
-    void reason.stack;
-  }
+  listParts(reason).forEach((part) => readProperty(part, 'stack'));
 }

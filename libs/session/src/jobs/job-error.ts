@@ -1,19 +1,21 @@
-import { inspect } from 'node:util';
-
+import { describeThrown } from '../session/describe-thrown.js';
+import { describeType } from '../session/describe-type.js';
 import { SessionError } from '../session/session-error.js';
 
-/** Tells which job failed. Its `cause` is what the worker threw. */
+/** Says which job failed. Its `cause` is what the worker threw. */
 export class JobError extends SessionError {
   readonly code = 'JOB_FAILED';
+  /** Not in the message, nor where the properties of an error are listed: logs are no place for it. */
+  declare readonly input: unknown;
 
   constructor(
     readonly index: number,
-    readonly input: unknown,
+    input: unknown,
     label: string,
     cause: unknown,
   ) {
-    const shown = inspect(input, { depth: 1, breakLength: Infinity, maxStringLength: 80, maxArrayLength: 5 });
-    super(`${label} failed on input ${shown}: ${cause instanceof Error ? cause.message : inspect(cause)}`, { cause });
+    super(`${label} failed on ${describeType(input)}: ${describeThrown(cause)}`, { cause });
+    Object.defineProperty(this, 'input', { value: input, enumerable: false });
   }
 }
 
@@ -48,7 +50,7 @@ export class JobThreadError extends SessionError {
   ) {
     super(
       blockedBy === undefined
-        ? `The thread of ${label} ended before it did: ${cause instanceof Error ? cause.message : inspect(cause)}. ` +
+        ? `The thread of ${label} ended before it did: ${describeThrown(cause)}. ` +
             'What was not committed is rolled back. Look for process.exit(), an exception that nobody catches, or too ' +
             'little memory, in any job of that thread.'
         : `The thread of ${label} was ended, because it was blocked when the time of ${blockedBy} was up. ` +

@@ -7,6 +7,10 @@ import type { PieceRunner } from './piece-runner.js';
 import { ProgressMeter } from './progress-meter.js';
 import { Retry } from './retry.js';
 import type { RunSignals } from './run-signals.js';
+import { untilAborted } from './until-aborted.js';
+
+/** Enough to tell each input that it is not to begin. */
+const ONE_LANE = 1;
 
 export interface JobRunOptions<Input, Result> extends Pick<
   JobOptions,
@@ -31,33 +35,47 @@ export interface StreamOptions {
 export class JobRun<Input, Result> {
   readonly #options: JobRunOptions<Input, Result>;
   readonly #inputs: InputSource<Input>;
+  readonly #retry: Retry;
   #window: OutcomeWindow<JobOutcome<Input, Result>> | undefined;
   #broken: { readonly error: unknown } | undefined;
 
   constructor(options: JobRunOptions<Input, Result>) {
     this.#options = options;
     this.#inputs = new InputSource(options.inputs, options.chunkSize);
+    this.#retry = new Retry(options.retry);
   }
 
   /**
    * Gives an outcome for every input, also for those whose job never began. Asynchronous inputs, which may never end, are
-   * left when the jobs are aborted.
+   * left when the jobs are aborted or stopped.
    *
-   * @throws the reason of the signal then
+   * @throws the reason of the signal when it aborts before their end
    */
   async settle(): Promise<JobOutcome<Input, Result>[]> {
+    using _following = this.#options.signals.follow();
     const lanes = await this.#open();
     const outcomes: JobOutcome<Input, Result>[] = [];
     using _stopping = this.#inputs.isAsync ? this.#stopOnAbort() : undefined;
     await this.#run(lanes, (outcome) => {
       outcomes[outcome.index] = outcome;
     });
-    this.#assertReadToEnd();
     return outcomes;
   }
 
   /** Gives the outcomes while the jobs run. When it is left, waits for the running jobs and closes the inputs. */
-  async *stream({ window, order }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+  stream(options: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+    const outcomes = this.#stream(options);
+    const leave = outcomes.return.bind(outcomes);
+    // A generator is left only after the outcome that was asked for, which an input that never comes keeps away.
+    outcomes.return = (value) => {
+      this.#stop();
+      return leave(value);
+    };
+    return outcomes;
+  }
+
+  async *#stream({ window, order }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+    using _following = this.#options.signals.follow();
     const lanes = await this.#open();
     const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes * this.#options.chunkSize, order);
     this.#window = outcomes;
@@ -73,27 +91,52 @@ export class JobRun<Input, Result> {
       this.#stop();
       await run;
     }
-    this.#assertReadToEnd();
   }
 
+  /** Gets ready, with as many attempts as a job may have. */
   async #open(): Promise<number> {
+    const { signals } = this.#options;
     try {
-      return await this.#options.runner.open(this.#inputs.size);
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await this.#openOnce();
+        } catch (error) {
+          if (!(await this.#retry.again(error, attempt, signals.told))) {
+            throw error;
+          }
+        }
+      }
     } catch (error) {
+      if (signals.told.aborted) {
+        return ONE_LANE;
+      }
       // The first error counts.
       await this.#inputs.close().catch(() => undefined);
       throw error;
     }
   }
 
+  /** Aborted meanwhile, the jobs are told so, each of them. */
+  async #openOnce(): Promise<number> {
+    const { runner, signals } = this.#options;
+    const opening = runner.open(this.#inputs.size);
+    const lanes = await untilAborted(opening, signals.told);
+    if (lanes === undefined) {
+      opening.then(
+        () => runner.close(),
+        () => undefined,
+      );
+    }
+    return lanes ?? ONE_LANE;
+  }
+
   /** Resolves when every job has ended and the inputs are closed. */
   async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
-    const { signals, retry, runner, stopOnError } = this.#options;
+    const { signals, runner, stopOnError } = this.#options;
     const meter = this.#createMeter();
-    using _following = signals.follow();
     const pieces = new JobPieces({
       runner,
-      retry: new Retry(retry),
+      retry: this.#retry,
       signals,
       put: (outcome) => {
         put(outcome);
@@ -108,10 +151,14 @@ export class JobRun<Input, Result> {
     await jobs;
     runner.close();
     meter?.end();
-    await this.#inputs.close().catch((error: unknown) => (this.#broken ??= { error }));
+    const [closed] = await Promise.allSettled([this.#inputs.close()]);
     const failure = this.#broken ?? this.#inputs.failure;
     if (failure !== undefined) {
       throw failure.error;
+    }
+    this.#assertReadToEnd();
+    if (closed.status === 'rejected') {
+      throw closed.reason;
     }
   }
 
@@ -169,13 +216,13 @@ export class JobRun<Input, Result> {
     this.#window?.open();
   }
 
-  /** With `stopOnError`, starts no further job. A stream ends with those that run. */
+  /** With `stopOnError`, starts no further job. Inputs that may never end are left: what was read of them counts. */
   #stopAt(index: number): void {
     const { signals, label } = this.#options;
     signals.stop(
       new DOMException(`Not begun: the job ${index} of ${label} had failed, and stopOnError is set`, 'AbortError'),
     );
-    if (this.#window !== undefined) {
+    if (this.#window !== undefined || this.#inputs.isAsync) {
       this.#stop();
     }
   }

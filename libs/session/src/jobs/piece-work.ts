@@ -1,7 +1,6 @@
-import { inspect } from 'node:util';
-
 import type { EntityManager } from '@mikro-orm/core';
 
+import { describeType } from '../session/describe-type.js';
 import type { Piece } from './input-source.js';
 import type { JobContext, JobFunction } from './job-worker.js';
 
@@ -49,7 +48,7 @@ export function allAtOnce<Em extends EntityManager, Input, Result>(
   return async (_session, { inputs }, attempt) => {
     const values: unknown = await work(inputs, attempt.contextOf(0));
     if (!Array.isArray(values) || values.length !== inputs.length) {
-      const got = Array.isArray(values) ? `${values.length}` : `\`${inspect(values, { depth: 0 })}\``;
+      const got = Array.isArray(values) ? `${values.length}` : describeType(values);
       throw new TypeError(
         `Expected \`handleMany()\` of the worker "${name}" to return ${inputs.length} results in the order of its ` +
           `inputs, got ${got}.`,

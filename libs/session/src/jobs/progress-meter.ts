@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 import type { JobOutcome } from './job-outcome.js';
 
 const DEFAULT_INTERVAL_MS = 100;
@@ -77,7 +79,10 @@ export class ProgressMeter {
     this.#hasNews = false;
     this.#toldAt = performance.now();
     try {
-      this.#onProgress(this.#look());
+      const returned: unknown = this.#onProgress(this.#look());
+      if (types.isPromise(returned)) {
+        returned.catch(this.#onError);
+      }
     } catch (error) {
       this.#onError(error);
     }

@@ -1,5 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
+import { describeThrown } from '../session/describe-thrown.js';
+import { describeType } from '../session/describe-type.js';
+import { silence } from './silence.js';
 import { isTransientError } from './transient-error.js';
 
 const DEFAULT_LIMIT = 3;
@@ -18,7 +21,12 @@ export interface RetryOptions {
   readonly backoff?: number;
   /** The share of each pause that is left to chance, from 0 to 1, so that jobs in conflict part. @default 0.5 */
   readonly jitter?: number;
-  /** Tells whether an error is worth another attempt. @default isTransientError */
+  /**
+   * Whether an error is worth another attempt. A job is rejected when this throws, with an AggregateError of what it and
+   * the job threw.
+   *
+   * @default isTransientError
+   */
   readonly when?: (error: unknown) => boolean;
 }
 
@@ -38,9 +46,13 @@ export class Retry {
     this.#when = options.when ?? isTransientError;
   }
 
-  /** Waits for its time when there is to be an attempt after `attempt`, which failed. The signal ends the wait, and all attempts. */
+  /**
+   * Waits for its time when there is to be an attempt after `attempt`, which failed. The signal ends the wait, and all attempts.
+   *
+   * @throws {AggregateError} of the error and what `when` has thrown at it
+   */
   async again(error: unknown, attempt: number, signal: AbortSignal): Promise<boolean> {
-    if (attempt > this.#limit || signal.aborted || !this.#when(error)) {
+    if (attempt > this.#limit || signal.aborted || !this.#isWorthIt(error)) {
       return false;
     }
     try {
@@ -49,6 +61,23 @@ export class Retry {
     } catch {
       // The only thing that a pause throws.
       return false;
+    }
+  }
+
+  #isWorthIt(error: unknown): boolean {
+    try {
+      const answer: unknown = this.#when(error);
+      if (typeof answer !== 'boolean') {
+        silence(answer);
+        throw new TypeError(`Expected \`retry.when\` to return a boolean, got ${describeType(answer)}.`);
+      }
+      return answer;
+    } catch (failure) {
+      throw new AggregateError(
+        [error, failure],
+        `The job failed (${describeThrown(error)}), and so did its \`retry.when\` (${describeThrown(failure)})`,
+        { cause: failure },
+      );
     }
   }
 

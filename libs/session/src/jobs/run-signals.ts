@@ -1,4 +1,5 @@
 import { AttemptLimit } from './attempt-limit.js';
+import { AttemptSignals } from './attempt-signals.js';
 
 export interface RunSignalsOptions {
   /** Aborts when the application shuts down, which lets running jobs finish. */
@@ -8,13 +9,23 @@ export interface RunSignalsOptions {
   readonly timeout: number | undefined;
 }
 
-/** Knows what ends the jobs of one run early, and which of them it has to reach. */
+/** How one attempt can be reached from outside while it runs. */
+export interface RunningAttempt {
+  readonly signals: AttemptSignals;
+  /** Where there is anything to limit it. */
+  readonly limit: AttemptLimit | undefined;
+}
+
+/**
+ * Knows what ends the jobs of one run early, and which of them it has to reach. The signals of the application and of the
+ * user are listened to once for the whole run, and not at all after it: whatever a job adds a listener to is its own.
+ */
 export class RunSignals {
   readonly #options: RunSignalsOptions;
   readonly #isLimited: boolean;
-  readonly #limits = new Set<AttemptLimit>();
+  readonly #running = new Set<RunningAttempt>();
   #stop: { readonly reason: unknown } | undefined;
-  #told: AbortSignal | undefined;
+  #told: AbortController | undefined;
 
   constructor(options: RunSignalsOptions) {
     const { signal, whenAborted, timeout } = options;
@@ -22,20 +33,19 @@ export class RunSignals {
     this.#isLimited = timeout !== undefined || (signal !== undefined && whenAborted === 'cancel');
   }
 
-  /** Aborts when no further job starts. What running jobs are told that have no limit of their own. */
+  /** Aborts when no further job starts, while the signals are followed. */
   get told(): AbortSignal {
-    const { shutdown, signal } = this.#options;
-    // Made on demand: it takes as long as some other parts of a job together.
-    return (this.#told ??= signal === undefined ? shutdown : AbortSignal.any([shutdown, signal]));
+    this.#told ??= new AbortController();
+    const aborted = this.#aborted;
+    if (aborted !== undefined) {
+      this.#told.abort(aborted.reason);
+    }
+    return this.#told.signal;
   }
 
   /** Why no further job starts, if none does. */
   get stopped(): { readonly reason: unknown } | undefined {
-    const { shutdown, signal } = this.#options;
-    if (signal?.aborted === true) {
-      return { reason: signal.reason };
-    }
-    return shutdown.aborted ? { reason: shutdown.reason } : this.#stop;
+    return this.#aborted ?? this.#stop;
   }
 
   /** Starts no further job, and lets the running ones be. */
@@ -46,11 +56,8 @@ export class RunSignals {
   /** Follows the signals until the run is over. */
   follow(): Disposable {
     const { signal, shutdown } = this.#options;
-    if (!this.#isLimited) {
-      return { [Symbol.dispose]: () => undefined };
-    }
     const onAbort = (): void => this.#onAbort();
-    const onShutdown = (): void => this.#limits.forEach((limit) => limit.tell(shutdown.reason));
+    const onShutdown = (): void => this.#tell(shutdown.reason);
     signal?.addEventListener('abort', onAbort);
     shutdown.addEventListener('abort', onShutdown);
     return {
@@ -61,28 +68,40 @@ export class RunSignals {
     };
   }
 
-  /** Makes the limit of one attempt, where there is anything to limit it. */
-  createLimit(): AttemptLimit | undefined {
-    if (!this.#isLimited) {
-      return undefined;
+  /** Reaches an attempt until it is left. */
+  enter(): RunningAttempt {
+    const signals = new AttemptSignals();
+    const attempt = { signals, limit: this.#isLimited ? new AttemptLimit(signals) : undefined };
+    this.#running.add(attempt);
+    const aborted = this.#aborted;
+    if (aborted !== undefined) {
+      signals.abort(aborted.reason);
     }
-    const limit = new AttemptLimit();
-    this.#limits.add(limit);
-    return limit;
+    return attempt;
   }
 
-  forget(limit: AttemptLimit): void {
-    this.#limits.delete(limit);
+  leave(attempt: RunningAttempt): void {
+    attempt.limit?.pass();
+    this.#running.delete(attempt);
+  }
+
+  get #aborted(): { readonly reason: unknown } | undefined {
+    const { shutdown, signal } = this.#options;
+    const by = signal?.aborted === true ? signal : shutdown;
+    return by.aborted ? { reason: by.reason } : undefined;
   }
 
   #onAbort(): void {
     const { signal, whenAborted } = this.#options;
-    for (const limit of this.#limits) {
-      if (whenAborted === 'cancel') {
-        limit.end('aborted', signal?.reason);
-      } else {
-        limit.tell(signal?.reason);
-      }
+    if (whenAborted === 'cancel') {
+      this.#running.forEach(({ limit }) => limit?.end('aborted', signal?.reason));
     }
+    this.#tell(signal?.reason);
+  }
+
+  /** Tells the workers, and leaves their jobs to them. */
+  #tell(reason: unknown): void {
+    this.#told?.abort(reason);
+    this.#running.forEach(({ signals }) => signals.abort(reason));
   }
 }

@@ -49,7 +49,12 @@ function scopeWorker(worker: BullWorker, scopes: TaskScopes): void {
   worker.processFn = (job, token, signal) => {
     const { id, name, data, queueName: queue } = job;
     return scopes.run(
-      { kind: 'job', label: `job ${id} of queue "${queue}"`, signal, info: { queue, id, name, data } },
+      {
+        kind: 'job',
+        label: `job ${id} of queue "${queue}"`,
+        signal: signal && (() => signal),
+        info: { queue, id, name, data },
+      },
       async () => processFn.call(worker, job, token, signal),
     );
   };

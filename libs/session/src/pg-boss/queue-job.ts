@@ -37,8 +37,16 @@ export class QueueJob {
     return this.#message.info;
   }
 
-  describe({ signal }: JobContext): QueueJobContext {
+  describe(job: JobContext): QueueJobContext {
     const { index = 0 } = this.#message;
-    return { index, attempt: this.retryCount + 1, signal, id: this.id, queue: this.#queue };
+    return {
+      index,
+      attempt: this.retryCount + 1,
+      get signal() {
+        return job.signal;
+      },
+      id: this.id,
+      queue: this.#queue,
+    };
   }
 }

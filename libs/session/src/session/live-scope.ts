@@ -18,7 +18,8 @@ export interface LiveScopeOptions {
   readonly label?: string;
   /** The scope that the code which opened this one ran in. */
   readonly startedIn?: LiveScope | undefined;
-  readonly signal?: AbortSignal | undefined;
+  /** Gives what its signal follows, when that is first asked for. */
+  readonly signal?: (() => AbortSignal) | undefined;
   readonly info?: ScopeInfo | undefined;
   /** Where the scope is listed while it has a session. */
   readonly live: Roster<LiveScope>;
@@ -39,10 +40,11 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   readonly #openedAt = Date.now();
   readonly #label: string | undefined;
   readonly #info: ScopeInfo;
-  readonly #outerSignal: AbortSignal | undefined;
+  readonly #outerSignal: (() => AbortSignal) | undefined;
   readonly #live: Roster<LiveScope>;
   #id: string | undefined;
   #aborter: AbortController | undefined;
+  #signal: AbortSignal | undefined;
   #members: Map<object, ScopeMember> | undefined;
   #removals: Set<Promise<void>> | undefined;
   #ending: ScopeEnding | undefined;
@@ -87,14 +89,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   }
 
   get signal(): AbortSignal {
-    if (this.#aborter === undefined) {
-      this.#aborter = new AbortController();
-      this.onFirstUse();
-    }
-    const own = this.#aborter.signal;
-    const around = this.endsWithStarter ? this.startedIn?.signal : undefined;
-    const others = [this.#outerSignal, around].filter((signal) => signal !== undefined);
-    return others.length === 0 ? own : AbortSignal.any([own, ...others]);
+    return (this.#signal ??= this.#createSignal());
   }
 
   /** Tells whether the code that runs in a scope, or in none, is of the task that a session of this one belongs to. */
@@ -176,6 +171,15 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
 
   /** Called before the first session is opened, so that a scope that opens none costs nothing more. */
   protected onFirstUse(): void {}
+
+  #createSignal(): AbortSignal {
+    this.#aborter = new AbortController();
+    this.onFirstUse();
+    const own = this.#aborter.signal;
+    const around = this.endsWithStarter ? this.startedIn?.signal : undefined;
+    const others = [this.#outerSignal?.(), around].filter((signal) => signal !== undefined);
+    return others.length === 0 ? own : AbortSignal.any([own, ...others]);
+  }
 
   async #close(ending: ScopeEnding): Promise<void> {
     this.#ending = ending;

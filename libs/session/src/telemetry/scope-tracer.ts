@@ -4,6 +4,7 @@ import type { Attributes, Context, Span, Tracer } from '@opentelemetry/api';
 import type { LiveScope } from '../session/live-scope.js';
 import type { ScopeObserver } from '../session/scope-observer.js';
 import { getDatabaseAttributes, getScopeAttributes, getSpanName, SCOPE_ENDING } from './scope-attributes.js';
+import { describeException } from './describe-exception.js';
 import { getTracer, type TelemetryApi } from './telemetry-api.js';
 
 interface Traced {
@@ -73,12 +74,13 @@ export class ScopeTracer implements ScopeObserver {
     try {
       return await work();
     } catch (error) {
-      span.recordException(error instanceof Error ? error : String(error));
+      const { type, exception } = describeException(error);
+      span.recordException(exception);
       span.setStatus({
         code: this.#api.SpanStatusCode.ERROR,
-        ...(error instanceof Error && { message: error.message }),
+        ...(typeof exception !== 'string' && { message: exception.message }),
       });
-      span.setAttribute('error.type', error instanceof Error ? error.name : typeof error);
+      span.setAttribute('error.type', type);
       throw error;
     } finally {
       this.#end(scope, span);

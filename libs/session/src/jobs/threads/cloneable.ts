@@ -1,9 +1,26 @@
-/** Names the part of a value that structured clone cannot copy, and says what it is. Nothing when it can copy it all. */
+import { describeType } from '../../session/describe-type.js';
+import { readProperty } from '../../session/read-property.js';
+
+/** How many parts of parts are looked into. Structured clone itself copies no more than some thousand. */
+const DEEPEST = 20;
+
+interface Search {
+  readonly path: string;
+  readonly depth: number;
+  readonly seen: Set<unknown>;
+}
+
+/**
+ * Names the part of a value that structured clone cannot copy, and says what it is. Nothing when it can copy it all. Never
+ * throws.
+ */
 export function findObstacle(value: unknown, path: string): string | undefined {
-  if (isCloneable(value)) {
-    return undefined;
-  }
-  return search(value, path, new Set()) ?? describe(value, path);
+  return isCloneable(value) ? undefined : nameObstacle(value, path);
+}
+
+/** Does the same for a value that could not be copied. */
+export function nameObstacle(value: unknown, path: string): string {
+  return search(value, { path, depth: 0, seen: new Set() }) ?? describe(value, path);
 }
 
 export function isCloneable(value: unknown): boolean {
@@ -23,14 +40,17 @@ export function isCloneable(value: unknown): boolean {
 }
 
 /** Goes on from part to part that cannot be copied. The last one is to blame. */
-function search(value: unknown, path: string, seen: Set<unknown>): string | undefined {
+function search(value: unknown, { path, depth, seen }: Search): string | undefined {
   if (seen.has(value)) {
     return undefined;
   }
   seen.add(value);
+  if (depth === DEEPEST) {
+    return describe(value, path);
+  }
   const parts = listParts(value).filter(([, part]) => !isCloneable(part));
   for (const [name, part] of parts) {
-    const found = search(part, path + name, seen);
+    const found = search(part, { path: path + name, depth: depth + 1, seen });
     if (found !== undefined) {
       return found;
     }
@@ -38,29 +58,38 @@ function search(value: unknown, path: string, seen: Set<unknown>): string | unde
   return parts.length === 0 ? describe(value, path) : undefined;
 }
 
+/** Lists nothing of a Proxy that does not let itself be looked at. */
 function listParts(value: unknown): (readonly [name: string, part: unknown])[] {
-  if (typeof value !== 'object' || value === null) {
+  try {
+    return [...listNamed(value)];
+  } catch {
     return [];
   }
-  if (value instanceof Map) {
-    return [...value].flatMap(([key, part]) => [
-      [`.key(${String(key)})`, key] as const,
-      [`.get(${String(key)})`, part],
-    ]);
-  }
-  if (value instanceof Set) {
-    return [...value].map((part, nth) => [`.values()[${nth}]`, part] as const);
-  }
-  return Object.keys(value).map((key) => [toPath(value, key), read(value, key)] as const);
 }
 
-/** A getter that throws stands for something that cannot be copied either. */
-function read(value: object, key: string): unknown {
-  try {
-    return (value as Readonly<Record<string, unknown>>)[key];
-  } catch {
-    return Symbol(key);
+function* listNamed(value: unknown): Iterable<readonly [name: string, part: unknown]> {
+  if (typeof value !== 'object' || value === null) {
+    return;
   }
+  if (value instanceof Map) {
+    for (const [key, part] of value) {
+      yield [`.key(${nameKey(key)})`, key];
+      yield [`.get(${nameKey(key)})`, part];
+    }
+  } else if (value instanceof Set) {
+    for (const [nth, part] of [...value].entries()) {
+      yield [`.values()[${nth}]`, part];
+    }
+  } else {
+    for (const key of Object.keys(value)) {
+      // A getter that throws stands for something that cannot be copied either.
+      yield [toPath(value, key), readProperty(value, key) ?? Symbol(key)];
+    }
+  }
+}
+
+function nameKey(key: unknown): string {
+  return typeof key === 'string' || typeof key === 'number' ? String(key) : describeType(key);
 }
 
 function toPath(value: object, key: string): string {
@@ -68,9 +97,5 @@ function toPath(value: object, key: string): string {
 }
 
 function describe(value: unknown, path: string): string {
-  if (typeof value === 'object' && value !== null) {
-    const { constructor } = value;
-    return `\`${path}\` is an object of the class \`${typeof constructor === 'function' ? constructor.name : 'unknown'}\``;
-  }
-  return `\`${path}\` is a ${typeof value}`;
+  return `\`${path}\` is ${describeType(value)}`;
 }

@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import { inspect } from 'node:util';
 import type { ResourceLimits } from 'node:worker_threads';
 
 import { Logger } from '@nestjs/common';
 import type { Piscina } from 'piscina';
 
+import { describeThrown } from '../../session/describe-thrown.js';
+import { readProperty } from '../../session/read-property.js';
 import { SessionSetupError } from '../../session/session-error.js';
 import { unpackReason } from './packed-reason.js';
 import type { PiscinaClass } from './piscina-api.js';
@@ -14,6 +15,9 @@ import { ThreadWatch } from './thread-watch.js';
 
 /** How long a thread may take to answer before it counts as blocked. */
 const PATIENCE_MS = 1_000;
+
+/** How long its application may take to close. */
+const CLOSING_MS = 10_000;
 
 export interface JobThreadOptions {
   /** The program of the thread. */
@@ -31,8 +35,9 @@ export class JobThread {
   load = 0;
   readonly #piscina: Piscina;
   readonly #ended: Promise<number>;
+  #isStarted = false;
   #isOver = false;
-  #failure: Error | undefined;
+  #failure: unknown;
   #closing: Promise<void> | undefined;
   #attempts = 0;
   /** How many callers would be told of its end. */
@@ -53,7 +58,7 @@ export class JobThread {
     });
     const [worker] = this.#piscina.threads;
     this.#ended = new Promise((resolve) => worker?.once('exit', resolve));
-    worker?.once('error', (error: Error) => this.#keep(error));
+    worker?.once('error', (error: unknown) => this.#keep(error));
     this.#piscina.on('message', (notice: AllowanceNotice) => this.watch.allow(notice));
     this.#piscina.on('workerDestroy', () => this.#retire());
     this.#piscina.on('error', (error) => this.#keep(error));
@@ -135,11 +140,11 @@ export class JobThread {
   async #start(application: string): Promise<void> {
     try {
       await this.call({ kind: 'start' });
+      this.#isStarted = true;
     } catch (cause) {
       await this.kill();
       throw new SessionSetupError(
-        `The application that "${application}" makes for threads did not start: ` +
-          (cause instanceof Error ? cause.message : inspect(cause)),
+        `The application that "${application}" makes for threads did not start: ` + describeThrown(cause),
         { cause },
       );
     }
@@ -150,10 +155,11 @@ export class JobThread {
       await this.#ended;
       return;
     }
-    const closing = this.call({ kind: 'end' });
     try {
-      // What is left of a job that was cut may block the thread for ever.
-      await Promise.race([closing, this.#untilBlocked()]);
+      if (this.#isStarted) {
+        // What is left of a job that was cut may block the thread, or its application, for ever.
+        await Promise.race([this.call({ kind: 'end' }), this.#untilBlocked()]);
+      }
     } finally {
       await this.kill();
     }
@@ -166,9 +172,10 @@ export class JobThread {
   }
 
   async #untilBlocked(): Promise<void> {
+    const end = performance.now() + CLOSING_MS;
     do {
       await pause(PATIENCE_MS, undefined, { ref: false });
-    } while (await this.isResponsive());
+    } while ((await this.isResponsive()) && performance.now() < end);
   }
 
   /** Called when the thread dies by itself. Piscina would start another one in its place. */
@@ -183,11 +190,14 @@ export class JobThread {
     }
   }
 
-  #keep(error: Error): void {
+  #keep(error: unknown): void {
     this.#failure ??= error;
   }
 
-  #report({ message, stack }: Error): void {
-    new Logger('Session').error(`A thread for jobs ended while it ran none: ${message}`, stack);
+  #report(failure: unknown): void {
+    new Logger('Session').error(
+      `A thread for jobs ended while it ran none: ${describeThrown(failure)}`,
+      readProperty(failure, 'stack'),
+    );
   }
 }

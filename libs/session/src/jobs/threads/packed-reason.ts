@@ -1,5 +1,8 @@
 import { inspect, types } from 'node:util';
 
+import { describeThrown } from '../../session/describe-thrown.js';
+import { describeType } from '../../session/describe-type.js';
+import { readProperty } from '../../session/read-property.js';
 import { isCloneable } from './cloneable.js';
 import { findKnownClass, nameKnownClass } from './known-errors.js';
 
@@ -26,12 +29,16 @@ interface PackedProperty {
 
 const DOM_EXCEPTION = 'DOMException';
 
+/** More errors, or deeper ones, than anybody reads. Structured clone copies only what is some thousand levels deep. */
+const MOST_ERRORS = 10_000;
+const DEEPEST = 100;
+
 /**
  * Packs errors with their class, message, stack, causes and own properties. A property that cannot be copied becomes
- * the text that shows it.
+ * a text that shows it, and so does what is too deep. Never throws: whatever a job throws is its outcome.
  */
 export function packReason(reason: unknown): PackedReason {
-  return pack(reason, new Map());
+  return pack(reason, new Map(), 0);
 }
 
 export function unpackReason(packed: PackedReason): unknown {
@@ -39,34 +46,58 @@ export function unpackReason(packed: PackedReason): unknown {
 }
 
 /** An error may be the cause of itself, by way of others: structured clone keeps such circles. */
-function pack(value: unknown, packed: Map<object, PackedError>): PackedReason {
+function pack(value: unknown, packed: Map<object, PackedError>, depth: number): PackedReason {
   if (isError(value)) {
-    return packed.get(value) ?? packError(value, packed);
+    const known = packed.get(value);
+    if (known !== undefined) {
+      return known;
+    }
+    return depth === DEEPEST || packed.size === MOST_ERRORS
+      ? { kind: 'value', value: describeThrown(value) }
+      : tryToPackError(value, packed, depth);
   }
-  if (Array.isArray(value) && value.some(isError)) {
-    return { kind: 'list', items: value.map((item) => pack(item, packed)) };
+  if (isList(value) && value.some(isError)) {
+    return { kind: 'list', items: value.map((item) => pack(item, packed, depth + 1)) };
   }
-  return { kind: 'value', value: isCloneable(value) ? value : inspect(value, { depth: 1 }) };
+  return { kind: 'value', value: isCloneable(value) ? value : show(value) };
 }
 
-function packError(error: Error, packed: Map<object, PackedError>): PackedError {
+/** A Proxy may let nobody look at it. */
+function tryToPackError(error: object, packed: Map<object, PackedError>, depth: number): PackedReason {
+  try {
+    return packError(error, packed, depth);
+  } catch {
+    packed.delete(error);
+    return { kind: 'value', value: describeThrown(error) };
+  }
+}
+
+function packError(error: object, packed: Map<object, PackedError>, depth: number): PackedError {
   const isDom = isDomException(error);
-  const { name, message } = error;
   const properties: PackedProperty[] = [];
   const result: PackedError = {
     kind: 'error',
     className: isDom ? DOM_EXCEPTION : nameKnownClass(error),
-    name: toText(name),
-    message: toText(message),
+    name: toText(readProperty(error, 'name')),
+    message: toText(readProperty(error, 'message')),
     properties,
   };
   packed.set(error, result);
   for (const key of new Set(['stack', ...Object.getOwnPropertyNames(error)])) {
-    const value: unknown = (error as unknown as Readonly<Record<string, unknown>>)[key];
+    const value = readProperty(error, key);
     const isEnumerable = Object.prototype.propertyIsEnumerable.call(error, key);
-    properties.push({ name: key, value: pack(value, packed), isEnumerable });
+    properties.push({ name: key, value: pack(value, packed, depth + 1), isEnumerable });
   }
   return result;
+}
+
+/** Does not call the `inspect` of a class, which may do anything. */
+function show(value: unknown): string {
+  try {
+    return inspect(value, { depth: 0, customInspect: false });
+  } catch {
+    return describeType(value);
+  }
 }
 
 function unpack(packed: PackedReason, unpacked: Map<PackedReason, Error>): unknown {
@@ -106,15 +137,23 @@ function define(error: Error, name: string, value: unknown, enumerable: boolean)
   Object.defineProperty(error, name, { value, enumerable, writable: true, configurable: true });
 }
 
-/** Nothing keeps the message of an error from being something else. */
+/** Nothing keeps the message of an error from being something else, or nothing. */
 function toText(value: unknown): string {
-  return String(value);
+  return typeof value === 'string' ? value : describeThrown(value ?? '');
 }
 
-function isError(value: unknown): value is Error {
-  return value instanceof Error || types.isNativeError(value) || isDomException(value);
+function isError(value: unknown): value is object {
+  try {
+    return value instanceof Error || types.isNativeError(value) || isDomException(value);
+  } catch {
+    return false;
+  }
 }
 
-function isDomException(value: unknown): value is DOMException {
+function isList(value: unknown): value is readonly unknown[] {
+  return !types.isProxy(value) && Array.isArray(value);
+}
+
+function isDomException(value: unknown): boolean {
   return Object.prototype.toString.call(value) === '[object DOMException]';
 }

@@ -63,10 +63,14 @@ export class RemoteAttempt<Input, Result> {
     return undefined;
   }
 
-  /** Tells how it ended when its thread did. */
+  /** Returns how it ended when it has no end of its own. */
   async #afterThread(error: unknown): Promise<AttemptEnd<Result>> {
     const { thread, setup } = this.#options;
     const { due, nameJob } = this.#watched;
+    if (!thread.isOver) {
+      // It could not be sent, or was not understood.
+      return { status: 'rejected', reason: error, ending: 'failed', culprit: undefined };
+    }
     await thread.ended;
     if (due === undefined) {
       const reason = new JobThreadError(nameJob(undefined), thread.watch.blockedBy, error);

@@ -9,7 +9,7 @@ import type { Worker } from '../job-worker.js';
 import type { PieceWork } from '../piece-work.js';
 import { RunSignals } from '../run-signals.js';
 import { toPieceWork } from '../worker-runner.js';
-import { findObstacle } from './cloneable.js';
+import { nameObstacle } from './cloneable.js';
 import { packReason } from './packed-reason.js';
 import type { PackedEnd, RunSetup } from './thread-messages.js';
 
@@ -89,12 +89,12 @@ export class ServedRun {
         await session.flush();
       }
       return values.map((value, nth) => {
-        const obstacle = findObstacle(value, 'result');
-        if (obstacle !== undefined) {
+        try {
+          return structuredClone(value);
+        } catch {
           attempt.culprit = nth;
-          throw new JobCloneError(`The result of job ${piece.index + nth} of ${label}`, obstacle);
+          throw new JobCloneError(`The result of job ${piece.index + nth} of ${label}`, nameObstacle(value, 'result'));
         }
-        return structuredClone(value);
       });
     };
   }

@@ -1,0 +1,17 @@
+import { describeType } from './describe-type.js';
+import { readProperty } from './read-property.js';
+
+/** An SQL error repeats its whole statement. */
+const LONGEST = 1_000;
+
+/** Says what was thrown: the message of an error, a primitive as text, the type of anything else. Never throws. */
+export function describeThrown(thrown: unknown): string {
+  const message = readProperty(thrown, 'message');
+  const text = typeof message === 'string' ? message : describeValue(thrown);
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text;
+}
+
+function describeValue(value: unknown): string {
+  const isPlain = (typeof value !== 'object' && typeof value !== 'function') || value === null;
+  return isPlain ? String(value as string | symbol | undefined) : describeType(value);
+}

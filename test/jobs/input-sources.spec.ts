@@ -1,0 +1,243 @@
+import { PassThrough } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { JobService } from 'nestjs-mikro-session';
+
+import { CapturedLog } from '../support/captured-log.js';
+import { startTestApp, type TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+interface Source {
+  readonly inputs: AsyncIterable<number>;
+  /** Lets it go on. */
+  readonly wake: () => void;
+  readonly closed: Promise<unknown>;
+}
+
+/** Gives two numbers, and then waits until it is woken. */
+const sources: Readonly<Record<string, () => Source>> = {
+  'an async generator': () => {
+    const wake = Promise.withResolvers<void>();
+    const closed = Promise.withResolvers<void>();
+    async function* numbers(): AsyncGenerator<number> {
+      try {
+        yield* [0, 1];
+        await wake.promise;
+        yield 2;
+      } finally {
+        closed.resolve();
+      }
+    }
+    return { inputs: numbers(), wake: wake.resolve, closed: closed.promise };
+  },
+  'an async generator that fails when it wakes': () => {
+    const wake = Promise.withResolvers<void>();
+    const closed = Promise.withResolvers<void>();
+    async function* numbers(): AsyncGenerator<number> {
+      try {
+        yield* [0, 1];
+        await wake.promise;
+        throw new Error('too late to be of interest');
+      } finally {
+        closed.resolve();
+      }
+    }
+    return { inputs: numbers(), wake: wake.resolve, closed: closed.promise };
+  },
+  'an iterator whose return never settles': () => {
+    let count = 0;
+    const closed = Promise.withResolvers<void>();
+    const inputs = {
+      [Symbol.asyncIterator]: () => ({
+        next: () =>
+          count < 2 ? Promise.resolve({ done: false as const, value: count++ }) : new Promise<never>(() => undefined),
+        return: () => {
+          closed.resolve();
+          return new Promise<never>(() => undefined);
+        },
+      }),
+    };
+    return { inputs, wake: () => undefined, closed: closed.promise };
+  },
+  'a web stream': () => {
+    const closed = Promise.withResolvers<void>();
+    let controller: ReadableStreamDefaultController<number> | undefined;
+    const inputs = new ReadableStream<number>({
+      start(own) {
+        controller = own;
+        own.enqueue(0);
+        own.enqueue(1);
+      },
+      cancel: () => {
+        controller = undefined;
+        closed.resolve();
+      },
+    });
+    return { inputs, wake: () => controller?.enqueue(2), closed: closed.promise };
+  },
+  'a stream of Node.js': () => {
+    const inputs = new PassThrough({ objectMode: true });
+    inputs.write(0);
+    inputs.write(1);
+    return { inputs, wake: () => undefined, closed: new Promise((resolve) => inputs.once('close', resolve)) };
+  },
+};
+
+describe('inputs that do not come', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  let jobs: JobService<EntityManager>;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({ databaseUrl: database.url });
+    jobs = app.get(JobService);
+    // Opens the connections.
+    await jobs.map([0, 1, 2, 3], work);
+  });
+
+  afterAll(async () => {
+    await app.app.close();
+    await database.drop();
+  });
+
+  const work = async (session: EntityManager, n: number): Promise<number> => {
+    await session.execute('select 1');
+    return n;
+  };
+
+  describe.each(Object.entries(sources))('from %s', (_what, open) => {
+    it.each([1, 10])(
+      'are left when the signal aborts, with its reason, and closed when they can be (chunks of %d)',
+      async (chunkSize) => {
+        for (const method of ['map', 'settle'] as const) {
+          const { inputs, wake, closed } = open();
+          const cancel = new AbortController();
+          const second = Promise.withResolvers<void>();
+          const last = async (session: EntityManager, n: number): Promise<void> => {
+            await work(session, n);
+            if (n === 1) {
+              second.resolve();
+            }
+          };
+          const running = jobs[method](inputs, last, { signal: cancel.signal, chunkSize, concurrency: 2 });
+          // A chunk that is not full does not begin.
+          await (chunkSize === 1 ? second.promise : nextTurn());
+          await nextTurn();
+
+          cancel.abort(new Error('enough'));
+
+          await expect(running).rejects.toThrow('enough');
+          wake();
+          await closed;
+        }
+      },
+    );
+
+    it('are left when a stream is left', async () => {
+      const { inputs, wake, closed } = open();
+      const seen: number[] = [];
+
+      for await (const { index } of jobs.stream(inputs, work)) {
+        seen.push(index);
+        if (index === 1) {
+          break;
+        }
+      }
+
+      expect(seen).toEqual([0, 1]);
+      wake();
+      await closed;
+    });
+
+    it('are left when a stream is left that waits for them', async () => {
+      const { inputs, wake, closed } = open();
+      const stream = jobs.stream(inputs, work);
+      await stream.next();
+      await stream.next();
+      const third = stream.next();
+
+      const left = stream.return();
+
+      expect(await third).toEqual({ done: true, value: undefined });
+      await left;
+      wake();
+      await closed;
+    });
+
+    it('are left after the first failure with stopOnError, and the outcomes are there', async () => {
+      const { inputs, wake, closed } = open();
+      const fail = (_session: unknown, n: number): number => {
+        if (n === 1) {
+          throw new Error('broken');
+        }
+        return n;
+      };
+
+      const outcomes = await jobs.settle(inputs, fail, { stopOnError: true });
+      wake();
+      await closed;
+
+      expect(outcomes).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: { message: 'broken' } }]);
+    });
+
+    it('do not keep the application from shutting down', async () => {
+      const { inputs, wake, closed } = open();
+      const own = await startTestApp({ databaseUrl: database.url });
+      const seen = Promise.withResolvers<void>();
+      const running = own
+        .get<JobService>(JobService)
+        .settle(inputs, (_session, n) => (n === 1 ? seen.resolve() : undefined));
+      await seen.promise;
+
+      const [outcomes] = await Promise.allSettled([running, own.app.close()]);
+
+      expect(outcomes).toMatchObject({ status: 'rejected', reason: { message: 'The application is shutting down' } });
+      wake();
+      await closed;
+    });
+  });
+
+  it('are left alone, with a warning, when they do not close', async () => {
+    using log = new CapturedLog();
+    async function* numbers(): AsyncGenerator<number> {
+      try {
+        yield* [0, 1, 2];
+      } finally {
+        await new Promise(() => undefined);
+      }
+    }
+
+    const stream = jobs.stream(numbers(), work, { window: 1, concurrency: 1 });
+    await stream.next();
+    await stream.return();
+
+    expect(log.warnings).toEqual([expect.stringContaining('The inputs of jobs did not close within 2000 ms')]);
+  });
+
+  it('say why they were left, whatever their return throws', async () => {
+    const cancel = new AbortController();
+    const inputs = {
+      *[Symbol.iterator](): Generator<number> {
+        try {
+          for (let n = 0; ; n += 1) {
+            yield n;
+          }
+        } finally {
+          // oxlint-disable-next-line no-unsafe-finally -- that is the point
+          throw new Error('jammed');
+        }
+      },
+    };
+    const read = async (): Promise<void> => {
+      for await (const { index } of jobs.stream(inputs, work, { signal: cancel.signal })) {
+        if (index === 1) {
+          cancel.abort(new Error('enough'));
+        }
+      }
+    };
+
+    await expect(read()).rejects.toThrow('enough');
+  });
+});
