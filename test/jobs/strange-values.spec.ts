@@ -203,7 +203,7 @@ describe('a job that throws', () => {
     const onProgress: () => unknown = () => Promise.reject(new Error('no view'));
 
     const running = jobs.settle([1, 2], async (session) => session.count(Note), {
-      onProgress: onProgress as () => void,
+      onProgress,
       progressInterval: 0,
       concurrency: 1,
     });

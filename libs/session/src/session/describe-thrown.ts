@@ -12,6 +12,9 @@ export function describeThrown(thrown: unknown): string {
 }
 
 function describeValue(value: unknown): string {
-  const isPlain = (typeof value !== 'object' && typeof value !== 'function') || value === null;
-  return isPlain ? String(value as string | symbol | undefined) : describeType(value);
+  return isPrimitive(value) ? String(value) : describeType(value);
+}
+
+function isPrimitive(value: unknown): value is string | number | bigint | boolean | symbol | null | undefined {
+  return (typeof value !== 'object' && typeof value !== 'function') || value === null;
 }
