@@ -1,5 +1,6 @@
 import { type AnyEntity, type EntityData, type EntityManager, helper, UnitOfWork } from '@mikro-orm/core';
 
+import { rowOf } from './entity-values.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { EntityOwnershipError } from './session-error.js';
 import type { SessionRecord } from './session-record.js';
@@ -9,6 +10,7 @@ type Remove = UnitOfWork['remove'];
 type Merge = UnitOfWork['merge'];
 type Lock = UnitOfWork['lock'];
 type Register = UnitOfWork['register'];
+type ComputeChangeSet = UnitOfWork['computeChangeSet'];
 
 const MANAGER = Symbol('entity manager');
 const CLAIM = Symbol('claim');
@@ -46,20 +48,36 @@ class OwnedUnitOfWork extends UnitOfWork {
     return super.lock(...args);
   }
 
-  /** The flush calls it with `refresh` for each row it has inserted. */
+  /** Called for each entity that is loaded, and for those of an upsert. */
   override register<Entity extends object>(
     entity: Entity,
     data?: EntityData<Entity>,
     options?: Parameters<Register>[2],
   ): Entity {
-    if (
-      options?.refresh === true &&
-      helper(entity).__originalEntityData === undefined &&
-      this.getPersistStack().has(entity)
-    ) {
-      this[RECORD].inserted(this[MANAGER], entity);
+    if (options?.loaded === true || options?.refresh === true) {
+      this[RECORD].undos?.of(this[MANAGER])?.meet(entity);
     }
     return super.register(entity, data, options);
+  }
+
+  /** Every flush begins with it. */
+  override computeChangeSets(): void {
+    super.computeChangeSets();
+    const undo = this[RECORD].undos?.of(this[MANAGER]);
+    if (undo !== undefined) {
+      for (const { entity } of this.getChangeSets()) {
+        undo.add(entity, rowOf(entity));
+      }
+      for (const { owner } of this.getCollectionUpdates()) {
+        undo.add(owner, rowOf(owner));
+      }
+    }
+  }
+
+  /** A subscriber to `onFlush` adds to a flush with it. */
+  override computeChangeSet(...args: Parameters<ComputeChangeSet>): ReturnType<ComputeChangeSet> {
+    this[RECORD].undos?.of(this[MANAGER])?.add(args[0], rowOf(args[0]));
+    return super.computeChangeSet(...args);
   }
 }
 
@@ -80,6 +98,8 @@ export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void 
   unitOfWork.merge = owned.merge;
   unitOfWork.lock = owned.lock;
   unitOfWork.register = owned.register;
+  unitOfWork.computeChangeSets = owned.computeChangeSets;
+  unitOfWork.computeChangeSet = owned.computeChangeSet;
 }
 
 /**

@@ -12,11 +12,13 @@ import {
 } from '@mikro-orm/core';
 
 import { findAmbient } from './ambient.js';
+import { noteDirectWrites } from './direct-writes.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { endTransaction } from './end-transaction.js';
 import { flushAlone, flushWithin } from './session-flush.js';
 import type { SessionRecord } from './session-record.js';
 import { inTransaction, isJoining } from './session-transaction.js';
+import { PARENT } from './transaction-undos.js';
 
 /** The property by which an EntityManager is told to answer with the session of the current scope. */
 export const CONTEXTUAL = Symbol('contextual');
@@ -38,6 +40,8 @@ export type EntityManagerClass = new (
 export interface SessionLookup {
   tryCurrent(): EntityManager | undefined;
   current(): EntityManager;
+  /** The session of the current scope, if it has one that is open. */
+  known(): (EntityManager & Recorded) | undefined;
   /** One that answers as the application's does, where a scope is there to answer. */
   follower(): EntityManager | undefined;
 }
@@ -47,7 +51,7 @@ export interface SessionLookup {
  * whether they may be used. Nearly every public method of MikroORM's EntityManager passes `getContext()`.
  */
 export function createSessionClass(Base: EntityManagerClass, lookup: SessionLookup): EntityManagerClass {
-  return class SessionEntityManager extends Base implements Recorded {
+  class SessionEntityManager extends Base implements Recorded {
     declare [RECORD]?: SessionRecord;
     declare [CONTEXTUAL]?: Contextual;
     declare [FLUSH_MODE]?: FlushMode | `${FlushMode}` | undefined;
@@ -80,6 +84,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       const fork = super.fork(isFollower ? { ...options, disableContextResolution: true } : options);
       if (record !== undefined) {
         fork[RECORD] = record;
+        Object.assign(fork, { [PARENT]: this });
         record.guard(fork);
       } else if (options.useContext === true) {
         fork[CONTEXTUAL] = 'application';
@@ -171,6 +176,9 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       try {
         record.assertIdle(em);
         await super.begin(options);
+        if (em.isInTransaction()) {
+          record.transactionUndos.begin(em);
+        }
         const { ctx } = options;
         const savepoint = ctx === undefined ? undefined : em.getTransactionContext();
         if (savepoint !== undefined) {
@@ -207,5 +215,13 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         this[RECORD]?.track(this, transaction);
       }
     }
-  };
+  }
+  noteDirectWrites(SessionEntityManager, (em) => {
+    const { [RECORD]: record, [CONTEXTUAL]: contextual } = em as SessionEntityManager;
+    const session = record?.session ?? (contextual && lookup.known());
+    return session === undefined || (record !== undefined && em !== session)
+      ? em
+      : (session[RECORD]?.innermostTransaction ?? session);
+  });
+  return SessionEntityManager;
 }

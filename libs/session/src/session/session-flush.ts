@@ -17,6 +17,7 @@ export async function flushWithin(record: SessionRecord, em: EntityManager, flus
 /** Runs a flush that makes a transaction for itself, and the callbacks of that. */
 export async function flushAlone(record: SessionRecord, em: EntityManager, flush: () => Promise<void>): Promise<void> {
   record.ledger.flushing.set(em, undefined);
+  record.transactionUndos.beginFlush(em);
   try {
     await record.enterFlush(em, flush);
   } catch (error) {

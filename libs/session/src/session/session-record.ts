@@ -1,7 +1,6 @@
-import type { AnyEntity, EntityManager, Transaction } from '@mikro-orm/core';
+import type { EntityManager, Transaction } from '@mikro-orm/core';
 
 import { ExclusiveUse } from './exclusive-use.js';
-import { InsertedEntities } from './inserted-entities.js';
 import { OpenStreams } from './open-streams.js';
 import { guardUnitOfWork } from './owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
@@ -13,6 +12,7 @@ import { SessionClosedError, type SessionError, SessionOwnershipError, SessionSt
 import type { SessionSurroundings } from './session-surroundings.js';
 import type { BlockFrame } from './transaction-frames.js';
 import { TransactionLedger } from './transaction-ledger.js';
+import { TransactionUndos } from './transaction-undos.js';
 import { assertFlushed } from './unflushed.js';
 
 /** What is known of one session. Its parts are made on first use: most sessions need few of them. */
@@ -22,7 +22,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
   #exclusive: ExclusiveUse | undefined;
   #ledger: TransactionLedger | undefined;
   #callbacks: SessionCallbacks | undefined;
-  #inserted: InsertedEntities | undefined;
+  #undos: TransactionUndos | undefined;
   #streams: OpenStreams | undefined;
   #isGuarded = false;
   #ending: ScopeEnding | undefined;
@@ -105,9 +105,14 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     this.surroundings.ownership.report(error);
   }
 
-  /** Undoes with the transaction what an EntityManager of this session remembers of a row it has inserted. */
-  inserted(em: EntityManager, entity: AnyEntity): void {
-    (this.#inserted ??= new InsertedEntities(this.session)).add(entity, em);
+  /** What to undo of open transactions, once there was one. */
+  get undos(): TransactionUndos | undefined {
+    return this.#undos;
+  }
+
+  /** The same, made on first use. */
+  get transactionUndos(): TransactionUndos {
+    return (this.#undos ??= new TransactionUndos());
   }
 
   /**
@@ -183,11 +188,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
   }
 
   settleRows(em: EntityManager, end: TransactionOutcome): void {
-    if (end === 'rollback') {
-      this.#inserted?.rollBack(em);
-    } else {
-      this.#inserted?.commit(em);
-    }
+    this.#undos?.settle(em, end, !this.isOpen);
   }
 
   async settleCallbacks(em: EntityManager, end: TransactionOutcome): Promise<void> {
@@ -197,7 +198,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
   /** Leaves what waits for the end of a savepoint to the transaction around it. */
   release(savepoint: EntityManager, around: EntityManager): void {
     if (savepoint !== around) {
-      this.#inserted?.move(savepoint, around);
+      this.#undos?.release(savepoint, around);
       this.#callbacks?.move(savepoint, around);
     }
   }

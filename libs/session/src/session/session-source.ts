@@ -188,6 +188,10 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const sessions = createSessionClass(this.#em.constructor as EntityManagerClass, {
       current: () => this.current,
       tryCurrent: () => this.tryCurrent,
+      known: () => {
+        const scope = this.currentScope;
+        return scope?.state === 'open' && scope.has(this) ? this.sessionIn(scope) : undefined;
+      },
       follower: () => (this.currentScope === undefined ? undefined : this.#follower),
     });
     // A change of prototype, once per application, spares the user a line of configuration before MikroORM.init().

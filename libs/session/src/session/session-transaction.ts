@@ -26,6 +26,7 @@ export async function inTransaction<Em extends EntityManager, Result>(
   transactional: (work: (inner: Em) => Promise<Result>) => Promise<Result>,
 ): Promise<Result> {
   const isOutermost = !em.isInTransaction() || propagation === TransactionPropagation.REQUIRES_NEW;
+  const enter = record.transactionUndos.prepare(em);
   let inner = em;
   let result: Result;
   try {
@@ -35,6 +36,9 @@ export async function inTransaction<Em extends EntityManager, Result>(
         frame.em = fork;
         if (fork !== em) {
           record.ledger.managed.add(fork);
+          if (fork.isInTransaction()) {
+            enter(fork);
+          }
         }
         const returned = await work(fork);
         if (fork !== em) {
@@ -48,15 +52,19 @@ export async function inTransaction<Em extends EntityManager, Result>(
     // A call that was refused, or a savepoint that could not be made, ends nothing of the transaction around it.
     if (inner !== em || !em.isInTransaction()) {
       // A hook can throw after the commit.
-      const isCommitted = inner !== em && record.ledger.isCommitted(inner);
-      await record.settle(settle(), isCommitted ? 'commit' : failedEnd(error));
+      const end = inner !== em && record.ledger.isCommitted(inner) ? 'commit' : failedEnd(error);
+      record.settleRows(inner, end);
+      await record.settleCallbacks(settle(), end);
     }
     throw error;
   }
   forget();
+  if (isOutermost) {
+    record.settleRows(inner, 'commit');
+  }
   const ended = settle();
   if (isOutermost) {
-    await record.settle(ended, 'commit');
+    await record.settleCallbacks(ended, 'commit');
   } else {
     record.release(ended, em);
   }

@@ -1,0 +1,61 @@
+import { type AnyEntity, type Collection, type EntityKey, helper, Utils } from '@mikro-orm/core';
+
+export type AnyCollection = Collection<object, AnyEntity>;
+
+/** What a collection holds, and which of it MikroORM takes for rows. */
+export class CollectionState {
+  readonly #items: readonly object[];
+  readonly #rows: readonly object[];
+
+  constructor(readonly collection: AnyCollection) {
+    this.#items = collection.getItems(false);
+    this.#rows = collection.getSnapshot() ?? [];
+  }
+
+  restore(): void {
+    this.restoreRows();
+    setItems(this.collection, this.#items);
+    this.collection.setDirty(!isSame(this.#items, this.#rows));
+  }
+
+  /** Restores what MikroORM takes for rows, and drops the rest. */
+  restoreRows(): void {
+    if (!isSame(this.#rows, this.collection.getSnapshot() ?? [])) {
+      setItems(this.collection, this.#rows);
+      this.collection.takeSnapshot();
+    }
+    dropUnflushed(this.collection);
+  }
+}
+
+/** Makes a collection hold what MikroORM takes for its rows. */
+export function dropUnflushed(collection: AnyCollection): void {
+  setItems(collection, collection.getSnapshot() ?? []);
+  collection.setDirty(false);
+}
+
+/** The collections of an entity, in the order of its relations. */
+export function* collectionsOf(entity: AnyEntity): Iterable<AnyCollection> {
+  for (const { name } of helper(entity).__meta.relations) {
+    const value: unknown = entity[name as EntityKey];
+    if (Utils.isCollection(value)) {
+      yield value as unknown as AnyCollection;
+    }
+  }
+}
+
+function setItems(collection: AnyCollection, items: readonly object[]): void {
+  if (isSame(items, collection.getItems(false))) {
+    return;
+  }
+  for (const item of collection.getItems(false)) {
+    collection.removeWithoutPropagation(item);
+  }
+  for (const item of items) {
+    collection.addWithoutPropagation(item);
+  }
+}
+
+function isSame(one: readonly object[], other: readonly object[]): boolean {
+  return one.length === other.length && one.every((item, place) => item === other[place]);
+}

@@ -1,0 +1,101 @@
+import {
+  type AnyEntity,
+  type EntityData,
+  type EntityManager,
+  helper,
+  JsonType,
+  Reference,
+  Utils,
+} from '@mikro-orm/core';
+
+/** The values of an entity in the form in which MikroORM compares them with its row. */
+export type Values = EntityData<AnyEntity>;
+
+type Fields = Record<string, unknown>;
+
+/** The row that MikroORM takes an entity for, or undefined where it takes it for a new one. */
+export function rowOf(entity: AnyEntity): Values | undefined {
+  return helper(entity).__originalEntityData;
+}
+
+/** Reads and writes the values of entities as the flush and the hydration of MikroORM do. */
+export class EntityValues {
+  readonly #em: EntityManager;
+  readonly #factory: ReturnType<EntityManager['getEntityFactory']>;
+
+  constructor(em: EntityManager) {
+    this.#em = em;
+    // A session gives it out only while it is open, and may be closed when it is needed.
+    this.#factory = em.getEntityFactory();
+  }
+
+  read(entity: AnyEntity): Values {
+    return this.#em.getComparator().prepareEntity(entity) as Values;
+  }
+
+  /** Whether an entity holds `values`, and points to no entity without a row, which a flush would insert. */
+  holds(entity: AnyEntity, values: Values): boolean {
+    return !Utils.hasObjectKeys(this.#diff(entity, values)) && !pointsToNew(entity);
+  }
+
+  /** Makes an entity hold `values`. What they do not tell, such as a lazy property, is not loaded any more. */
+  write(entity: AnyEntity, values: Values): void {
+    const wrapped = helper(entity);
+    const { properties, versionProperty, relations } = wrapped.__meta;
+    const isPart = (name: string): boolean =>
+      (properties as Record<string, { readonly embedded?: unknown }>)[name]?.embedded !== undefined;
+    const changed = this.#diff(entity, values);
+    const isEmbeddedChanged = Object.keys(changed).some(isPart);
+    const isWanted = (name: string): boolean =>
+      name in changed ||
+      name === versionProperty ||
+      (isEmbeddedChanged && isPart(name)) ||
+      relations.some((relation) => relation.name === name);
+    const data = Object.fromEntries(
+      Object.entries(Utils.copy(values as Fields)).filter(([name, value]) => value !== undefined && isWanted(name)),
+    );
+    for (const name of Object.keys(changed)) {
+      if (!(name in data)) {
+        forget(entity, name);
+      }
+    }
+    parseJson(entity, data);
+    this.#em.getHydrator().hydrate(entity, wrapped.__meta, data as never, this.#factory, 'full', false, true);
+  }
+
+  /** Gives an entity the key of its row, by which identity maps know it. */
+  writeKey(entity: AnyEntity, row: Values): void {
+    const data = Utils.copy(row);
+    this.#em.getHydrator().hydrateReference(entity, helper(entity).__meta, data as never, this.#factory, true);
+  }
+
+  #diff(entity: AnyEntity, values: Values): Fields {
+    const { class: entityClass } = helper(entity).__meta;
+    return this.#em.getComparator().diffEntities(entityClass as never, this.read(entity) as never, values as never);
+  }
+}
+
+/** The driver gives JSON as values, and MikroORM compares it as text. */
+function parseJson(entity: AnyEntity, data: Fields): void {
+  for (const { name, customType } of helper(entity).__meta.props) {
+    const value = data[name];
+    if (customType instanceof JsonType && typeof value === 'string') {
+      data[name] = JSON.parse(value);
+    }
+  }
+}
+
+/** Drops a value as MikroORM does when the entity that a relation points to is removed. */
+function forget(entity: AnyEntity, name: string): void {
+  const wrapped = helper(entity);
+  delete (entity as Fields)[name];
+  delete wrapped.__data[name];
+  wrapped.__loadedProperties.delete(name);
+}
+
+function pointsToNew(entity: AnyEntity): boolean {
+  return helper(entity).__meta.relations.some(({ name }) => {
+    const target: unknown = Reference.unwrapReference((entity as Fields)[name] as AnyEntity);
+    return Utils.isEntity(target) && !helper(target as AnyEntity).__managed;
+  });
+}

@@ -1,0 +1,185 @@
+import { type AnyEntity, type EntityManager, helper } from '@mikro-orm/core';
+
+import { type AnyCollection, collectionsOf, CollectionState, dropUnflushed } from './collection-state.js';
+import { EntityValues, rowOf, type Values } from './entity-values.js';
+import { WrittenEntity } from './written-entity.js';
+
+/** What an entity had to flush before the transaction began. */
+interface Unflushed {
+  readonly values: Values;
+  readonly collections: ReadonlyMap<AnyCollection, CollectionState>;
+}
+
+export interface TransactionUndoOptions {
+  /** The EntityManager that goes on after a rollback. */
+  readonly em: EntityManager;
+  /** The EntityManagers that may know the rows of the transaction. */
+  readonly managers: readonly EntityManager[];
+  /** `flush`: what a flush on its own did. `all`: what was not flushed yet, too. */
+  readonly extent: 'flush' | 'all';
+}
+
+/**
+ * Undoes in the unit of work of a session what a transaction did: with the rows goes what MikroORM took them for. After a
+ * rollback the session tells what the database holds, and what was there to flush when the transaction began.
+ */
+export class TransactionUndo {
+  readonly #written = new Map<AnyEntity, WrittenEntity>();
+  readonly #options: TransactionUndoOptions;
+  #managers: readonly EntityManager[];
+  readonly #values: EntityValues;
+  /** What entities were before rows were written past the unit of work. */
+  #rows: Map<AnyEntity, Values> | undefined;
+  readonly #persisted: readonly AnyEntity[];
+  readonly #removed: readonly AnyEntity[];
+  readonly #orphans: readonly AnyEntity[];
+  readonly #unflushed: ReadonlyMap<AnyEntity, Unflushed>;
+
+  constructor(options: TransactionUndoOptions) {
+    const unitOfWork = options.em.getUnitOfWork(false);
+    this.#options = options;
+    this.#managers = options.managers;
+    this.#values = new EntityValues(options.em);
+    this.#persisted = [...unitOfWork.getPersistStack()];
+    this.#removed = [...unitOfWork.getRemoveStack()];
+    this.#orphans = [...unitOfWork.getOrphanRemoveStack()];
+    this.#unflushed = options.extent === 'flush' ? new Map() : this.#findUnflushed();
+  }
+
+  /** Remembers what an entity was before its row is written. The first time counts. */
+  add(entity: AnyEntity, row: Values | undefined): void {
+    if (!this.#written.has(entity)) {
+      this.#written.set(entity, new WrittenEntity(entity, row, this.#managers));
+    }
+  }
+
+  /** Takes note of a fork in which the transaction is. */
+  join(fork: EntityManager): void {
+    this.#managers = [fork, ...this.#managers];
+  }
+
+  /** Takes note that rows are written past the unit of work: what is loaded from now on may be of this transaction. */
+  expectStrangers(): void {
+    if (this.#rows !== undefined) {
+      return;
+    }
+    this.#rows = new Map();
+    for (const entity of this.#managers[0]?.getUnitOfWork(false).getIdentityMap() ?? []) {
+      const row = rowOf(entity);
+      if (row !== undefined && !this.#written.has(entity)) {
+        this.#rows.set(entity, { ...row });
+      }
+    }
+  }
+
+  /** Remembers an entity that is loaded for the first time, where its row may be of this transaction. */
+  meet(entity: AnyEntity): void {
+    if (this.#rows !== undefined && rowOf(entity) === undefined) {
+      this.add(entity, undefined);
+    }
+  }
+
+  /** Takes over the rows of a savepoint that was released. */
+  take(inner: TransactionUndo): void {
+    for (const [entity, written] of inner.#written) {
+      if (!this.#written.has(entity)) {
+        this.#written.set(entity, written);
+      }
+    }
+    for (const [entity, row] of inner.#rows ?? []) {
+      this.#rows ??= new Map();
+      if (!this.#rows.has(entity) && !this.#written.has(entity)) {
+        this.#rows.set(entity, row);
+      }
+    }
+  }
+
+  /** @param isClosing true where no session goes on: what it had to flush does not matter any more */
+  undo(isClosing: boolean): void {
+    const written = [...this.#written.values()];
+    written.forEach((one) => one.restoreIdentity(this.#values));
+    for (const one of written) {
+      if (this.#options.extent === 'flush') {
+        one.restoreFlushed();
+      } else if (one.row !== undefined) {
+        one.restoreValues(this.#values, this.#unflushed.get(one.entity)?.values ?? one.row);
+      }
+    }
+    this.#rows?.forEach((row, entity) => restoreRow(entity, row));
+    if (!isClosing) {
+      this.#restoreStacks();
+      if (this.#options.extent === 'all') {
+        this.#dropUnflushed();
+      }
+    }
+    // Hydration writes into the rows of what it comes across.
+    written.forEach((one) => one.restoreRow());
+  }
+
+  /** Leaves new entities to flush that waited when the transaction began, and no others. */
+  #restoreStacks(): void {
+    const unitOfWork = this.#options.em.getUnitOfWork(false);
+    const known = new Set(this.#persisted);
+    for (const entity of unitOfWork.getPersistStack()) {
+      if (!known.has(entity) && rowOf(entity) === undefined) {
+        unitOfWork.getIdentityMap().delete(entity);
+      }
+    }
+    refill(unitOfWork.getPersistStack(), []);
+    refill(unitOfWork.getRemoveStack(), this.#removed);
+    refill(unitOfWork.getOrphanRemoveStack(), this.#orphans);
+    this.#persisted.forEach((entity) => unitOfWork.persist(entity, undefined, { cascade: false }));
+  }
+
+  #findUnflushed(): Map<AnyEntity, Unflushed> {
+    const found = new Map<AnyEntity, Unflushed>();
+    for (const entity of this.#options.em.getUnitOfWork(false).getIdentityMap()) {
+      const row = rowOf(entity);
+      if (row === undefined) {
+        continue;
+      }
+      const dirty = Array.from(collectionsOf(entity)).filter((collection) => collection.isDirty());
+      if (dirty.length > 0 || !this.#values.holds(entity, row)) {
+        const collections = new Map(dirty.map((collection) => [collection, new CollectionState(collection)]));
+        found.set(entity, { values: this.#values.read(entity), collections });
+      }
+    }
+    return found;
+  }
+
+  #dropUnflushed(): void {
+    for (const entity of [...this.#options.em.getUnitOfWork(false).getIdentityMap()]) {
+      const row = rowOf(entity);
+      if (row === undefined) {
+        continue;
+      }
+      const before = this.#unflushed.get(entity);
+      const values = before?.values ?? row;
+      if (!this.#values.holds(entity, values)) {
+        this.#values.write(entity, values);
+      }
+      for (const collection of collectionsOf(entity)) {
+        const state = before?.collections.get(collection);
+        if (state !== undefined) {
+          state.restore();
+        } else if (collection.isDirty()) {
+          dropUnflushed(collection);
+        }
+      }
+    }
+  }
+}
+
+function restoreRow(entity: AnyEntity, row: Values): void {
+  const wrapped = helper(entity);
+  const { versionProperty } = wrapped.__meta;
+  wrapped.__originalEntityData = row;
+  if (versionProperty in row) {
+    Object.assign(entity, { [versionProperty]: row[versionProperty as keyof Values] });
+  }
+}
+
+function refill<Item>(set: Set<Item>, items: readonly Item[]): void {
+  set.clear();
+  items.forEach((item) => set.add(item));
+}

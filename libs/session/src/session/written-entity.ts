@@ -1,0 +1,97 @@
+import { type AnyEntity, type EntityManager, helper } from '@mikro-orm/core';
+
+import { collectionsOf, CollectionState } from './collection-state.js';
+import type { EntityValues, Values } from './entity-values.js';
+
+/** An entity whose row a transaction writes, with what it was before. */
+export class WrittenEntity {
+  readonly #em: EntityManager | undefined;
+  readonly #isInitialized: boolean;
+  readonly #hadKey: boolean;
+  readonly #version: unknown;
+  readonly #collections: readonly CollectionState[];
+  readonly #managers: readonly EntityManager[];
+
+  /**
+   * @param row what MikroORM took the entity for; undefined where it was new
+   * @param managers the EntityManager of the transaction and those around it
+   */
+  constructor(
+    readonly entity: AnyEntity,
+    readonly row: Values | undefined,
+    managers: readonly EntityManager[],
+  ) {
+    const wrapped = helper(entity);
+    this.#em = wrapped.__em;
+    this.#isInitialized = wrapped.__initialized;
+    this.#hadKey = wrapped.hasPrimaryKey();
+    this.#version = this.#versionName && (entity as Record<string, unknown>)[this.#versionName];
+    this.#collections = row === undefined ? [] : Array.from(collectionsOf(entity), (one) => new CollectionState(one));
+    this.#managers = row === undefined ? managers : managers.filter((em) => mapOf(em).getByEntity(entity) === entity);
+  }
+
+  /**
+   * Makes MikroORM take the entity for what it was. Taken for a row, one that is new again would not be inserted when it
+   * is persisted once more, in this session or the next.
+   */
+  restoreIdentity(values: EntityValues): void {
+    const { entity, row } = this;
+    const wrapped = helper(entity);
+    for (const em of new Set([...this.#managers, wrapped.__em])) {
+      em?.getUnitOfWork(false).getIdentityMap().delete(entity);
+    }
+    wrapped.__managed = row !== undefined;
+    Object.assign(wrapped, { __em: this.#em });
+    this.restoreRow();
+    if (row === undefined) {
+      this.#forgetKey();
+      return;
+    }
+    values.writeKey(entity, row);
+    this.#managers.forEach((em) => mapOf(em).store(entity));
+  }
+
+  restoreRow(): void {
+    Object.assign(helper(this.entity), { __originalEntityData: this.row && { ...this.row } });
+  }
+
+  /** Undoes what the flush has changed in the entity besides. */
+  restoreFlushed(): void {
+    this.#restoreVersion();
+    if (this.row !== undefined) {
+      helper(this.entity).__initialized = this.#isInitialized;
+      this.#collections.forEach((collection) => collection.restore());
+    }
+  }
+
+  /** Undoes what was changed in the entity since the transaction began. */
+  restoreValues(values: EntityValues, before: Values): void {
+    values.write(this.entity, before);
+    this.#restoreVersion();
+    helper(this.entity).__initialized = this.#isInitialized;
+    this.#collections.forEach((collection) => collection.restoreRows());
+  }
+
+  #restoreVersion(): void {
+    if (this.#versionName !== undefined) {
+      (this.entity as Record<string, unknown>)[this.#versionName] = this.#version;
+    }
+  }
+
+  get #versionName(): string | undefined {
+    return helper(this.entity).__meta.versionProperty as string | undefined;
+  }
+
+  /** The key that the database gave is that of no row. */
+  #forgetKey(): void {
+    const { __meta: meta } = helper(this.entity);
+    const [key] = meta.getPrimaryProps();
+    if (!this.#hadKey && !meta.compositePK && key?.autoincrement === true) {
+      delete (this.entity as Record<string, unknown>)[key.name];
+    }
+  }
+}
+
+function mapOf(em: EntityManager): ReturnType<ReturnType<EntityManager['getUnitOfWork']>['getIdentityMap']> {
+  return em.getUnitOfWork(false).getIdentityMap();
+}
