@@ -97,7 +97,7 @@ export class SessionModel {
     if (error === undefined) {
       this.#rows.flush();
     } else {
-      this.#rows.failFlush({ hasWaited: error === DEADLOCK });
+      this.#rows.failFlush();
     }
   }
 
@@ -114,7 +114,7 @@ export class SessionModel {
       pending.forEach((tag) => unknown.add(tag));
     }
     if (isQueued && (isStuck || (flushing === 'fails' && errors.length > 0))) {
-      this.#rows.failFlush({ hasWaited: isStuck });
+      this.#rows.failFlush();
     } else if (isQueued) {
       this.#rows.flush();
     }
@@ -177,7 +177,7 @@ export class SessionModel {
     if (error === undefined) {
       this.#rows.leave();
     } else {
-      this.#rows.failLeave({ hasFlushed: hasReturned });
+      this.#rows.failLeave();
     }
   }
 

@@ -3,13 +3,13 @@ import type { Quality } from './program.js';
 interface Row {
   readonly tag: string;
   readonly quality: Quality;
-  /** Whether it has a key, from a flush that was rolled back. Then a flush that fails does not forget it. */
-  hasKey: boolean;
 }
 
 /** An open transaction, or a savepoint in one. */
 interface Transaction {
   readonly rows: Row[];
+  /** What was there to write when it began: rolled back, it is pending again. */
+  readonly before: readonly Row[];
   /** What was caught and yet forbids the commit. */
   isDoomed: boolean;
   /** Whether PostgreSQL refuses every statement but a rollback. */
@@ -21,8 +21,6 @@ interface Transaction {
 /** What one EntityManager has to write: the session itself, or the fork of a `transactional()` call. */
 interface Level {
   pending: Row[];
-  /** What a `transactional()` call has written since the last flush: rolled back, it is pending again. */
-  handedOver: Row[];
   /** Whether a read writes the pending rows first. */
   isQueued: boolean;
   transaction: Transaction | undefined;
@@ -33,7 +31,7 @@ export type Expected = 'works' | 'fails' | 'either';
 /** Knows the rows of one session, from persist() to the commit, and so what its next statement must answer. */
 export class WrittenRows {
   readonly committed: string[] = [];
-  readonly #levels: Level[] = [{ pending: [], handedOver: [], isQueued: false, transaction: undefined }];
+  readonly #levels: Level[] = [{ pending: [], isQueued: false, transaction: undefined }];
 
   /** Whether the running code is in a `transactional()` call. */
   get isWithin(): boolean {
@@ -97,25 +95,24 @@ export class WrittenRows {
   }
 
   persist(tag: string, quality: Quality): void {
-    this.#top.pending.push({ tag, quality, hasKey: false });
+    this.#top.pending.push({ tag, quality });
     this.#top.isQueued = true;
   }
 
   insert(tag: string): void {
-    this.#write([{ tag, quality: 'good', hasKey: false }]);
+    this.#write([{ tag, quality: 'good' }]);
   }
 
   flush(): void {
     const { pending } = this.#top;
     this.#forget(pending);
-    this.#write(giveKeys(pending));
+    this.#write(pending);
   }
 
-  /** @param hasWaited whether it got no connection, so that nothing was inserted */
-  failFlush({ hasWaited = false } = {}): void {
+  failFlush(): void {
     const { pending } = this.#top;
     const transaction = this.#transaction;
-    this.#forget(hasWaited || this.#inserting !== 'works' ? pending.filter(({ hasKey }) => !hasKey) : pending);
+    this.#forget(pending);
     if (transaction !== undefined) {
       transaction.isDoomed = true;
       transaction.isAborted = transaction.isAborted === 'yes' ? 'yes' : 'maybe';
@@ -123,7 +120,7 @@ export class WrittenRows {
   }
 
   begin(): void {
-    this.#top.transaction = newTransaction();
+    this.#top.transaction = newTransaction([...this.#top.pending]);
   }
 
   commit(): void {
@@ -145,36 +142,29 @@ export class WrittenRows {
   }
 
   rollback(): void {
-    const { pending, handedOver } = this.#top;
+    this.#top.pending = [...(this.#top.transaction?.before ?? [])];
     this.#top.transaction = undefined;
-    this.#top.isQueued = false;
-    this.#top.pending = [...pending, ...handedOver];
-    this.#top.handedOver = [];
+    this.#top.isQueued = this.#top.pending.length > 0;
   }
 
   enter(): void {
     const { pending } = this.#top;
     this.#levels.push({
       pending: [...pending],
-      handedOver: [],
       isQueued: pending.length > 0,
-      transaction: newTransaction(),
+      transaction: newTransaction(pending),
     });
   }
 
   leave(): void {
     const { pending, transaction } = this.#pop();
-    this.#top.handedOver.push(...this.#top.pending);
     this.#top.pending = [];
-    this.#write([...(transaction?.rows ?? []), ...giveKeys(pending)]);
+    this.#write([...(transaction?.rows ?? []), ...pending]);
   }
 
-  /** @param hasFlushed whether the callback returned, so that the flush before the commit came to pass */
-  failLeave({ hasFlushed }: { readonly hasFlushed: boolean }): void {
-    if (hasFlushed && this.#inserting === 'works') {
-      giveKeys(this.#top.pending);
-    }
+  failLeave(): void {
     this.#pop();
+    this.#top.isQueued ||= this.#top.pending.length > 0;
   }
 
   abort(): void {
@@ -217,7 +207,6 @@ export class WrittenRows {
 
   #forget(rows: readonly Row[]): void {
     this.#top.pending = this.#top.pending.filter((row) => !rows.includes(row));
-    this.#top.handedOver = [];
     this.#top.isQueued = false;
   }
 
@@ -231,15 +220,8 @@ export class WrittenRows {
   }
 }
 
-function newTransaction(): Transaction {
-  return { rows: [], isDoomed: false, isAborted: 'no', isLost: false };
-}
-
-function giveKeys(rows: readonly Row[]): readonly Row[] {
-  for (const row of rows) {
-    row.hasKey = true;
-  }
-  return rows;
+function newTransaction(before: readonly Row[]): Transaction {
+  return { rows: [], before, isDoomed: false, isAborted: 'no', isLost: false };
 }
 
 function hasLate(rows: readonly Row[]): boolean {

@@ -108,9 +108,7 @@ export class TransactionUndo {
     this.#rows?.forEach((row, entity) => restoreRow(entity, row));
     if (!isClosing) {
       this.#restoreStacks();
-      if (this.#options.extent === 'all') {
-        this.#dropUnflushed();
-      }
+      this.#dropUnflushed();
     }
     // Hydration writes into the rows of what it comes across.
     written.forEach((one) => one.restoreRow());
@@ -124,6 +122,13 @@ export class TransactionUndo {
       if (!known.has(entity) && rowOf(entity) === undefined) {
         unitOfWork.getIdentityMap().delete(entity);
       }
+    }
+    if (this.#options.extent === 'flush') {
+      // MikroORM forgets what it could not insert: the next flush would fail likewise.
+      this.#persisted
+        .filter((entity) => rowOf(entity) === undefined)
+        .forEach((entity) => unitOfWork.getIdentityMap().delete(entity));
+      return;
     }
     refill(unitOfWork.getPersistStack(), []);
     refill(unitOfWork.getRemoveStack(), this.#removed);
@@ -148,6 +153,9 @@ export class TransactionUndo {
   }
 
   #dropUnflushed(): void {
+    if (this.#options.extent === 'flush') {
+      return;
+    }
     for (const entity of [...this.#options.em.getUnitOfWork(false).getIdentityMap()]) {
       const row = rowOf(entity);
       if (row === undefined) {
