@@ -252,7 +252,7 @@ describe.each(Object.entries(ways))('after %s, a session', (_name, rollBackAfter
 
   it('has the entity back that was removed, flushed or not', async () => {
     await run(async (session) => {
-      const [one, two] = await session.findAll(Novel, { orderBy: { id: 1 }, populate: ['writer.novels'] });
+      const [one, two] = await session.findAll(Novel, { orderBy: { id: 'asc' }, populate: ['writer.novels'] });
       const { writer } = one!;
 
       await rollBackAfter(session, async (em) => {
@@ -276,7 +276,7 @@ describe.each(Object.entries(ways))('after %s, a session', (_name, rollBackAfter
 
   it('holds the relations of the rows', async () => {
     await run(async (session) => {
-      const [one, two] = await session.findAll(Novel, { orderBy: { id: 1 }, populate: ['genres', 'writer'] });
+      const [one, two] = await session.findAll(Novel, { orderBy: { id: 'asc' }, populate: ['genres', 'writer'] });
       const { writer } = one!;
 
       await rollBackAfter(session, async (em) => {

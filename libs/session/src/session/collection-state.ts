@@ -39,7 +39,7 @@ export function* collectionsOf(entity: AnyEntity): Iterable<AnyCollection> {
   for (const { name } of helper(entity).__meta.relations) {
     const value: unknown = entity[name as EntityKey];
     if (Utils.isCollection(value)) {
-      yield value as unknown as AnyCollection;
+      yield value;
     }
   }
 }

@@ -52,7 +52,7 @@ export class EntityValues {
       (isEmbeddedChanged && isPart(name)) ||
       relations.some((relation) => relation.name === name);
     const data = Object.fromEntries(
-      Object.entries(Utils.copy(values as Fields)).filter(([name, value]) => value !== undefined && isWanted(name)),
+      Object.entries(Utils.copy(values)).filter(([name, value]) => value !== undefined && isWanted(name)),
     );
     for (const name of Object.keys(changed)) {
       if (!(name in data)) {
@@ -71,7 +71,7 @@ export class EntityValues {
 
   #diff(entity: AnyEntity, values: Values): Fields {
     const { class: entityClass } = helper(entity).__meta;
-    return this.#em.getComparator().diffEntities(entityClass as never, this.read(entity) as never, values as never);
+    return this.#em.getComparator().diffEntities(entityClass as never, this.read(entity), values);
   }
 }
 

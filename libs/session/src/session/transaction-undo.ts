@@ -156,7 +156,7 @@ export class TransactionUndo {
     if (this.#options.extent === 'flush') {
       return;
     }
-    for (const entity of [...this.#options.em.getUnitOfWork(false).getIdentityMap()]) {
+    for (const entity of this.#options.em.getUnitOfWork(false).getIdentityMap().values()) {
       const row = rowOf(entity);
       if (row === undefined) {
         continue;
@@ -183,7 +183,7 @@ function restoreRow(entity: AnyEntity, row: Values): void {
   const { versionProperty } = wrapped.__meta;
   wrapped.__originalEntityData = row;
   if (versionProperty in row) {
-    Object.assign(entity, { [versionProperty]: row[versionProperty as keyof Values] });
+    Object.assign(entity, { [versionProperty]: row[versionProperty] });
   }
 }
 

@@ -79,7 +79,7 @@ export class WrittenEntity {
   }
 
   get #versionName(): string | undefined {
-    return helper(this.entity).__meta.versionProperty as string | undefined;
+    return helper(this.entity).__meta.versionProperty;
   }
 
   /** The key that the database gave is that of no row. */
