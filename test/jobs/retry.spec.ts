@@ -190,6 +190,33 @@ describe('isTransientError', () => {
     expect(isTransientError(new AggregateError([coded('ECONNREFUSED')]))).toBe(true);
   });
 
+  it.each(['53300', '53200', '57P05', '55P03', '25006', 'EAI_AGAIN', 'ENETUNREACH'])(
+    'is true of the code %s',
+    (code) => {
+      expect(isTransientError(coded(code))).toBe(true);
+    },
+  );
+
+  it.each(['25P03', '25P04', '53100', 'ENOENT', '08007', '40003', 'COMMIT_UNKNOWN'])(
+    'is false of the code %s',
+    (code) => {
+      expect(isTransientError(coded(code))).toBe(false);
+    },
+  );
+
+  it('is true of a socket that is not there, and of a wait for a connection that was given up', () => {
+    expect(isTransientError(Object.assign(coded('ENOENT'), { syscall: 'connect' }))).toBe(true);
+    expect(isTransientError(new Error('timeout exceeded when trying to connect'))).toBe(true);
+  });
+
+  it('is false of a commit whose end is unknown, wherever it is found', () => {
+    const unknown = coded('COMMIT_UNKNOWN');
+
+    expect(isTransientError(Object.assign(new Error('x', { cause: unknown }), { code: '40001' }))).toBe(false);
+    expect(isTransientError(new AggregateError([coded('40001'), unknown]))).toBe(false);
+    expect(isTransientError(new AggregateError([coded('40001')]))).toBe(true);
+  });
+
   it('is true of an error that has such an SQL state as its cause', () => {
     expect(isTransientError(new Error('could not pay', { cause: coded('40001') }))).toBe(true);
   });
