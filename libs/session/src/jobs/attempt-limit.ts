@@ -1,9 +1,13 @@
 import type { AttemptSignals } from './attempt-signals.js';
 import { reportEndFailure } from '../session/report-end-failure.js';
+import { CommitUnknownError } from '../session/session-error.js';
 import type { LiveScope } from '../session/live-scope.js';
 
 /** The longest time that a timer of Node.js can wait. */
 const LONGEST_MS = 2 ** 31 - 1;
+
+/** How long a commit that has begun may go on after the end of its time. */
+const LATE_MS = 800;
 
 /** How an attempt can be ended before its worker ends. */
 export type Cut = 'timedOut' | 'aborted';
@@ -19,7 +23,10 @@ export class AttemptLimit {
   #scope: LiveScope | undefined;
   #timer: NodeJS.Timeout | undefined;
   #cut: { readonly ending: Cut; readonly reason: unknown } | undefined;
+  #late: { readonly ending: Cut; readonly reason: unknown } | undefined;
+  #lateTimer: NodeJS.Timeout | undefined;
   #isOver = false;
+  #isFinished = false;
 
   constructor(signals: AttemptSignals) {
     this.#signals = signals;
@@ -31,7 +38,7 @@ export class AttemptLimit {
   }
 
   get cut(): { readonly ending: Cut; readonly reason: unknown } | undefined {
-    return this.#cut;
+    return this.#cut ?? this.#late;
   }
 
   attach(scope: LiveScope): void {
@@ -48,7 +55,11 @@ export class AttemptLimit {
 
   /** Cuts the attempt, unless it is over. */
   end(ending: Cut, reason: unknown): void {
+    if (this.#isFinished || this.#cut !== undefined) {
+      return;
+    }
     if (this.#isOver) {
+      this.#endLate(ending, reason);
       return;
     }
     this.pass();
@@ -58,10 +69,19 @@ export class AttemptLimit {
     this.#signals.abort(reason);
   }
 
-  /** Declares the attempt over: what is left is its commit, which nobody could take back, or its rollback. */
+  /**
+   * Declares the attempt over: what is left is its commit, which nobody could take back, or its rollback. It is given up
+   * only when its time is up and the server does not answer.
+   */
   pass(): void {
     this.#isOver = true;
+  }
+
+  /** Forgets the attempt, of which nothing is left. */
+  finish(): void {
+    this.#isFinished = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#lateTimer);
   }
 
   /** Waits for the attempt, or for its session to be closed when it is cut. */
@@ -70,12 +90,26 @@ export class AttemptLimit {
     try {
       result = await Promise.race([attempt, this.#closed.promise]);
     } catch (error) {
-      throw this.#cut === undefined ? error : this.#cut.reason;
+      throw this.cut === undefined || error instanceof CommitUnknownError ? error : this.cut.reason;
     }
     if (this.#cut !== undefined) {
       throw this.#cut.reason;
     }
     return result as Result;
+  }
+
+  #endLate(ending: Cut, reason: unknown): void {
+    this.#lateTimer ??= setTimeout(
+      // The answer may have come, and not be read yet.
+      () =>
+        setImmediate(() => {
+          if (!this.#isFinished) {
+            this.#late = { ending, reason };
+            this.#scope?.dropConnections();
+          }
+        }),
+      LATE_MS,
+    );
   }
 
   async #close(ending: Cut): Promise<void> {

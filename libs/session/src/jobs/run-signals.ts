@@ -81,7 +81,7 @@ export class RunSignals {
   }
 
   leave(attempt: RunningAttempt): void {
-    attempt.limit?.pass();
+    attempt.limit?.finish();
     this.#running.delete(attempt);
   }
 

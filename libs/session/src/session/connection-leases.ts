@@ -2,12 +2,20 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import type { Transaction } from '@mikro-orm/core';
 
+import { ConnectionQueue, type ConnectionWait } from './pool/connection-queue.js';
 import { type Beginning, Lease, type LeaseOwner } from './pool/lease.js';
+import { setDefaults } from './pool/pool-defaults.js';
 import { leaseOf, setLease } from './pool/transaction-lease.js';
+import { SessionStateError } from './session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
 
 /** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
-export type Waits = (pool: Pool, client: Promise<PoolClient>) => Promise<PoolClient>;
+export type Waits = (pool: Pool, wait: ConnectionWait) => Promise<PoolClient>;
+
+/** How long a connection that is given up may still answer. */
+export const GRACE_MS = 800;
+/** How long the connections of a pool that is closed may still be used. */
+const CLOSING_MS = 3_000;
 
 /**
  * Follows the connections that are checked out of a pool.
@@ -17,20 +25,47 @@ export type Waits = (pool: Pool, client: Promise<PoolClient>) => Promise<PoolCli
  */
 export class ConnectionLeases {
   readonly #leases = new WeakMap<PoolClient, Lease>();
+  readonly #out = new Set<Lease>();
+  readonly #queues = new Set<ConnectionQueue>();
   readonly #beginnings = new AsyncLocalStorage<Beginning>();
 
-  constructor(private readonly waits: Waits) {}
+  constructor(
+    private readonly findScope: () => LeaseOwner | undefined,
+    private readonly waits: Waits,
+  ) {}
 
   follow(pool: Pool): void {
+    const patience = setDefaults(pool);
     pool.on('acquire', (client) => {
-      this.#leaseOf(client).isOut = true;
+      const lease = this.#leaseOf(client);
+      lease.isOut = true;
+      this.#out.add(lease);
     });
     pool.on('release', (_error, client) => {
-      this.#leaseOf(client).isOut = false;
+      const lease = this.#leaseOf(client);
+      lease.isOut = false;
+      this.#out.delete(lease);
     });
     const connect = pool.connect.bind(pool);
-    const wait = (): Promise<PoolClient> => (mustWait(pool) ? this.waits(pool, connect()) : connect());
+    const queue = new ConnectionQueue(pool, connect, patience);
+    this.#queues.add(queue);
+    const wait = (): Promise<PoolClient> => {
+      const { isBusy } = queue;
+      const entry = queue.enter(this.findScope());
+      return isBusy ? this.waits(pool, entry) : entry.client;
+    };
     pool.connect = (...args) => (args.length > 0 ? connect(...args) : this.#checkOut(wait));
+    const end = pool.end.bind(pool);
+    pool.end = async (...args) => {
+      queue.close(new SessionStateError('The pool of connections was closed before there was a connection to give.'));
+      this.#queues.delete(queue);
+      const timer = setTimeout(() => this.#destroyAll(pool), CLOSING_MS);
+      try {
+        return await end(...args);
+      } finally {
+        clearTimeout(timer);
+      }
+    };
   }
 
   /** Begins a transaction of an EntityManager, or a savepoint in one, and remembers its connection. */
@@ -48,6 +83,25 @@ export class ConnectionLeases {
     setLease(transaction, this.#beginnings.getStore()?.lease);
   }
 
+  /** Gives up what a scope waits for. */
+  leave(scope: LeaseOwner, reason: Error): void {
+    this.#queues.forEach((queue) => queue.leave(scope, reason));
+  }
+
+  /** Ends the connections that a scope still holds, without asking the server, which rolls back. */
+  abandon(scope: LeaseOwner): void {
+    for (const lease of this.#out) {
+      if (lease.isOf(scope)) {
+        lease.destroy(new Error('it did not answer in time, and was given up'));
+      }
+    }
+  }
+
+  /** Does so when the connections had some time to answer. */
+  abandonSoon(scope: LeaseOwner): void {
+    setTimeout(() => setImmediate(() => this.abandon(scope)), GRACE_MS).unref();
+  }
+
   /** Waits for a connection that nobody has left a transaction open on. */
   async #checkOut(wait: () => Promise<PoolClient>): Promise<PoolClient> {
     let client = await wait();
@@ -55,7 +109,13 @@ export class ConnectionLeases {
       client.release(true);
       client = await wait();
     }
-    return this.#leaseOf(client).checkOut();
+    return this.#leaseOf(client).checkOut(this.findScope());
+  }
+
+  /** Those that are still opening, too. */
+  #destroyAll({ _clients: clients = [] }: Pool): void {
+    const reason = new Error('its pool was closed');
+    clients.forEach((client) => this.#leaseOf(client).destroy(reason));
   }
 
   #leaseOf(client: PoolClient): Lease {
@@ -66,9 +126,4 @@ export class ConnectionLeases {
     }
     return lease;
   }
-}
-
-/** An idle connection may be promised to somebody who asked for it in the same turn of the event loop. */
-function mustWait({ options, idleCount, totalCount, waitingCount }: Pool): boolean {
-  return idleCount + options.max - totalCount <= waitingCount;
 }

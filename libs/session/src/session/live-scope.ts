@@ -11,6 +11,8 @@ export interface ScopeMember {
   /** How many connections it holds. */
   readonly heldConnections: number;
   close(ending: ScopeEnding): Promise<void>;
+  /** Ends its connections without asking the server. */
+  dropConnections(): void;
 }
 
 export interface LiveScopeOptions {
@@ -145,6 +147,11 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
         this.#live.delete(this);
       }
     }
+  }
+
+  /** Ends the connections of its sessions, whatever they are at. */
+  dropConnections(): void {
+    this.members.forEach((member) => member.dropConnections());
   }
 
   /** Closes every session for good. A second call waits for the first. */

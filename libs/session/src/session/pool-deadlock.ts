@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 
+import type { ConnectionWait } from './pool/connection-queue.js';
 import { ConnectionWaits } from './connection-waits.js';
 import type { LiveScope } from './live-scope.js';
 import { SessionPoolDeadlockError } from './session-error.js';
@@ -20,7 +21,7 @@ export class PoolDeadlock {
   /**
    * @throws {SessionPoolDeadlockError} at once, when this wait is the one that closes the circle
    */
-  async wait(pool: Pool, client: Promise<PoolClient>): Promise<PoolClient> {
+  async wait(pool: Pool, { client, leave }: ConnectionWait): Promise<PoolClient> {
     const { scopes, frames } = this.surroundings;
     const scope = scopes.current;
     const forget = this.#waits.add(scope, frames.current);
@@ -29,11 +30,7 @@ export class PoolDeadlock {
       return await client;
     } catch (error) {
       if (error instanceof SessionPoolDeadlockError) {
-        // The place in the queue cannot be given up: the connection goes back as soon as it comes.
-        client.then(
-          (late) => late.release(),
-          () => undefined,
-        );
+        leave(error);
       }
       throw error;
     } finally {

@@ -23,3 +23,8 @@ const endings: Record<ScopeEnding, string> = {
 export function describeEnding(ending: ScopeEnding): string {
   return endings[ending];
 }
+
+/** Whether it ended before its work did. */
+export function isCutShort(ending: ScopeEnding): boolean {
+  return ending === 'timedOut' || ending === 'aborted' || ending === 'disconnected';
+}

@@ -5,7 +5,7 @@ import { OpenStreams } from './open-streams.js';
 import { guardUnitOfWork } from './owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
 import type { Enrolled } from './roster.js';
-import { describeEnding, type ScopeEnding } from './scope-ending.js';
+import { describeEnding, isCutShort, type ScopeEnding } from './scope-ending.js';
 import type { LiveScope, ScopeMember } from './live-scope.js';
 import { SessionCallbacks, type TransactionOutcome } from './session-callbacks.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError, SessionStateError } from './session-error.js';
@@ -203,6 +203,11 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     }
   }
 
+  /** Ends the connections that it holds, whatever they are at. */
+  dropConnections(): void {
+    this.surroundings.connections.abandon(this.scope);
+  }
+
   async close(ending: ScopeEnding): Promise<void> {
     if (this.#ending !== undefined) {
       return;
@@ -211,6 +216,10 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     this.#ending = ending;
     this.surroundings.holders.delete(this);
     this.surroundings.leaks.forget(this);
+    this.surroundings.connections.leave(this.scope, new SessionClosedError(this.scope.label, describeEnding(ending)));
+    if (isCutShort(ending)) {
+      this.surroundings.connections.abandonSoon(this.scope);
+    }
     try {
       await this.#streams?.close();
       await this.#rollBack();

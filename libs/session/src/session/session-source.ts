@@ -38,6 +38,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   readonly #follower: Em;
   readonly #scopes: ScopeLookup;
   readonly #surroundings: SessionSurroundings;
+  readonly #deadlock: PoolDeadlock;
   #configured: SessionForkOptions | undefined;
 
   private constructor(
@@ -50,12 +51,17 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     this.#surroundings = {
       scopes: this.#scopes,
       ownership: new OwnershipPolicy(defaults.ownership ?? 'error'),
+      connections: new ConnectionLeases(
+        () => this.currentScope,
+        (pool, wait) => this.#deadlock.wait(pool, wait),
+      ),
       leaks: new LeakWatch(defaults.leakAfter),
       frames: new TransactionFrames(),
       unflushed: defaults.unflushed ?? 'warn',
       holders: new Roster(),
       runDetached: (about, work) => this.inScope({ kind: 'callback', ...about }, async () => work()),
     };
+    this.#deadlock = new PoolDeadlock(this.#surroundings);
     this.#adopt();
     this.contextual = this.#fork({ useContext: true }, 'session');
     this.#follower = this.#fork({ useContext: true }, 'application');
@@ -72,8 +78,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       );
     }
     const source = new SessionSource(orm, storage, defaults);
-    const deadlock = new PoolDeadlock(source.#surroundings);
-    const leases = new ConnectionLeases((pool, client) => deadlock.wait(pool, client));
+    const leases = source.#surroundings.connections;
     await watchPools(orm, (pool) => leases.follow(pool));
     const connection = orm.driver.getConnection('write');
     guardTransactionStart(connection, leases);

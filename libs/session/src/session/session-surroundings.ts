@@ -1,3 +1,4 @@
+import type { ConnectionLeases } from './connection-leases.js';
 import type { LeakWatch } from './leak-watch.js';
 import type { OwnershipPolicy } from './ownership-policy.js';
 import type { Roster } from './roster.js';
@@ -11,6 +12,7 @@ import type { Unflushed } from './unflushed.js';
 export interface SessionSurroundings {
   readonly scopes: ScopeLookup;
   readonly ownership: OwnershipPolicy;
+  readonly connections: ConnectionLeases;
   readonly leaks: LeakWatch;
   readonly frames: TransactionFrames;
   readonly unflushed: Unflushed;

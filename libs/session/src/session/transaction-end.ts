@@ -1,5 +1,6 @@
 import type { Connection, Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
+import { GRACE_MS } from './connection-leases.js';
 import { isOpen, markLost } from './joined-transactions.js';
 import { leaseOf } from './pool/transaction-lease.js';
 import { CommitUnknownError, ConnectionLostError } from './session-error.js';
@@ -31,24 +32,36 @@ export function guardTransactionEnd(connection: Connection): void {
       return;
     }
     let isAnnounced = events === undefined;
+    const bound = (): (() => void) | undefined => leaseOf(transaction)?.destroyAfter(GRACE_MS);
+    let unbind = isAnnounced ? bound() : undefined;
     const announce: TransactionEventBroadcaster['dispatchEvent'] = async (event, about) => {
       await events?.dispatchEvent(event, about);
-      isAnnounced = true;
+      if (!isAnnounced) {
+        isAnnounced = true;
+        // To end the connection is to roll back, so that nothing is lost when it does not answer.
+        unbind = bound();
+      }
     };
     const announcer =
       events && Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent: announce });
+    const lease = leaseOf(transaction);
+    const isLossTold = lease?.isLossTold === true;
     try {
-      await asOwner(transaction, () => rollback(transaction, announcer, ...rest));
+      const run = (): Promise<void> => asOwner(transaction, () => rollback(transaction, announcer, ...rest));
+      // A statement that is cancelled keeps a rollback waiting, on a network that does not answer to that either.
+      await (lease?.whileAlive(run) ?? run());
     } catch (error) {
       // Not a subscriber but the statement failed, as it does on a broken connection alone.
       if (isAnnounced && isOpen(transaction)) {
         markLost(transaction);
-        if (error instanceof ConnectionLostError) {
+        if (isLossTold && error instanceof ConnectionLostError) {
           // The server has rolled back, and whoever lost the connection was told.
           return;
         }
       }
       throw error;
+    } finally {
+      unbind?.();
     }
   };
 }

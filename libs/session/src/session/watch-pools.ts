@@ -15,13 +15,23 @@ export interface PoolClient {
 
 /** The little of a pool of node-postgres that is needed here. */
 export interface Pool {
-  readonly options: { max: number; min?: number };
+  readonly options: {
+    max: number;
+    min?: number;
+    keepAlive?: boolean;
+    keepAliveInitialDelayMillis?: number;
+    connectionTimeoutMillis?: number;
+  };
+  /** Private to node-postgres: those that are still opening, too. */
+  readonly _clients?: readonly PoolClient[];
+  end: (...args: unknown[]) => Promise<void>;
   readonly totalCount: number;
   readonly idleCount: number;
   readonly waitingCount: number;
   connect: (...args: unknown[]) => Promise<PoolClient>;
   on(event: 'acquire', listener: (client: PoolClient) => void): unknown;
   on(event: 'release', listener: (error: unknown, client: PoolClient) => void): unknown;
+  on(event: 'remove', listener: (client: PoolClient) => void): unknown;
 }
 
 interface ConnectionState {

@@ -35,9 +35,12 @@ const NOBODY: LeaseOwner = { label: 'a connection of the pool' };
 /** Knows what goes on on one connection, as long as there is one. */
 export class Lease {
   isOut = false;
+  /** Whether a statement has failed because the connection was lost. */
+  isLossTold = false;
   readonly #client: PoolClient;
   readonly #send: PoolClient['query'];
   readonly #beginnings: AsyncLocalStorage<Beginning>;
+  #scope: LeaseOwner | undefined;
   #owner: LeaseOwner | undefined;
   #isReadOnly = false;
   #ownStatements = 0;
@@ -67,12 +70,44 @@ export class Lease {
   }
 
   /** Takes over the connection for somebody who asked the pool for it. */
-  checkOut(): PoolClient {
+  checkOut(scope: LeaseOwner | undefined): PoolClient {
+    this.#scope = scope;
     const { release } = this.#client;
     this.#owner = undefined;
     this.#isReadOnly = false;
     this.#client.release = (error) => this.#release(release, error);
     return this.#client;
+  }
+
+  /** Whether code of a scope has checked it out, or its transaction runs on it. */
+  isOf(scope: LeaseOwner): boolean {
+    return this.#scope === scope || this.#owner === scope;
+  }
+
+  /** Ends the connection unless the returned function is called in time. */
+  destroyAfter(milliseconds: number): () => void {
+    // The answer may have come, and not be read yet.
+    const timer = setTimeout(() => {
+      immediate = setImmediate(() => this.destroy(new Error('it did not answer to ROLLBACK, and was given up')));
+    }, milliseconds);
+    let immediate: NodeJS.Immediate | undefined;
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(immediate);
+    };
+  }
+
+  /** Waits for `work`, or for the end of the connection, which is the end of all that goes on on it. */
+  async whileAlive<Result>(work: () => Promise<Result>): Promise<Result> {
+    const over = Promise.withResolvers<never>();
+    const onEnd = (): void =>
+      over.reject(explainLoss(this.#label, this.#loss ?? new Error('Connection terminated unexpectedly')));
+    this.#client.once('end', onEnd);
+    try {
+      return await Promise.race([work(), over.promise]);
+    } finally {
+      this.#client.off('end', onEnd);
+    }
   }
 
   /** Gives back a connection that broke while it was checked out. Who holds it may do so once more. */
@@ -106,7 +141,7 @@ export class Lease {
   }
 
   get #label(): string {
-    return (this.#owner ?? NOBODY).label;
+    return (this.#owner ?? this.#scope ?? NOBODY).label;
   }
 
   #query(text: unknown, values: unknown, callback: unknown): unknown {
@@ -187,6 +222,7 @@ export class Lease {
 
   #explain(error: unknown, isSentCommit: boolean): unknown {
     const state = findSqlState(error);
+    this.isLossTold ||= endsConnection(error);
     if (state !== undefined && endsConnection(error)) {
       this.#loss ??= error as Error;
     }

@@ -1,0 +1,115 @@
+import type { Pool, PoolClient } from '../watch-pools.js';
+
+/** Somebody's wait for a connection, which can be given up. */
+export interface ConnectionWait {
+  readonly client: Promise<PoolClient>;
+  leave(reason: Error): void;
+}
+
+interface Entry extends ConnectionWait {
+  readonly scope: object | undefined;
+  readonly resolve: (client: PoolClient) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * Lines up who wants a connection of a pool. In node-postgres's own queue a wait cannot be given up: it would be served
+ * for nothing, before those who still wait.
+ */
+export class ConnectionQueue {
+  readonly #pool: Pool;
+  readonly #connect: () => Promise<PoolClient>;
+  readonly #entries = new Set<Entry>();
+  /** Those for whom the pool has no connection yet, the first first. */
+  readonly #queued = new Set<Entry>();
+  readonly #patience: number | undefined;
+
+  constructor(pool: Pool, connect: () => Promise<PoolClient>, patience: number | undefined) {
+    this.#pool = pool;
+    this.#connect = connect;
+    this.#patience = patience;
+    // The pool tells before it has taken the connection back.
+    pool.on('release', () => queueMicrotask(() => this.#serveAll()));
+    pool.on('remove', () => this.#serveAll());
+  }
+
+  /** Whether whoever comes now has to wait for somebody to give a connection back. */
+  get isBusy(): boolean {
+    return this.#queued.size > 0 || isExhausted(this.#pool);
+  }
+
+  enter(scope: object | undefined): ConnectionWait {
+    const { promise, resolve, reject } = Promise.withResolvers<PoolClient>();
+    const leave = (reason: Error): void => this.#leave(entry, reason);
+    const entry: Entry = { scope, client: promise, resolve, reject, leave };
+    this.#entries.add(entry);
+    // Who gives up a wait may not wait for the client.
+    promise.catch(() => undefined);
+    if (this.isBusy) {
+      this.#queued.add(entry);
+      this.#limit(entry);
+    } else {
+      this.#serve(entry);
+    }
+    return entry;
+  }
+
+  /** Gives up the waits of a scope. */
+  leave(scope: object, reason: Error): void {
+    [...this.#entries].filter((entry) => entry.scope === scope).forEach((entry) => entry.leave(reason));
+  }
+
+  /** Gives up the waits for whom there will be no connection any more. */
+  close(reason: Error): void {
+    [...this.#queued].forEach((entry) => entry.leave(reason));
+  }
+
+  #leave(entry: Entry, reason: Error): void {
+    this.#queued.delete(entry);
+    if (this.#entries.delete(entry)) {
+      entry.reject(reason);
+    }
+  }
+
+  #limit(entry: Entry): void {
+    if (this.#patience !== undefined) {
+      const timer = setTimeout(() => entry.leave(new Error('timeout exceeded when trying to connect')), this.#patience);
+      entry.client.then(
+        () => clearTimeout(timer),
+        () => clearTimeout(timer),
+      );
+    }
+  }
+
+  #serve(entry: Entry): void {
+    this.#connect().then(
+      (client) => {
+        if (this.#entries.delete(entry)) {
+          entry.resolve(client);
+        } else {
+          client.release();
+        }
+      },
+      (error: unknown) => {
+        this.#entries.delete(entry);
+        entry.reject(error);
+        this.#serveAll();
+      },
+    );
+  }
+
+  #serveAll(): void {
+    for (const entry of this.#queued) {
+      if (isExhausted(this.#pool)) {
+        return;
+      }
+      this.#queued.delete(entry);
+      this.#serve(entry);
+    }
+  }
+}
+
+/** An idle connection may be promised to somebody who asked for it in the same turn of the event loop. */
+function isExhausted({ options, idleCount, totalCount, waitingCount }: Pool): boolean {
+  return idleCount + options.max - totalCount <= waitingCount;
+}

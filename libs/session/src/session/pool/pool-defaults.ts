@@ -1,0 +1,17 @@
+import type { Pool } from '../watch-pools.js';
+
+const CONNECT_MS = 10_000;
+const KEEP_ALIVE_AFTER_MS = 10_000;
+
+/**
+ * Sets what a user has not said of a dead network: the driver would wait for ever.
+ *
+ * @returns the milliseconds that a wait for a connection may take, where the user has said so
+ */
+export function setDefaults({ options }: Pool): number | undefined {
+  const patience = options.connectionTimeoutMillis;
+  options.keepAlive ??= true;
+  options.keepAliveInitialDelayMillis ??= KEEP_ALIVE_AFTER_MS;
+  options.connectionTimeoutMillis ??= CONNECT_MS;
+  return patience === 0 ? undefined : patience;
+}
