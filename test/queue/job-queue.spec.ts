@@ -137,7 +137,9 @@ describe('JobQueue', () => {
     it.each([undefined, () => 1, Symbol('s'), 1n, NaN, Infinity])(
       'refuses the input %p, which JSON cannot hold',
       async (input) => {
-        await expect(queue.send('nowhere', input)).rejects.toThrow(/^Expected an input that JSON can hold, got `/);
+        await expect(queue.send('nowhere', input)).rejects.toThrow(
+          /^Expected `input` of a job for queue "nowhere" to be something that JSON in PostgreSQL can hold, got `/,
+        );
       },
     );
 

@@ -2,13 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import type { MikroORM } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
-import { PgBoss, type Warning } from 'pg-boss';
+import { PgBoss } from 'pg-boss';
 
 import { isTransientError } from '../jobs/transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
 import { getPool } from '../session/watch-pools.js';
 import type { BossOptions } from './job-queue-options.js';
-import { SessionTransaction } from './session-transaction.js';
 
 /** Enough for what pg-boss does between the jobs, which run on the connections of MikroORM. */
 const POOL_SIZE = 4;
@@ -32,6 +31,11 @@ export class Boss {
   constructor(orm: MikroORM, options: BossOptions = {}) {
     this.#orm = orm;
     this.#options = options;
+  }
+
+  /** Where its tables are. */
+  get schema(): string {
+    return this.#options.schema ?? 'pgboss';
   }
 
   /** Gives pg-boss, started on first use. A start that failed is tried again by the next. */
@@ -60,8 +64,7 @@ export class Boss {
     try {
       boss = new PgBoss({ useListenNotify: true, ...(await this.#connect()), ...this.#options });
       boss.on('error', (error) => this.#report(error));
-      boss.on('warning', (warning) => this.#warn(warning));
-      SessionTransaction.install(boss.getDb());
+      boss.on('warning', ({ message }) => this.#logger.warn(message));
       return await boss.start();
     } catch (error) {
       this.#starting = undefined;
@@ -76,13 +79,6 @@ export class Boss {
       this.#logger.warn(`pg-boss lost a connection, and tries again: ${error.message}`);
     } else {
       this.#logger.error(error.message, error.stack);
-    }
-  }
-
-  #warn({ message, data }: Warning): void {
-    // It takes the transactions of the handlers for its own connections: they are those of sessions.
-    if ((data as { readonly type?: unknown }).type !== 'transactional_pool_headroom') {
-      this.#logger.warn(message);
     }
   }
 

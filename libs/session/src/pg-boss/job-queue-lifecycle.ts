@@ -35,7 +35,7 @@ export class JobQueueLifecycle implements OnApplicationBootstrap, BeforeApplicat
       const boss = await this.#parts.boss.start();
       await setUpQueues(boss, policies);
       if (options.work ?? true) {
-        await this.#parts.boss.outside(() => workers.start(boss, handlers));
+        await this.#parts.boss.outside(() => workers.start(boss, this.#parts.boss.schema, handlers));
       }
     } catch (error) {
       // NestJS calls no hook of an application that did not start.

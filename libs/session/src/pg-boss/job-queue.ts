@@ -13,6 +13,7 @@ import type { ScopeInfo } from '../session/scope-info.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { SessionSource } from '../session/session-source.js';
 import type { Boss } from './boss.js';
+import { inBossTransaction } from './boss-transaction.js';
 import { findOpenTransaction } from './open-transaction.js';
 import type { QueueInput, QueueName } from './queue-inputs.js';
 import { toMessage } from './queue-message.js';
@@ -20,6 +21,14 @@ import { toSentInfo } from './sent-info.js';
 
 /** How many jobs go into one statement. */
 const BATCH = 1_000;
+
+/** How many characters the jobs of one statement have, about. */
+const STATEMENT_SIZE = 2 ** 24;
+
+interface SizedJob {
+  readonly job: JobInsert;
+  readonly size: number;
+}
 
 interface InfoOption {
   /** What the scope of the job is to know, beside what the scope that sends it knows: see `ScopeInfo`. */
@@ -73,13 +82,14 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     input: QueueInput<Name>,
     { info, ...options }: SendOptions = {},
   ): Promise<string | null> {
-    const message = toMessage(input, 0, this.#infoFor(info));
+    const { message } = toMessage({ input, info: this.#infoFor(info), of: `a job for queue "${queue}"` });
     return this.#do(queue, (boss, connection) => boss.send(queue, message, { ...options, ...connection }));
   }
 
   /**
    * Sends a job for each input, in batches of 1,000, and holds no more of them than that. Gives how many jobs were made.
-   * Outside of a transaction the batches before one that fails stay.
+   * Each batch is one statement, or several in one transaction where the inputs are large. Outside of a transaction the
+   * batches before one that fails stay.
    *
    * @param options of every job, or a function that gives those of one
    *
@@ -100,16 +110,15 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     try {
       for (let piece = await source.read(); piece !== undefined; piece = await source.read()) {
         const { index: start, inputs: batch } = piece;
-        const jobs = batch.map((input, offset): JobInsert => {
-          const { info: own, ...job } = optionsOf(input, start + offset);
+        const jobs = batch.map((input, offset): SizedJob => {
+          const index = start + offset;
+          const { info: own, ...job } = optionsOf(input, index);
           const info = own === undefined ? inherited : this.#infoFor(own);
-          return Object.assign(job, { data: toMessage(input, start + offset, info) });
+          const { message, size } = toMessage({ input, index, info, of: `job ${index} for queue "${queue}"` });
+          return { job: Object.assign(job, { data: message }), size };
         });
         leavesOut ??= await this.#leavesOut(queue);
-        // To ask for the ids takes a good part of the time again.
-        const returnId = leavesOut || jobs.some(mayBeLeftOut);
-        const ids = await this.#do(queue, (boss, connection) => boss.insert(queue, jobs, { ...connection, returnId }));
-        count += returnId ? (ids?.length ?? 0) : jobs.length;
+        count += await this.#insertTogether(queue, splitBySize(jobs), leavesOut);
       }
     } finally {
       await source.close();
@@ -131,7 +140,7 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     input: QueueInput<Name>,
     { info, ...options }: ScheduleOptions = {},
   ): Promise<void> {
-    const message = toMessage(input, 0, this.#infoFor(info));
+    const { message } = toMessage({ input, info: this.#infoFor(info), of: `the schedule of queue "${queue}"` });
     await this.#do(queue, (boss, connection) => {
       assertTimes(boss, queue, cron, options.tz);
       return boss.schedule(queue, cron, message, { ...options, ...connection });
@@ -156,6 +165,24 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
   /** Moves jobs from a dead letter queue back to where they came from. Gives how many. */
   redrive(queue: QueueName, options: RedriveOptions = {}): Promise<number> {
     return this.#do(queue, (boss, connection) => boss.redrive(queue, { ...options, ...connection }));
+  }
+
+  /** Makes the jobs of one batch, all of them or none. */
+  async #insertTogether(queue: string, parts: readonly (readonly JobInsert[])[], leavesOut: boolean): Promise<number> {
+    return this.#do(queue, async (boss, connection) => {
+      const insertAll = async (together: ConnectionOptions): Promise<number> => {
+        let count = 0;
+        for (const jobs of parts) {
+          // To ask for the ids takes a good part of the time again.
+          const returnId = leavesOut || jobs.some(mayBeLeftOut);
+          const ids = await boss.insert(queue, [...jobs], { ...together, returnId });
+          count += returnId ? (ids?.length ?? 0) : jobs.length;
+        }
+        return count;
+      };
+      const isTogether = parts.length === 1 || connection.db !== undefined;
+      return isTogether ? insertAll(connection) : inBossTransaction(boss, insertAll);
+    });
   }
 
   /** Tells whether the policy of a queue may have no room for a job. */
@@ -193,6 +220,21 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
 /** Tells whether pg-boss makes no second job like this one. */
 function mayBeLeftOut({ id, singletonKey, singletonSeconds }: JobInsert): boolean {
   return id !== undefined || singletonKey !== undefined || singletonSeconds !== undefined;
+}
+
+/** Parts jobs so that the text of each statement is far below what V8 and PostgreSQL take. */
+function splitBySize(jobs: readonly SizedJob[]): readonly (readonly JobInsert[])[] {
+  const parts: JobInsert[][] = [];
+  let room = 0;
+  for (const { job, size } of jobs) {
+    if (parts.length === 0 || size > room) {
+      parts.push([]);
+      room = STATEMENT_SIZE;
+    }
+    parts.at(-1)?.push(job);
+    room -= size;
+  }
+  return parts;
 }
 
 function assertTimes(boss: PgBoss, queue: string, cron: string, tz = 'UTC'): void {

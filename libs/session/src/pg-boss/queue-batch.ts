@@ -1,34 +1,33 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
-import type { JobResult } from 'pg-boss';
 
 import type { Piece } from '../jobs/input-source.js';
 import { JobAttempts } from '../jobs/job-attempts.js';
 import type { JobOutcome } from '../jobs/job-outcome.js';
 import { JobPieces } from '../jobs/job-pieces.js';
 import { Retry } from '../jobs/retry.js';
+import type { PieceWork } from '../jobs/piece-work.js';
 import { RunSignals } from '../jobs/run-signals.js';
 import type { ScopeInfo } from '../session/scope-info.js';
-import { toFailure, toFailureOutput } from './failure-output.js';
-import type { HandlerWork } from './handler-work.js';
+import type { SessionSource } from '../session/session-source.js';
 import type { QueueClaims } from './queue-claims.js';
 import { JobClaimLostError } from './queue-error.js';
 import { type FetchedJob, QueueJob } from './queue-job.js';
-import type { SessionTransaction } from './session-transaction.js';
 
 type Outcome = JobOutcome<QueueJob, unknown>;
 
-interface Failure {
+/** The work of the handler of a queue. */
+export interface HandlerWork<Em extends EntityManager> {
+  readonly source: SessionSource<Em>;
+  readonly queue: string;
+  readonly chunkSize: number;
+  readonly work: PieceWork<Em, unknown, unknown>;
+}
+
+export interface QueueFailure {
   readonly id: string;
   readonly reason: unknown;
 }
-
-/** Settles jobs whose work is done, in the transaction of their session. */
-type Settle<Em extends EntityManager> = (
-  session: Em,
-  jobs: readonly QueueJob[],
-  values: readonly unknown[],
-) => Promise<void>;
 
 /** Jobs whose sessions are to know the same. */
 interface Group {
@@ -36,22 +35,21 @@ interface Group {
   readonly info: ScopeInfo | undefined;
 }
 
-interface GroupRun<Em extends EntityManager> extends Group {
+interface GroupRun extends Group {
   readonly signals: RunSignals;
-  readonly settle: Settle<Em>;
   readonly outcomes: Outcome[];
 }
 
 /** The jobs that one fetch has brought, until it is known what became of each. */
 export class QueueBatch<Em extends EntityManager> {
   readonly #work: HandlerWork<Em>;
-  readonly #claims: QueueClaims<Em>;
+  readonly #claims: QueueClaims;
   readonly #jobs: QueueJob[] = [];
-  readonly #unreadable: Failure[] = [];
+  readonly #unreadable: QueueFailure[] = [];
   readonly #hurry = new AbortController();
   readonly #cut = new AbortController();
 
-  constructor(work: HandlerWork<Em>, claims: QueueClaims<Em>, fetched: readonly FetchedJob[]) {
+  constructor(work: HandlerWork<Em>, claims: QueueClaims, fetched: readonly FetchedJob[]) {
     this.#work = work;
     this.#claims = claims;
     for (const job of fetched) {
@@ -70,46 +68,12 @@ export class QueueBatch<Em extends EntityManager> {
     this.#cut.abort(reason);
   }
 
-  /** Runs the jobs in as few transactions as there can be, and completes them there. Never throws for a job. */
-  async runAll(): Promise<JobResult[]> {
-    const outcomes = await this.#run((session, jobs, values) => this.#claims.complete(session, jobs, values));
-    const done = outcomes.filter((outcome) => outcome.status === 'fulfilled');
-    return [
-      ...done.map(({ input, value }): JobResult => ({ id: input.id, status: 'completed', output: value })),
-      ...this.#failures(outcomes).map(toFailedResult),
-    ];
-  }
-
   /**
-   * Runs the one job there is, and lends its transaction to pg-boss, which completes it there.
+   * Runs the jobs in as few transactions as there can be, and completes them there.
    *
-   * @returns the output of the job
-   * @throws what is to be stored of its failure
+   * @returns what the others failed with
    */
-  async runOne(transaction: SessionTransaction): Promise<unknown> {
-    let output: unknown;
-    const work = this.#run(async (session, [job], [value]) => {
-      output = value;
-      if ((await transaction.lend(session)) === 'rollback') {
-        throw new JobClaimLostError(this.#work.queue, job === undefined ? [] : [job.id]);
-      }
-    });
-    const done = work.then((outcomes) => {
-      const [failure] = this.#failures(outcomes);
-      if (failure !== undefined) {
-        throw toFailure(failure.reason);
-      }
-    });
-    await transaction.lentBy(done);
-    return output;
-  }
-
-  #failures(outcomes: readonly Outcome[]): readonly Failure[] {
-    const rejected = outcomes.filter((outcome) => outcome.status === 'rejected');
-    return [...this.#unreadable, ...rejected.map(({ input, reason }) => ({ id: input.id, reason }))];
-  }
-
-  async #run(settle: Settle<Em>): Promise<readonly Outcome[]> {
+  async run(): Promise<readonly QueueFailure[]> {
     const { chunkSize } = this.#work;
     const signals = new RunSignals({
       shutdown: this.#hurry.signal,
@@ -120,14 +84,15 @@ export class QueueBatch<Em extends EntityManager> {
     using _following = signals.follow();
     const outcomes: Outcome[] = [];
     for (const group of groupByInfo(this.#jobs)) {
-      const pieces = this.#createPieces({ ...group, signals, settle, outcomes });
+      const pieces = this.#createPieces({ ...group, signals, outcomes });
       for (let index = 0; index < group.jobs.length; index += chunkSize) {
         await pieces.run({ index, inputs: group.jobs.slice(index, index + chunkSize) });
       }
     }
     await this.#release(outcomes);
     warnOfLostClaims(outcomes);
-    return outcomes;
+    const rejected = outcomes.filter((outcome) => outcome.status === 'rejected');
+    return [...this.#unreadable, ...rejected.map(({ input, reason }) => ({ id: input.id, reason }))];
   }
 
   /** Gives back what the shutdown has cut. */
@@ -146,7 +111,7 @@ export class QueueBatch<Em extends EntityManager> {
     }
   }
 
-  #createPieces({ jobs, info, signals, settle, outcomes }: GroupRun<Em>): JobPieces<QueueJob, unknown> {
+  #createPieces({ jobs, info, signals, outcomes }: GroupRun): JobPieces<QueueJob, unknown> {
     const { source, queue, work } = this.#work;
     const attempts = new JobAttempts<Em, QueueJob, unknown>({
       source,
@@ -160,7 +125,7 @@ export class QueueBatch<Em extends EntityManager> {
       transaction: {},
       timeout: undefined,
       signals,
-      beforeCommit: (session, piece, values) => settle(session, piece.inputs, values),
+      beforeCommit: (session, piece, values) => this.#claims.complete(session, piece.inputs, values),
     });
     return new JobPieces({ runner: attempts, retry: new Retry(), signals, put: (outcome) => outcomes.push(outcome) });
   }
@@ -173,10 +138,6 @@ function nameScope(queue: string, { inputs }: Piece<QueueJob>): string {
 
 function isCut(outcome: Outcome): boolean {
   return outcome.status === 'rejected' && outcome.ending === 'aborted';
-}
-
-function toFailedResult({ id, reason }: Failure): JobResult {
-  return { id, status: 'failed', output: toFailureOutput(reason) };
 }
 
 /** Nobody else tells of them: for pg-boss, the job is another worker's. */

@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
-import type { CommandResponse, JobAttempt, PgBoss } from 'pg-boss';
+import type { CommandResponse, Db, JobAttempt, PgBoss } from 'pg-boss';
 
-import type { SessionSource } from '../session/session-source.js';
+import { inBossTransaction } from './boss-transaction.js';
+import { toOutput } from './job-output.js';
 import { inTransactionOf } from './open-transaction.js';
 import { JobClaimLostError } from './queue-error.js';
-import type { QueueJob } from './queue-job.js';
 
 /** What pg-boss answers to a command, beyond its declaration. */
 interface Settled extends CommandResponse {
@@ -13,15 +13,18 @@ interface Settled extends CommandResponse {
   readonly settled?: readonly string[];
 }
 
+/** An attempt at a job that this process holds. */
+type Claim = Pick<JobAttempt, 'id' | 'retryCount'>;
+
 /** Ends the claims of this process on jobs of one queue, and only those: another attempt at a job is left alone. */
-export class QueueClaims<Em extends EntityManager> {
-  readonly #source: SessionSource<Em>;
+export class QueueClaims {
   readonly #boss: PgBoss;
+  readonly #schema: string;
   readonly #queue: string;
 
-  constructor(source: SessionSource<Em>, boss: PgBoss, queue: string) {
-    this.#source = source;
+  constructor(boss: PgBoss, schema: string, queue: string) {
     this.#boss = boss;
+    this.#schema = schema;
     this.#queue = queue;
   }
 
@@ -29,15 +32,15 @@ export class QueueClaims<Em extends EntityManager> {
    * Completes jobs in the transaction of a session, so that it is committed with what their handler wrote.
    *
    * @throws {JobClaimLostError} when a job is not this worker's any more, which rolls the transaction back
+   * @throws {TypeError} for a value that cannot be stored
    */
-  async complete(session: Em, jobs: readonly QueueJob[], values: readonly unknown[]): Promise<void> {
+  async complete(session: EntityManager, claims: readonly Claim[], values: readonly unknown[]): Promise<void> {
     const db = inTransactionOf(session);
-    const outputs = jobs.map((job, nth) => ({ job, value: values[nth] }));
-    for (const group of Map.groupBy(outputs, ({ value }) => JSON.stringify(value)).values()) {
-      const attempts = toAttempts(group.map(({ job }) => job));
-      const { affected } = (await this.#boss.complete(this.#queue, attempts, group[0]?.value as object | null, {
-        db,
-      })) as Settled;
+    const outputs = claims.map((claim, nth) => ({ claim, output: toOutput(values[nth], claim.id, this.#queue) }));
+    for (const group of Map.groupBy(outputs, ({ output }) => output).values()) {
+      const attempts = toAttempts(group.map(({ claim }) => claim));
+      const output = JSON.parse(group[0]?.output ?? 'null') as object | null;
+      const { affected } = (await this.#boss.complete(this.#queue, attempts, output, { db })) as Settled;
       if (affected < attempts.length) {
         throw new JobClaimLostError(
           this.#queue,
@@ -48,44 +51,79 @@ export class QueueClaims<Em extends EntityManager> {
   }
 
   /**
-   * Gives jobs back to their queue at once, with nothing said against them. One whose place has been taken meanwhile, in a
-   * queue with a policy, is left as it is.
+   * Gives jobs that were begun back to their queue at once. They have not failed, but used up an attempt. One whose place
+   * has been taken meanwhile, in a queue with a policy, is left as it is.
    */
-  async release(jobs: readonly QueueJob[]): Promise<void> {
+  async release(claims: readonly Claim[]): Promise<void> {
+    const left = await this.#whereRoom(claims, (some) => this.#releaseTogether(some));
+    for (const { id } of left) {
+      Logger.warn(`There is no room for job ${id} in queue "${this.#queue}" again: it fails.`, 'JobQueueModule');
+    }
+  }
+
+  /**
+   * Gives jobs that were not begun back to their queue, as if they had not been fetched.
+   *
+   * @returns those whose place has been taken meanwhile, in a queue with a policy
+   */
+  giveBack<One extends Claim>(claims: readonly One[]): Promise<readonly One[]> {
+    return this.#whereRoom(claims, (some) => this.#giveBackTogether(some));
+  }
+
+  /** @returns those that have no room */
+  async #whereRoom<One extends Claim>(
+    claims: readonly One[],
+    move: (claims: readonly One[]) => Promise<void>,
+  ): Promise<readonly One[]> {
     try {
-      await this.#releaseTogether(jobs);
+      await move(claims);
+      return [];
     } catch (error) {
       if (!isPlaceTaken(error)) {
         throw error;
       }
-      const [job] = jobs;
-      if (jobs.length === 1) {
-        Logger.warn(`There is no room for job ${job?.id} in queue "${this.#queue}" again: it fails.`, 'JobQueueModule');
-        return;
+      if (claims.length === 1) {
+        return claims;
       }
-      for (const one of jobs) {
-        await this.release([one]);
+      const left: One[] = [];
+      for (const one of claims) {
+        left.push(...(await this.#whereRoom([one], move)));
       }
+      return left;
     }
   }
 
-  async #releaseTogether(jobs: readonly QueueJob[]): Promise<void> {
-    const label = `the release of ${jobs.length} jobs of queue "${this.#queue}"`;
-    await this.#source.run(
-      { kind: 'begin', label },
-      async (session) => {
-        const db = inTransactionOf(session);
-        // pg-boss has no word for it: what is resumed waits as if it had not been fetched, and stays when nobody commits.
-        const { settled = [] } = (await this.#boss.cancel(this.#queue, toAttempts(jobs), { db })) as Settled;
-        const [first] = settled;
-        if (first !== undefined) {
-          await this.#boss.resume(this.#queue, [...settled], { db });
-          // It changes nothing, but wakes the other processes, which resume() does not.
-          await this.#boss.update({ name: this.#queue, options: { id: first, db } });
-        }
-      },
-      { transaction: {} },
-    );
+  #releaseTogether(claims: readonly Claim[]): Promise<void> {
+    return inBossTransaction(this.#boss, async (connection) => {
+      // pg-boss has no word for it: what is resumed waits as if it had not been fetched, and stays when nobody commits.
+      const { settled = [] } = (await this.#boss.cancel(this.#queue, toAttempts(claims), connection)) as Settled;
+      if (settled.length > 0) {
+        await this.#boss.resume(this.#queue, [...settled], connection);
+        await this.#wake(settled, connection);
+      }
+    });
+  }
+
+  #giveBackTogether(claims: readonly Claim[]): Promise<void> {
+    return inBossTransaction(this.#boss, async (connection) => {
+      // pg-boss has a word for it, and keeps it for itself. Without `started_on` the next fetch counts no attempt.
+      const { rows } = await connection.db.executeSql(
+        `update ${this.#schema}.job set state = 'created', started_on = null, heartbeat_on = null
+          where name = $1 and id = any($2::uuid[]) and state = 'active' and (id || ':' || retry_count) = any($3::text[])
+          returning id`,
+        [this.#queue, claims.map(({ id }) => id), claims.map(({ id, retryCount }) => `${id}:${retryCount}`)],
+      );
+      const returned = (rows as readonly { readonly id: string }[]).map(({ id }) => id);
+      if (returned.length > 0) {
+        await this.#wake(returned, connection);
+      }
+    });
+  }
+
+  /** Tells all processes that there are jobs, which their return does not. */
+  async #wake([id = '']: readonly string[], connection: { readonly db: Db }): Promise<void> {
+    // It changes nothing.
+    await this.#boss.update({ name: this.#queue, options: { id, ...connection } });
   }
 }
 
@@ -94,6 +132,6 @@ function isPlaceTaken(error: unknown): boolean {
   return (error as { readonly code?: unknown } | null)?.code === '23505';
 }
 
-function toAttempts(jobs: readonly QueueJob[]): JobAttempt[] {
-  return jobs.map(({ id, retryCount }) => ({ id, retryCount }));
+function toAttempts(claims: readonly Claim[]): JobAttempt[] {
+  return claims.map(({ id, retryCount }) => ({ id, retryCount }));
 }

@@ -12,7 +12,7 @@ export interface QueueJobContext extends JobContext {
 }
 
 /** A job as it was fetched: `retryCount` tells this attempt from others. */
-export type FetchedJob = Omit<Job<unknown>, 'heartbeatSeconds' | 'expireInSeconds'>;
+export type FetchedJob = Omit<Job<unknown>, 'heartbeatSeconds'>;
 
 /** A job with what was sent in it. */
 export class QueueJob {

@@ -1,8 +1,7 @@
 import { inspect } from 'node:util';
 
 import type { ScopeInfo } from '../session/scope-info.js';
-
-const NOT_JSON: ReadonlySet<string> = new Set(['undefined', 'function', 'symbol', 'bigint']);
+import { measureJson } from './measure-json.js';
 
 /** The data of a job, as it lies in the table of pg-boss. */
 export interface QueueMessage {
@@ -13,13 +12,26 @@ export interface QueueMessage {
   readonly info?: ScopeInfo;
 }
 
-/** @throws {TypeError} for an input that JSON has no word for */
-export function toMessage(input: unknown, index: number, info: ScopeInfo | undefined): QueueMessage {
-  assertJson(input);
-  if (info === undefined) {
-    return index === 0 ? { input } : { input, index };
-  }
-  return index === 0 ? { input, info } : { input, index, info };
+export interface MessageOptions {
+  readonly input: unknown;
+  readonly index?: number;
+  readonly info: ScopeInfo | undefined;
+  /** Whose input it is, for the message of the error. */
+  readonly of: string;
+}
+
+/**
+ * Makes the data of a job, and measures about how many characters it has.
+ *
+ * @throws {TypeError} for an input that would arrive as another one, or not at all
+ */
+export function toMessage({ input, index = 0, info, of }: MessageOptions): {
+  readonly message: QueueMessage;
+  readonly size: number;
+} {
+  const size = measureJson(input, { root: 'input', of });
+  const message: QueueMessage = { input, ...(index !== 0 && { index }), ...(info !== undefined && { info }) };
+  return { message, size };
 }
 
 export interface SentJob {
@@ -37,11 +49,4 @@ export function readMessage({ id, name, data }: SentJob): QueueMessage {
     `Expected the data of the job ${id} of queue "${name}" to have its input in the field \`input\`, got ` +
       `\`${inspect(data, { depth: 0, breakLength: Infinity })}\`. Send it with JobQueue.send(), or as \`{ input }\`.`,
   );
-}
-
-/** The rest is left to JSON.stringify(), which throws for what it cannot write: looking here would take as long again. */
-function assertJson(input: unknown): void {
-  if (NOT_JSON.has(typeof input) || (typeof input === 'number' && !Number.isFinite(input))) {
-    throw new TypeError(`Expected an input that JSON can hold, got \`${inspect(input)}\` (${typeof input}).`);
-  }
 }

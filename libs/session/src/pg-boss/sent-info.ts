@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 
 import type { ScopeInfo } from '../session/scope-info.js';
+import { isStorable } from './storable-text.js';
 
 /**
  * Gives the info that a job is sent with: that of the scope that sends it, and more or other of its own.
@@ -22,11 +23,15 @@ export function toSentInfo(inherited: ScopeInfo | undefined, own: ScopeInfo | un
 
 function isJson(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) {
-    return value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
+    return value === null || typeof value === 'boolean' || Number.isFinite(value) || isStorableText(value);
   }
   if (Array.isArray(value)) {
     return value.every((item) => isJson(item));
   }
   const prototype: unknown = Object.getPrototypeOf(value);
   return (prototype === Object.prototype || prototype === null) && Object.values(value).every((item) => isJson(item));
+}
+
+function isStorableText(value: unknown): boolean {
+  return typeof value === 'string' && isStorable(value);
 }

@@ -1,0 +1,24 @@
+import type { Db, PgBoss } from 'pg-boss';
+
+import { SessionSetupError } from '../session/session-error.js';
+
+/** Runs `work` in a transaction on a connection of pg-boss, which knows nothing of sessions and tenants. */
+export async function inBossTransaction<Result>(
+  boss: PgBoss,
+  work: (connection: { readonly db: Db }) => Promise<Result>,
+): Promise<Result> {
+  const transaction = await boss.getDb().beginTransaction?.();
+  if (transaction === undefined) {
+    throw new SessionSetupError(
+      'The `db` that pg-boss was given makes no transactions. Give it a method `beginTransaction()`, or leave it out.',
+    );
+  }
+  try {
+    const result = await work({ db: transaction.db });
+    await transaction.commit();
+    return result;
+  } catch (error) {
+    await transaction.rollback();
+    throw error;
+  }
+}
