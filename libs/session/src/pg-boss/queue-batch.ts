@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 import type { EntityManager } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
@@ -140,10 +142,15 @@ function isCut(outcome: Outcome): boolean {
   return outcome.status === 'rejected' && outcome.ending === 'aborted';
 }
 
+/** A revoked Proxy, which may have been thrown, is not to be asked for its class. */
+function isClaimLost(reason: unknown): reason is JobClaimLostError {
+  return types.isNativeError(reason) && reason instanceof JobClaimLostError;
+}
+
 /** Nobody else tells of them: for pg-boss, the job is another worker's. */
 function warnOfLostClaims(outcomes: readonly Outcome[]): void {
   for (const outcome of outcomes) {
-    if (outcome.status === 'rejected' && outcome.reason instanceof JobClaimLostError) {
+    if (outcome.status === 'rejected' && isClaimLost(outcome.reason)) {
       Logger.warn(outcome.reason.message, 'JobQueueModule');
     }
   }
