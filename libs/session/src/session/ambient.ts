@@ -1,8 +1,13 @@
-import { type EntityManager, TransactionContext, ValidationError } from '@mikro-orm/core';
+import { type EntityManager, TransactionContext } from '@mikro-orm/core';
 
 import { RECORD, type Recorded } from './recorded.js';
+import { NoActiveSessionError } from './session-error.js';
 
-/** What MikroORM answers without sessions, but never the EntityManager of another application. */
+/**
+ * What MikroORM answers without sessions, but never the EntityManager of another application.
+ *
+ * @throws {NoActiveSessionError} where MikroORM would refuse its global EntityManager
+ */
 export function findAmbient(em: EntityManager, validate: boolean): EntityManager {
   const found: (EntityManager & Recorded) | undefined = [
     TransactionContext.getEntityManager(em.name),
@@ -12,7 +17,7 @@ export function findAmbient(em: EntityManager, validate: boolean): EntityManager
     return found[RECORD] === undefined ? found : found.getContext(validate);
   }
   if (validate && em.global && !em.config.get('allowGlobalContext')) {
-    throw ValidationError.cannotUseGlobalContext();
+    throw new NoActiveSessionError(`The EntityManager of the connection "${em.name}"`);
   }
   return em;
 }

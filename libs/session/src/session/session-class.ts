@@ -26,6 +26,12 @@ export const CONTEXTUAL = Symbol('contextual');
 /** MikroORM keeps the flush mode of an EntityManager in a private field. */
 const FLUSH_MODE = Symbol('flush mode');
 
+/** The property by which an EntityManager answers for itself and for no transaction within it. */
+const EXACT = Symbol('exact');
+
+/** MikroORM keeps in a private field whether an EntityManager makes no transactions. */
+const IS_WITHOUT = Symbol('without transactions');
+
 /** `session`: that of the current scope, or an error. `application`: the same, or what MikroORM itself would answer. */
 export type Contextual = 'session' | 'application';
 
@@ -40,6 +46,12 @@ export type EntityManagerClass = new (
 export interface SessionLookup {
   tryCurrent(): EntityManager | undefined;
   current(): EntityManager;
+  /** Runs a `transactional()` call of an EntityManager that belongs to no session. */
+  within<Em extends EntityManager, Result>(
+    em: Em,
+    work: (inner: Em) => Result | Promise<Result>,
+    transactional: (work: (inner: Em) => Promise<Result>) => Promise<Result>,
+  ): Promise<Result>;
   /** The session of the current scope, if it has one that is open. */
   known(): (EntityManager & Recorded) | undefined;
   /** One that answers as the application's does, where a scope is there to answer. */
@@ -54,13 +66,15 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
   class SessionEntityManager extends Base implements Recorded {
     declare [RECORD]?: SessionRecord;
     declare [CONTEXTUAL]?: Contextual;
+    declare [EXACT]?: boolean;
+    declare [IS_WITHOUT]?: boolean | undefined;
     declare [FLUSH_MODE]?: FlushMode | `${FlushMode}` | undefined;
 
     override getContext(validate = true): this {
       const record = this[RECORD];
       if (record !== undefined) {
         record.assertUsable();
-        return (this === record.session ? (record.innermostTransaction ?? this) : this) as this;
+        return (this === record.session && this[EXACT] !== true ? (record.innermostTransaction ?? this) : this) as this;
       }
       const contextual = this[CONTEXTUAL];
       if (contextual === undefined) {
@@ -82,6 +96,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         return shared as this;
       }
       const fork = super.fork(isFollower ? { ...options, disableContextResolution: true } : options);
+      fork[IS_WITHOUT] = options.disableTransactions ?? this[IS_WITHOUT] ?? this.config.get('disableTransactions');
       if (record !== undefined) {
         fork[RECORD] = record;
         Object.assign(fork, { [PARENT]: this });
@@ -155,10 +170,13 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
     ): Promise<Result> {
       const em = this.getContext(false);
       const record = em[RECORD];
-      if (em !== this || record === undefined) {
-        return em === this ? super.transactional(work, options) : em.transactional(work, options);
+      if (em !== this) {
+        return em.transactional(work, options);
       }
-      if (isJoining(em, options)) {
+      if (record === undefined) {
+        return lookup.within(em, work, (inner) => super.transactional(inner, options));
+      }
+      if (em[IS_WITHOUT] === true || isJoining(em, options)) {
         return super.transactional(work, options);
       }
       return record.exclusive.run(em, 'transactional', () =>
@@ -171,6 +189,9 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       const record = em[RECORD];
       if (em !== this || record === undefined) {
         return em === this ? super.begin(options) : em.begin(options);
+      }
+      if (em[IS_WITHOUT] === true) {
+        return super.begin(options);
       }
       const use = record.exclusive.enter(em, 'begin');
       try {
@@ -195,6 +216,9 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this || record === undefined) {
         return em === this ? super.commit() : em.commit();
       }
+      if (em[IS_WITHOUT] === true) {
+        return super.commit();
+      }
       record.assertNotManaged(em, 'commit');
       await endTransaction(record, em, 'commit', () => super.commit());
     }
@@ -205,12 +229,22 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this || record === undefined) {
         return em === this ? super.rollback() : em.rollback();
       }
+      if (em[IS_WITHOUT] === true) {
+        return super.rollback();
+      }
       record.assertNotManaged(em, 'rollback');
       await endTransaction(record, em, 'rollback', () => super.rollback());
     }
 
+    /** MikroORM gives an EntityManager back the transaction that one within it has suspended: to none but that one. */
     override setTransactionContext(transaction?: Transaction): void {
-      super.setTransactionContext(transaction);
+      const before = this[EXACT];
+      this[EXACT] = this[RECORD] !== undefined;
+      try {
+        super.setTransactionContext(transaction);
+      } finally {
+        this[EXACT] = before === true;
+      }
       if (transaction !== undefined) {
         this[RECORD]?.track(this, transaction);
       }

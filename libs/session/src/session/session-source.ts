@@ -16,6 +16,7 @@ import type { ScopeStorage } from './scope-storage.js';
 import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';
 import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
+import { failedEnd, type TransactionOutcome } from './session-callbacks.js';
 import { SessionRecord } from './session-record.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { TransactionFrames } from './transaction-frames.js';
@@ -188,11 +189,46 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return contextual === undefined ? fork : Object.assign(fork, { [CONTEXTUAL]: contextual });
   }
 
+  /** The session of the current scope stands for the transaction of a plain fork, as the application's EntityManager does. */
+  async #joinWithin<Plain extends EntityManager, Result>(
+    em: Plain,
+    work: (inner: Plain) => Result | Promise<Result>,
+    transactional: (work: (inner: Plain) => Promise<Result>) => Promise<Result>,
+  ): Promise<Result> {
+    const scope = this.currentScope;
+    if (scope?.state !== 'open') {
+      return transactional(async (inner) => work(inner));
+    }
+    let fork: Plain | undefined;
+    const settle = async (end: TransactionOutcome): Promise<void> => {
+      if (fork !== undefined && scope.state === 'open' && scope.has(this)) {
+        await this.#recordIn(scope).settleCallbacks(fork, end);
+      }
+    };
+    let result: Result;
+    try {
+      result = await this.#surroundings.frames.run(em, (frame) =>
+        transactional(async (inner) => {
+          fork = inner;
+          frame.em = inner;
+          frame.within = scope;
+          return work(inner);
+        }),
+      );
+    } catch (error) {
+      await settle(failedEnd(error));
+      throw error;
+    }
+    await settle('commit');
+    return result;
+  }
+
   #adopt(): void {
     const { config } = this.#em;
     const sessions = createSessionClass(this.#em.constructor as EntityManagerClass, {
       current: () => this.current,
       tryCurrent: () => this.tryCurrent,
+      within: (em, work, transactional) => this.#joinWithin(em, work, transactional),
       known: () => {
         const scope = this.currentScope;
         return scope?.state === 'open' && scope.has(this) ? this.sessionIn(scope) : undefined;

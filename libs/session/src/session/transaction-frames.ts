@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import type { EntityManager } from '@mikro-orm/core';
 
+import type { LiveScope } from './live-scope.js';
 import { RECORD, type Recorded } from './recorded.js';
 import type { SessionRecord } from './session-record.js';
 
@@ -9,12 +10,15 @@ export interface TransactionFrame {
   /** The EntityManager of the transaction, or while there is none the one it is made for. */
   readonly em: EntityManager & Recorded;
   readonly outer: TransactionFrame | undefined;
+  /** Of an EntityManager that belongs to no session: the scope it runs in, whose session stands for it. */
+  readonly within: LiveScope | undefined;
   /** A flush: what runs in it, such as a subscriber, is no part of a block. */
   readonly isFlush: boolean;
 }
 
 export interface BlockFrame extends TransactionFrame {
   em: EntityManager & Recorded;
+  within: LiveScope | undefined;
 }
 
 /**
@@ -27,12 +31,12 @@ export class TransactionFrames {
 
   /** Runs a `transactional()` call, which tells its frame of the EntityManager that MikroORM makes for it. */
   run<Result>(em: EntityManager, work: (frame: BlockFrame) => Result): Result {
-    const frame: BlockFrame = { em, outer: this.current, isFlush: false };
+    const frame: BlockFrame = { em, outer: this.current, within: undefined, isFlush: false };
     return this.#storage.run(frame, work, frame);
   }
 
   runFlush<Result>(em: EntityManager, work: () => Result): Result {
-    return this.#storage.run({ em, outer: this.current, isFlush: true }, work);
+    return this.#storage.run({ em, outer: this.current, within: undefined, isFlush: true }, work);
   }
 
   get current(): TransactionFrame | undefined {
@@ -51,7 +55,10 @@ export class TransactionFrames {
   /** Gives the innermost transaction of one session. What outlives it finds it ended, and writes nothing outside of it. */
   innermost(record: SessionRecord): EntityManager | undefined {
     let frame = this.current;
-    while (frame !== undefined && (frame.isFlush || frame.em[RECORD] !== record)) {
+    while (
+      frame !== undefined &&
+      (frame.isFlush || (frame.em[RECORD] !== record && frame.within !== record.scope))
+    ) {
       frame = frame.outer;
     }
     return frame?.em;
