@@ -36,6 +36,8 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   before: LiveScope | undefined;
   after: LiveScope | undefined;
   readonly kind: ScopeKind;
+  /** The scope that goes on in place of this one, which nobody used while its opener could tell of its end. */
+  standsFor: LiveScope | undefined;
   readonly startedIn: LiveScope | undefined;
   /** The scope that began the line of execution this one runs on. None for what the main program made. */
   readonly task: LiveScope | undefined;

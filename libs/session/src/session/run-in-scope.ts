@@ -1,5 +1,6 @@
-import { type EntityManager, TransactionContext } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/core';
 
+import { hideTransaction } from './hide-transaction.js';
 import { reportEndFailure } from './report-end-failure.js';
 import type { LiveScope } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
@@ -16,11 +17,12 @@ export function runInScope<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   const run = (): Promise<Result> =>
-    storage.run(scope, () => TransactionContext.create(shield, () => endAfter(scope, work)));
+    storage.run(scope, () => hideTransaction(shield, () => endAfter(scope, work)));
   return storage.observer === undefined ? run() : storage.observer.run(scope, run);
 }
 
-async function endAfter<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
+/** Ends a scope when its work has settled. */
+export async function endAfter<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
   let result: Result;
   try {
     result = await work();

@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
+import { type EntityManager, RequestContext } from '@mikro-orm/core';
+
 import { LiveScopes } from './live-scopes.js';
 import { LiveScope, type ScopeOptions } from './live-scope.js';
 import type { ScopeObserver } from './scope-observer.js';
@@ -7,6 +9,8 @@ import type { ScopeObserver } from './scope-observer.js';
 /** Knows the scope of the running code. One per application, so that two applications never meet. */
 export class ScopeStorage {
   readonly live = new LiveScopes();
+  readonly #followers = new Map<string, EntityManager>();
+  readonly #requestContext = new RequestContext(this.#followers);
   readonly #storage = new AsyncLocalStorage<LiveScope>();
 
   /** Who is told of scopes, if anybody is. */
@@ -15,7 +19,13 @@ export class ScopeStorage {
   }
 
   get current(): LiveScope | undefined {
-    return this.#storage.getStore();
+    const scope = this.#storage.getStore();
+    return scope?.standsFor ?? scope;
+  }
+
+  /** Adds a connection whose sessions `@EnsureRequestContext()` finds in every scope. */
+  addConnection(follower: EntityManager): void {
+    this.#followers.set(follower.name, follower);
   }
 
   /** Makes a scope that its maker ends. */
@@ -24,6 +34,14 @@ export class ScopeStorage {
   }
 
   run<Result>(scope: LiveScope, work: () => Result): Result {
-    return this.#storage.run(scope, work);
+    return this.#storage.run(
+      scope,
+      RequestContext.currentRequestContext() === undefined ? () => this.#inRequestContext(work) : work,
+    );
+  }
+
+  /** `RequestContext.create()` would make a new one each time. */
+  #inRequestContext<Result>(work: () => Result): Result {
+    return RequestContext['storage'].run(this.#requestContext, work);
   }
 }

@@ -13,6 +13,7 @@ import {
 
 import { findAmbient } from './ambient.js';
 import { noteDirectWrites } from './direct-writes.js';
+import { type ContextOptions, OPEN_CONTEXT } from './request-contexts.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { endTransaction } from './end-transaction.js';
 import { flushAlone, flushWithin } from './session-flush.js';
@@ -46,6 +47,8 @@ export type EntityManagerClass = new (
 export interface SessionLookup {
   tryCurrent(): EntityManager | undefined;
   current(): EntityManager;
+  /** Runs `next` in a scope of its own within the current one. */
+  openContext<Result>(next: () => Result, options: ContextOptions): Result;
   /** Runs a `transactional()` call of an EntityManager that belongs to no session. */
   within<Em extends EntityManager, Result>(
     em: Em,
@@ -105,6 +108,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         fork[CONTEXTUAL] = 'application';
       }
       return fork;
+    }
+
+    [OPEN_CONTEXT]<Result>(next: () => Result, options: ContextOptions): Result {
+      return this[CONTEXTUAL] === undefined ? next() : lookup.openContext(next, options);
     }
 
     override async flush(): Promise<void> {

@@ -8,7 +8,12 @@ import { OwnershipPolicy } from './ownership-policy.js';
 import { refuseBegin } from './pool/refuse-begin.js';
 import { PoolDeadlock } from './pool-deadlock.js';
 import { RECORD, type Recorded } from './recorded.js';
-import { runInScope } from './run-in-scope.js';
+import { reportEndFailure } from './report-end-failure.js';
+import { adoptRequestContexts, type ContextOptions, IS_FOLLOWER } from './request-contexts.js';
+import { endAfter, runInScope } from './run-in-scope.js';
+import type { ScopeEnding } from './scope-ending.js';
+import { hideTransaction } from './hide-transaction.js';
+import { types } from 'node:util';
 import { Roster } from './roster.js';
 import type { LiveScope, ScopeOptions } from './live-scope.js';
 import { ScopeLookup } from './scope-lookup.js';
@@ -65,7 +70,9 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     this.#deadlock = new PoolDeadlock(this.#surroundings);
     this.#adopt();
     this.contextual = this.#fork({ useContext: true }, 'session');
-    this.#follower = this.#fork({ useContext: true }, 'application');
+    this.#follower = Object.assign(this.#fork({ useContext: true }, 'application'), { [IS_FOLLOWER]: true });
+    storage.addConnection(this.#follower);
+    adoptRequestContexts();
   }
 
   /**
@@ -189,6 +196,41 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return contextual === undefined ? fork : Object.assign(fork, { [CONTEXTUAL]: contextual });
   }
 
+  /** Runs `next` in a scope of its own, which ends when a promise of it has settled, and else with the scope around it. */
+  #openContext<Result>(next: () => Result, options: ContextOptions): Result {
+    const around = this.currentScope;
+    if (around?.state !== 'open') {
+      return next();
+    }
+    const scope = this.createScope({ kind: 'run', label: `RequestContext in ${around.label}`, startedIn: around });
+    const close = (ending: ScopeEnding): Promise<void> => scope.end(ending);
+    const enter = (): Result =>
+      this.storage.run(scope, () =>
+        hideTransaction(this.contextual, () => {
+          if (Object.keys(options).length > 0) {
+            this.sessionIn(scope, options as SessionForkOptions);
+          }
+          return next();
+        }),
+      );
+    let result: Result;
+    try {
+      result = enter();
+    } catch (error) {
+      close('threw').catch((endError: unknown) => reportEndFailure(scope, endError));
+      throw error;
+    }
+    if (types.isPromise(result)) {
+      return endAfter(scope, () => result as Promise<unknown>) as Result;
+    }
+    if (scope.members.length === 0) {
+      scope.standsFor = around;
+    } else {
+      around.member(scope, () => ({ heldConnections: 0, close }));
+    }
+    return result;
+  }
+
   /** The session of the current scope stands for the transaction of a plain fork, as the application's EntityManager does. */
   async #joinWithin<Plain extends EntityManager, Result>(
     em: Plain,
@@ -228,6 +270,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const sessions = createSessionClass(this.#em.constructor as EntityManagerClass, {
       current: () => this.current,
       tryCurrent: () => this.tryCurrent,
+      openContext: (next, options) => this.#openContext(next, options),
       within: (em, work, transactional) => this.#joinWithin(em, work, transactional),
       known: () => {
         const scope = this.currentScope;

@@ -1,5 +1,6 @@
-import { type EntityManager, TransactionContext } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/core';
 
+import { hideTransaction } from './hide-transaction.js';
 import { runInScope } from './run-in-scope.js';
 import type { LiveScope, ScopeOptions } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
@@ -38,9 +39,6 @@ export class TaskScopes {
   /** Runs `work` in a scope, and leaves the scope open. */
   enter<Result>(scope: LiveScope, work: () => Result): Result {
     const [shield] = this.#shields;
-    // To hide a transaction takes as long as to enter the scope, and there hardly ever is one.
-    return shield === undefined || TransactionContext.currentTransactionContext() === undefined
-      ? this.#storage.run(scope, work)
-      : this.#storage.run(scope, () => TransactionContext.create(shield, work));
+    return this.#storage.run(scope, shield === undefined ? work : () => hideTransaction(shield, work));
   }
 }
