@@ -80,6 +80,8 @@ describe.each(backends)('@nestjs/bullmq on %s', (backend) => {
             injection,
             fork: ({ info }) => ({ schema: (info['data'] as { schema?: string })?.schema ?? 'public' }),
           },
+          // BullMQ may have made its schema by the time that the tables of the test are made.
+          orm: { schemaGenerator: { ignoreSchema: ['bullmq'] } },
           imports: [BullModule.forRoot(jobs.options), BullModule.registerQueue({ name })],
           providers: [Desk, name === 'singleton' ? SingletonProcessor : RequestScopedProcessor],
         });

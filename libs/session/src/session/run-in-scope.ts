@@ -16,8 +16,7 @@ export function runInScope<Result>(
   shield: EntityManager,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const run = (): Promise<Result> =>
-    storage.run(scope, () => hideTransaction(shield, () => endAfter(scope, work)));
+  const run = (): Promise<Result> => storage.run(scope, () => hideTransaction(shield, () => endAfter(scope, work)));
   return storage.observer === undefined ? run() : storage.observer.run(scope, run);
 }
 

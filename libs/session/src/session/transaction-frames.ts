@@ -55,10 +55,7 @@ export class TransactionFrames {
   /** Gives the innermost transaction of one session. What outlives it finds it ended, and writes nothing outside of it. */
   innermost(record: SessionRecord): EntityManager | undefined {
     let frame = this.current;
-    while (
-      frame !== undefined &&
-      (frame.isFlush || (frame.em[RECORD] !== record && frame.within !== record.scope))
-    ) {
+    while (frame !== undefined && (frame.isFlush || (frame.em[RECORD] !== record && frame.within !== record.scope))) {
       frame = frame.outer;
     }
     return frame?.em;
