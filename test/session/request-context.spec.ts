@@ -188,7 +188,7 @@ describe.each(injections)('a context of MikroORM, with %s injection', (injection
 
   it('gives its session the options it was opened with', async () => {
     await factory.run(() =>
-      RequestContext.create(em, async () => expect(em.schema).toBe('other'), { schema: 'other' } as object),
+      RequestContext.create(em, async () => expect(em.schema).toBe('other'), { schema: 'other' }),
     );
   });
 

@@ -208,7 +208,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       this.storage.run(scope, () =>
         hideTransaction(this.contextual, () => {
           if (Object.keys(options).length > 0) {
-            this.sessionIn(scope, options as SessionForkOptions);
+            this.sessionIn(scope, options);
           }
           return next();
         }),
@@ -226,7 +226,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     if (scope.members.length === 0) {
       scope.standsFor = around;
     } else {
-      around.member(scope, () => ({ heldConnections: 0, close }));
+      around.member(scope, () => ({ heldConnections: 0, close, dropConnections: () => scope.dropConnections() }));
     }
     return result;
   }
