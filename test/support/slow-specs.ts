@@ -10,6 +10,7 @@ export const slowSpecs: readonly string[] = [
   'test/queue/database-restart.spec.ts',
   'test/demo/main.spec.ts',
   'test/queue/shutdown.spec.ts',
+  'test/queue/culprit.spec.ts',
   'test/queue/killed-worker.spec.ts',
   'test/demo/database-gone.spec.ts',
   'test/properties/programs.spec.ts',

@@ -14,6 +14,8 @@ export interface EffectInput {
    * another job is completed already.
    */
   readonly hold?: 'lock' | 'deaf' | 'deaf later';
+  /** How it ends its process, each time. */
+  readonly end?: 'exit' | 'kill' | 'abort';
   /** Its effect is one that the table refuses. */
   readonly isRefused?: true;
 }
@@ -54,8 +56,12 @@ export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<Ef
   class EffectHandler implements JobWorker<EffectInput, number> {
     constructor(@InjectSession() private readonly session: EntityManager) {}
 
-    async handle({ key, hold, isRefused }: EffectInput, { attempt, signal }: QueueJobContext): Promise<number> {
+    async handle({ key, hold, end, isRefused }: EffectInput, { attempt, signal }: QueueJobContext): Promise<number> {
       this.session.create(Effect, { input: key, worker: isRefused === true ? NO_TEXT : name, attempt });
+      if (end !== undefined) {
+        await this.session.flush();
+        endProcess(end);
+      }
       if (hold === undefined || (hold === 'deaf later' && !(await this.#isAnyCompleted()))) {
         return key;
       }
@@ -78,4 +84,17 @@ export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<Ef
 
 export function say(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+function endProcess(end: NonNullable<EffectInput['end']>): void {
+  switch (end) {
+    case 'exit':
+      return process.exit(7);
+    case 'kill':
+      process.kill(process.pid, 'SIGKILL');
+      return;
+    case 'abort':
+      // As V8 does where there is no more memory.
+      process.abort();
+  }
 }
