@@ -24,6 +24,8 @@ export interface JobAttemptsOptions<Em extends EntityManager, Input, Result> {
   /** Adds to the transaction of a piece whose work is done and flushed. */
   readonly beforeCommit?: (session: Em, piece: Piece<Input>, values: readonly Result[]) => Promise<void>;
   readonly info: Readonly<Record<string, unknown>> | undefined;
+  /** What the scopes know beside, which does not go along with what the jobs send. */
+  readonly origin?: Readonly<Record<string, unknown>>;
   readonly transaction: BeginOptions | undefined;
   readonly timeout: number | undefined;
   readonly signals: RunSignals;
@@ -123,12 +125,13 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
     attempt: OpenAttempt,
     { signals, limit }: RunningAttempt,
   ): Promise<readonly Result[]> {
-    const { source, startedIn, info, transaction, beforeCommit, onAllowance } = this.#options;
+    const { source, startedIn, info, origin, transaction, beforeCommit, onAllowance } = this.#options;
     const scope = source.createScope({
       kind: 'job',
       label: this.#nameScope(piece),
       signal: () => signals.create(),
       info,
+      origin,
       startedIn,
     });
     if (limit === undefined && beforeCommit === undefined) {

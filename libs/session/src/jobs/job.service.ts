@@ -148,7 +148,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     const own = options.info === this.#defaults.info ? undefined : options.info;
     const setup: Setup = {
       label: this.#label(worker, options),
-      info: { ...this.#defaults.info, ...this.#source.currentScope?.info, ...own },
+      info: { ...this.#defaults.info, ...this.#source.currentScope?.portableInfo, ...own },
       transaction: toBeginOptions(transaction),
       timeout: options.timeout === Infinity ? undefined : options.timeout,
       chunkSize,

@@ -53,7 +53,7 @@ function scopeWorker(worker: BullWorker, scopes: TaskScopes): void {
         kind: 'job',
         label: `job ${id} of queue "${queue}"`,
         signal: signal && (() => signal),
-        info: { queue, id, name, data },
+        origin: { queue, id, name, data },
       },
       async () => processFn.call(worker, job, token, signal),
     );

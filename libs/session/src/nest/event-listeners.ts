@@ -45,7 +45,7 @@ export function scopeListeners(loader: EventSubscribersLoader, scopes: TaskScope
         return work();
       }
       const label = `event "${describe(event)}" in ${instance.constructor.name}.${key}`;
-      return scopes.run({ kind: 'event', label, startedIn, info: { event, payload: args } }, work);
+      return scopes.run({ kind: 'event', label, startedIn, origin: { event, payload: args } }, work);
     }
 
     const perListener = Object.assign(Object.create(loader) as EventSubscribersLoader, {

@@ -60,7 +60,7 @@ export class GatewayScopes {
     return (client, ...args) => {
       const adapter = controller?.config.getIoAdapter();
       const ofClient = adapter && this.#clients.of(client, (onGone) => adapter.bindClientDisconnect?.(client, onGone));
-      const scope = this.#messages.open({ label, info: { client, data: args[0] }, ofClient });
+      const scope = this.#messages.open({ label, origin: { client, data: args[0] }, ofClient });
       return this.#messages.answer(
         scope,
         async () => {

@@ -50,6 +50,10 @@ export class HttpScope extends LiveScope {
     return this.#getInfo(this.#handled);
   }
 
+  override get portableInfo(): ScopeInfo {
+    return this.info;
+  }
+
   /** @param request what the handler gets, which Fastify makes around the one of Node */
   enterHandler(request: HttpRequest): void {
     this.#handled = request;

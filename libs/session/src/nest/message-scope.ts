@@ -1,7 +1,7 @@
 import { LiveScope, type LiveScopeOptions } from '../session/live-scope.js';
 import type { ScopeEnding } from '../session/scope-ending.js';
 
-export interface MessageScopeOptions extends Pick<LiveScopeOptions, 'info' | 'live'> {
+export interface MessageScopeOptions extends Pick<LiveScopeOptions, 'origin' | 'live'> {
   readonly label: string;
   /** The scopes of all messages of the same client, which learn together that it is gone. */
   readonly ofClient?: Set<MessageScope> | undefined;

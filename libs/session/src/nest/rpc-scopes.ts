@@ -51,7 +51,7 @@ export class RpcScopes {
 
   #watch(handler: RpcHandler, label: string, pattern: unknown): RpcHandler {
     const watched: RpcHandler = (...args) => {
-      const answer = this.#handle(handler, { label, info: { pattern, data: args[0], context: args[1] } }, args);
+      const answer = this.#handle(handler, { label, origin: { pattern, data: args[0], context: args[1] } }, args);
       // NestJS would call the next handler from within this one, in its scope and with its request-scoped providers.
       return watched.next === undefined ? answer : forkJoin([settle(answer), settle(watched.next(...args))]);
     };
@@ -60,7 +60,7 @@ export class RpcScopes {
 
   #handle(
     handler: RpcHandler,
-    about: { readonly label: string; readonly info: Record<string, unknown> },
+    about: { readonly label: string; readonly origin: Record<string, unknown> },
     args: unknown[],
   ): Promise<unknown> {
     const socket = (args[1] as RpcContext | undefined)?.getSocketRef?.();

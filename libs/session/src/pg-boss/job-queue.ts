@@ -192,7 +192,7 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
   }
 
   #infoFor(own: ScopeInfo | undefined): ScopeInfo | undefined {
-    return toSentInfo(this.#source.currentScope?.info, own);
+    return toSentInfo(this.#source.currentScope?.portableInfo, own);
   }
 
   async #count(

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Enrolled, Roster } from './roster.js';
 import type { Scope, ScopeKind, ScopeState } from './scope.js';
 import { describeEnding, type ScopeEnding } from './scope-ending.js';
-import { inheritInfo, type ScopeInfo } from './scope-info.js';
+import { inheritInfo, inheritPortableInfo, type ScopeInfo } from './scope-info.js';
 import { SessionClosedError } from './session-error.js';
 
 /** What a scope closes at its end: one session per connection. */
@@ -23,6 +23,11 @@ export interface LiveScopeOptions {
   /** Gives what its signal follows, when that is first asked for. */
   readonly signal?: (() => AbortSignal) | undefined;
   readonly info?: ScopeInfo | undefined;
+  /**
+   * What came with the message or event that the scope is for: its payload, its connection. It is part of `info` here, and
+   * goes along with nothing that leaves this process or thread.
+   */
+  readonly origin?: ScopeInfo | undefined;
   /** Where the scope is listed while it has a session. */
   readonly live: Roster<LiveScope>;
 }
@@ -44,6 +49,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   readonly #openedAt = Date.now();
   readonly #label: string | undefined;
   readonly #info: ScopeInfo;
+  readonly #portableInfo: ScopeInfo;
   readonly #outerSignal: (() => AbortSignal) | undefined;
   readonly #live: Roster<LiveScope>;
   #id: string | undefined;
@@ -57,7 +63,8 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
 
   constructor(options: LiveScopeOptions) {
     this.kind = options.kind;
-    this.#info = inheritInfo(options.info, options.startedIn);
+    this.#info = inheritInfo(options, options.startedIn);
+    this.#portableInfo = inheritPortableInfo(options, options.startedIn, this.#info);
     this.task = findTask(this, options);
     this.startedIn = findOpen(options.startedIn);
     this.#label = options.label;
@@ -75,6 +82,11 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
 
   get info(): ScopeInfo {
     return this.#info;
+  }
+
+  /** The info that goes along with work for another thread or process. */
+  get portableInfo(): ScopeInfo {
+    return this.#portableInfo;
   }
 
   get openedAt(): Date {

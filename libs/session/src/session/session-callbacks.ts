@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 import { reportEndFailure } from './report-end-failure.js';
-import type { Scope } from './scope.js';
+import type { LiveScope, ScopeOptions } from './live-scope.js';
 import { CommitUnknownError } from './session-error.js';
 
 export type TransactionEnd = 'commit' | 'rollback';
@@ -21,7 +21,7 @@ interface Hook {
 }
 
 /** Runs work in a scope and task of its own. */
-export type RunDetached = (about: Pick<Scope, 'label' | 'info'>, work: Callback) => Promise<void>;
+export type RunDetached = (about: Pick<ScopeOptions, 'label' | 'info' | 'origin'>, work: Callback) => Promise<void>;
 
 /**
  * Keeps the callbacks of a session: until the outermost transaction they were registered in has ended, or the session.
@@ -32,7 +32,7 @@ export class SessionCallbacks {
   readonly #onClose: Callback[] = [];
 
   constructor(
-    private readonly scope: Scope,
+    private readonly scope: LiveScope,
     private readonly runDetached: RunDetached,
   ) {}
 
@@ -68,7 +68,11 @@ export class SessionCallbacks {
   /** Runs callbacks in scopes of their own. One that throws is reported, and stops neither the next nor the caller. */
   async #runAll(callbacks: readonly Callback[], label: string): Promise<void> {
     for (const callback of callbacks) {
-      const about = { label: `${label} of ${this.scope.label}`, info: this.scope.info };
+      const about = {
+        label: `${label} of ${this.scope.label}`,
+        info: this.scope.portableInfo,
+        origin: this.scope.info,
+      };
       await this.runDetached(about, callback).catch((error: unknown) => reportEndFailure(this.scope, error));
     }
   }

@@ -91,7 +91,7 @@ export class SessionFactory<Em extends EntityManager = EntityManager> {
       kind,
       label: label ?? `SessionFactory.${kind}`,
       startedIn,
-      info: this.#info === undefined ? info : { ...this.#info, ...startedIn?.info, ...info },
+      info: this.#info === undefined ? info : { ...this.#info, ...startedIn?.portableInfo, ...info },
     };
   }
 }
