@@ -1,6 +1,6 @@
 import { type EntityManager, type Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
-import { isCommitted, isOpen, JoinedTransactions } from './joined-transactions.js';
+import { isCommitted, isLost, isOpen, JoinedTransactions } from './joined-transactions.js';
 import { failedEnd, type TransactionOutcome } from './session-callbacks.js';
 
 /** Knows the transactions of one session: which are open, who is to end them, which can but be rolled back. */
@@ -118,7 +118,10 @@ async function rollBack(em: EntityManager, transaction: Transaction): Promise<vo
     if (isOpen(transaction)) {
       await connection.rollback(transaction).catch(() => undefined);
     }
-    throw error;
+    // With its connection the transaction is gone, as it was to be.
+    if (!isLost(transaction)) {
+      throw error;
+    }
   }
 }
 
