@@ -60,7 +60,10 @@ export class EntityValues {
       }
     }
     parseJson(entity, data);
+    const row = wrapped.__originalEntityData && { ...wrapped.__originalEntityData };
     this.#em.getHydrator().hydrate(entity, wrapped.__meta, data as never, this.#factory, 'full', false, true);
+    // Hydration takes the relations that it sets for those of the row.
+    Object.assign(wrapped, { __originalEntityData: row });
   }
 
   /** Gives an entity the key of its row, by which identity maps know it. */

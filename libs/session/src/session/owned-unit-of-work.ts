@@ -71,6 +71,10 @@ class OwnedUnitOfWork extends UnitOfWork {
       for (const { owner } of this.getCollectionUpdates()) {
         undo.add(owner, rowOf(owner));
       }
+      // What would be in conflict with a change set is written after it.
+      for (const [entity] of this.getExtraUpdates()) {
+        undo.add(entity, rowOf(entity));
+      }
     }
   }
 

@@ -1,4 +1,4 @@
-import { type AnyEntity, type EntityManager, helper } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 
 import { type AnyCollection, collectionsOf, CollectionState, dropUnflushed } from './collection-state.js';
 import { EntityValues, rowOf, type Values } from './entity-values.js';
@@ -28,8 +28,7 @@ export class TransactionUndo {
   readonly #options: TransactionUndoOptions;
   #managers: readonly EntityManager[];
   readonly #values: EntityValues;
-  /** What entities were before rows were written past the unit of work. */
-  #rows: Map<AnyEntity, Values> | undefined;
+  #expectsStrangers = false;
   readonly #persisted: readonly AnyEntity[];
   readonly #removed: readonly AnyEntity[];
   readonly #orphans: readonly AnyEntity[];
@@ -60,21 +59,22 @@ export class TransactionUndo {
 
   /** Takes note that rows are written past the unit of work: what is loaded from now on may be of this transaction. */
   expectStrangers(): void {
-    if (this.#rows !== undefined) {
+    if (this.#expectsStrangers) {
       return;
     }
-    this.#rows = new Map();
+    this.#expectsStrangers = true;
     for (const entity of this.#managers[0]?.getUnitOfWork(false).getIdentityMap() ?? []) {
       const row = rowOf(entity);
-      if (row !== undefined && !this.#written.has(entity)) {
-        this.#rows.set(entity, { ...row });
+      if (row !== undefined) {
+        // Reading the row anew would write into this one.
+        this.add(entity, { ...row });
       }
     }
   }
 
   /** Remembers an entity that is loaded for the first time, where its row may be of this transaction. */
   meet(entity: AnyEntity): void {
-    if (this.#rows !== undefined && rowOf(entity) === undefined) {
+    if (this.#expectsStrangers && rowOf(entity) === undefined) {
       this.add(entity, undefined);
     }
   }
@@ -86,12 +86,7 @@ export class TransactionUndo {
         this.#written.set(entity, written);
       }
     }
-    for (const [entity, row] of inner.#rows ?? []) {
-      this.#rows ??= new Map();
-      if (!this.#rows.has(entity) && !this.#written.has(entity)) {
-        this.#rows.set(entity, row);
-      }
-    }
+    this.#expectsStrangers ||= inner.#expectsStrangers;
   }
 
   /** @param isClosing true where no session goes on: what it had to flush does not matter any more */
@@ -105,7 +100,6 @@ export class TransactionUndo {
         one.restoreValues(this.#values, this.#unflushed.get(one.entity)?.values ?? one.row);
       }
     }
-    this.#rows?.forEach((row, entity) => restoreRow(entity, row));
     if (!isClosing) {
       this.#restoreStacks();
       this.#dropUnflushed();
@@ -175,15 +169,6 @@ export class TransactionUndo {
         }
       }
     }
-  }
-}
-
-function restoreRow(entity: AnyEntity, row: Values): void {
-  const wrapped = helper(entity);
-  const { versionProperty } = wrapped.__meta;
-  wrapped.__originalEntityData = row;
-  if (versionProperty in row) {
-    Object.assign(entity, { [versionProperty]: row[versionProperty] });
   }
 }
 

@@ -26,7 +26,7 @@ export class WrittenEntity {
     this.#isInitialized = wrapped.__initialized;
     this.#hadKey = wrapped.hasPrimaryKey();
     this.#version = this.#versionName && (entity as Record<string, unknown>)[this.#versionName];
-    this.#collections = row === undefined ? [] : Array.from(collectionsOf(entity), (one) => new CollectionState(one));
+    this.#collections = Array.from(collectionsOf(entity), (one) => new CollectionState(one));
     this.#managers = row === undefined ? managers : managers.filter((em) => mapOf(em).getByEntity(entity) === entity);
   }
 
@@ -45,6 +45,8 @@ export class WrittenEntity {
     this.restoreRow();
     if (row === undefined) {
       this.#forgetKey();
+      // What it holds is to be inserted with it, should it be persisted again.
+      this.#collections.forEach((collection) => collection.restore());
       return;
     }
     values.writeKey(entity, row);
