@@ -67,7 +67,7 @@ describe('the driver of GraphQL', () => {
 
     expect(log.warnings).toEqual([
       expect.stringContaining(
-        `No sessions are opened for GraphQL operations, which share the session of their request: the class "${className}"`,
+        `No sessions are opened for GraphQL operations, which share the session of their request: "${className}" of @nestjs/graphql `,
       ),
     ]);
     await app.close();

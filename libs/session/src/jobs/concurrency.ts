@@ -11,6 +11,7 @@ export const DEFAULT_CONCURRENCY = 4;
 export async function getPoolSize({ config, driver }: MikroORM): Promise<number> {
   const connection = driver.getConnection('write');
   const driverOptions: unknown = config.get('driverOptions');
+  // Seam: mikro-orm/pool
   const { connected } = connection as unknown as { readonly connected: boolean };
   const max =
     connected || typeof driverOptions === 'function'

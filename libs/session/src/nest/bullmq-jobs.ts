@@ -18,8 +18,12 @@ export interface BullExplorer {
   handleProcessor(...args: unknown[]): void;
 }
 
+// Seam: nestjs/bullmq
 export const BULL_EXPLORER: KnownClass = {
-  className: 'ProcessorDecoratorService',
+  seam: 'nestjs/bullmq',
+  of: '@nestjs/bullmq',
+  className: 'BullExplorer',
+  beside: 'ProcessorDecoratorService',
   methods: ['registerWorkers', 'handleProcessor'],
   what: 'BullMQ jobs',
 };
@@ -41,9 +45,10 @@ export function scopeJobs(explorer: BullExplorer, scopes: TaskScopes): void {
 }
 
 function scopeWorker(worker: BullWorker, scopes: TaskScopes): void {
+  // Seam: bullmq/process-fn
   const { processFn } = worker;
   if (processFn === undefined) {
-    warnOfUnknown(BULL_EXPLORER);
+    warnOfUnknown({ ...BULL_EXPLORER, seam: 'bullmq/process-fn', of: 'bullmq', className: 'Worker' });
     return;
   }
   worker.processFn = (job, token, signal) => {

@@ -21,7 +21,10 @@ export interface EventSubscribersLoader {
   ): Promise<unknown>;
 }
 
+// Seam: nestjs/event-emitter
 export const EVENT_SUBSCRIBERS_LOADER: KnownClass = {
+  seam: 'nestjs/event-emitter',
+  of: '@nestjs/event-emitter',
   className: 'EventSubscribersLoader',
   methods: ['subscribeToEventIfListener', 'getRegisterListenerMethodBasedOn', 'wrapFunctionInTryCatchBlocks'],
   what: 'the listeners of @nestjs/event-emitter',

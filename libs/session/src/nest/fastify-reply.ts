@@ -18,6 +18,7 @@ export function settleWithStream(response: unknown): void {
   if (stream === undefined || wait === undefined) {
     return;
   }
+  // Seam: fastify/reply
   // oxlint-disable-next-line unicorn/no-thenable -- a reply is one
   reply.then = (fulfilled, rejected) => {
     if (stream.destroyed) {

@@ -14,6 +14,7 @@ type Scoped = MessageScope & { [CONTEXT_ID]?: ContextId };
  */
 export function giveContextIdPerMessage(client: object, currentScope: () => Scoped | undefined): void {
   const scope = currentScope();
+  // Seam: nestjs/request-context-id
   const made = Object.getOwnPropertyDescriptor(client, REQUEST_CONTEXT_ID);
   if (scope === undefined || made === undefined) {
     return;

@@ -1,5 +1,7 @@
 import type { ModulesContainer } from '@nestjs/core';
 
+import { checkSeam, type Seam } from '../session/assert-seam.js';
+import { checkContextId } from './check-context-id.js';
 import type { GatewayPipeline } from './gateway-pipeline.js';
 import type { GatewayScopes } from './gateway-scopes.js';
 
@@ -40,6 +42,13 @@ type SubscribeEvents = (
   onDisconnect: GatewayHandler | undefined,
 ) => void;
 
+const GATEWAYS: Seam = {
+  seam: 'nestjs/gateway-controller',
+  of: '@nestjs/websockets',
+  loss: 'No sessions are opened for the messages of gateways',
+  remedy: 'Open one in each with @InSession()',
+};
+
 const SCOPES = Symbol('gateway scopes');
 const HOOKED = Symbol('hooked');
 
@@ -55,15 +64,21 @@ type HookedPrototype = { subscribeEvents: SubscribeEvents; [HOOKED]?: true };
  */
 export async function installGatewayHook(modules: HookedModules, scopes: GatewayScopes): Promise<void> {
   modules[SCOPES] = scopes;
+  checkContextId();
   const { WebSocketsController } = await import('@nestjs/websockets/web-sockets-controller.js');
   const prototype = WebSocketsController.prototype as unknown as HookedPrototype;
-  if (prototype[HOOKED] === true) {
+  // Seam: nestjs/gateway-controller
+  if (prototype[HOOKED] === true || !checkSeam(prototype, ['subscribeEvents'], GATEWAYS)) {
     return;
   }
   prototype[HOOKED] = true;
   const { subscribeEvents } = prototype;
   const watched = new WeakSet<GatewayController>();
   prototype.subscribeEvents = function (wrapper, messages, server, onConnect, onDisconnect) {
+    if (!checkSeam(this, ['container', 'config', 'contextCreator'], GATEWAYS)) {
+      subscribeEvents.call(this, wrapper, messages, server, onConnect, onDisconnect);
+      return;
+    }
     const scopes = (this.container.getModules() as HookedModules)[SCOPES];
     if (scopes === undefined) {
       subscribeEvents.call(this, wrapper, messages, server, onConnect, onDisconnect);

@@ -1,4 +1,11 @@
+import { checkSeam, type Seam } from '../session/assert-seam.js';
 import type { MessageScope } from './message-scope.js';
+
+const GATEWAYS: Seam = {
+  seam: 'nestjs/gateway-pipeline',
+  of: '@nestjs/websockets',
+  loss: 'The session of a message does not wait for its handler, nor know of its failure',
+};
 
 type Next = () => Promise<unknown>;
 
@@ -23,6 +30,10 @@ export interface GatewayPipeline {
  */
 export function watchGatewayPipeline(pipeline: GatewayPipeline, currentScope: () => MessageScope | undefined): void {
   const { interceptorsConsumer, wsProxy } = pipeline;
+  // Seam: nestjs/gateway-pipeline
+  if (!checkSeam(interceptorsConsumer, ['intercept'], GATEWAYS) || !checkSeam(wsProxy, ['handleError'], GATEWAYS)) {
+    return;
+  }
   const { intercept } = interceptorsConsumer;
   interceptorsConsumer.intercept = (interceptors, args, instance, callback, next, type) => {
     const follow: Next = () => {

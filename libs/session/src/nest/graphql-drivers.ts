@@ -1,6 +1,7 @@
 import type { OnModuleInit } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
+import { checkContextId } from './check-context-id.js';
 import { type ApolloOptions, withOperations } from './graphql-apollo.js';
 import { type FastifyWithMercurius, surroundMercurius } from './graphql-mercurius.js';
 import type { GraphqlOperations } from './graphql-operations.js';
@@ -19,7 +20,10 @@ export interface GraphqlDriver {
 /** The token that each GraphQLModule has its options under. */
 const MODULE_OPTIONS = 'GqlModuleOptions';
 
+// Seam: nestjs/graphql-driver
 const GRAPHQL_DRIVER: KnownClass = {
+  seam: 'nestjs/graphql-driver',
+  of: '@nestjs/graphql',
   className: 'AbstractGraphQLDriver',
   methods: ['start', 'stop', 'mergeDefaultOptions', 'generateSchema', 'subscriptionWithFilter'],
   what: 'GraphQL operations, which share the session of their request',
@@ -34,7 +38,11 @@ export class GraphqlDrivers implements OnModuleInit {
 
   /** The hook of a global module runs before that of GraphQLModule, which explores the resolvers and starts the driver. */
   onModuleInit(): void {
-    for (const driver of this.#find()) {
+    const drivers = [...this.#find()];
+    if (drivers.length > 0) {
+      checkContextId();
+    }
+    for (const driver of drivers) {
       this.#surround(driver);
       this.#giveFiltersScopes(driver);
     }
@@ -59,6 +67,7 @@ export class GraphqlDrivers implements OnModuleInit {
           await start(options);
           // What a gateway asks other servers for has no resolver here.
           if (!surroundMercurius(driver.instance, options, this.operations) && !('gateway' in options)) {
+            // Seam: mercurius/graphql
             warnOfUnknown({ ...GRAPHQL_DRIVER, className: driver.constructor.name });
           }
         };

@@ -51,6 +51,7 @@ export function surroundMercurius(
       naming.document = document;
     }
   });
+  // Seam: mercurius/graphql
   fastify.graphql = new Proxy(graphql, {
     apply(target, self, [source, given, variables, operationName]: Arguments) {
       const context = given ?? {};

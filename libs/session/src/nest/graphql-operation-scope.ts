@@ -27,6 +27,7 @@ export class OperationScope extends LiveScope {
   /** Decides which instances of request-scoped providers the resolvers of this operation get: its own. */
   contextIdFor(context: object): ContextId {
     // Hides the id of an HTTP request or of a subscription, which more than one operation may run in.
+    // Seam: nestjs/request-context-id
     const anew: object = Object.create(context, { [REQUEST_CONTEXT_ID]: { value: undefined } });
     return (this.#contextId ??= ContextIdFactory.getByRequest(anew, []));
   }

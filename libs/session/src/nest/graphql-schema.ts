@@ -51,6 +51,7 @@ function surround(resolver: Resolver, around: ResolverSurroundings['resolve']): 
 
 /** Tells a resolver that only reads a property of its source: that of GraphQL, and that of @nestjs/graphql. */
 function isReader(resolver: Resolver): boolean {
+  // Seam: nestjs/graphql-readers
   return resolver === readMember || (resolver.name === 'rootFieldResolver' && resolver.length === 1);
 }
 

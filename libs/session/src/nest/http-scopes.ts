@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RequestMethod } from '@nestjs/common';
 import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 
+import { checkSeam, type Seam } from '../session/assert-seam.js';
 import type { ScopeStorage } from '../session/scope-storage.js';
 import { ClientScopes } from './client-scopes.js';
 import { settleWithStream } from './fastify-reply.js';
@@ -12,6 +13,13 @@ import { HttpScope } from './http-scope.js';
 import type { SessionConnections } from './session-connections.js';
 
 const SCOPE = Symbol('session scope');
+
+const HANDLERS: Seam = {
+  seam: 'nestjs/http-verbs',
+  of: '@nestjs/core',
+  loss: 'The session of a request does not wait for its handler',
+};
+const VERBS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options', 'all'];
 
 type ScopedRequest = IncomingMessage & { [SCOPE]?: HttpScope };
 /** What a handler gets: Node's request under Express, one that wraps it under Fastify. */
@@ -66,6 +74,8 @@ export class HttpScopes {
    * for every route: a third of its requests per second.
    */
   #watchHandlers(adapter: AbstractHttpAdapter): void {
+    // Seam: nestjs/http-verbs
+    checkSeam(adapter, VERBS, HANDLERS);
     const methods = adapter as unknown as Record<string, Register | undefined>;
     for (const verb of Object.values(RequestMethod).filter((name) => typeof name === 'string')) {
       const method = verb.toLowerCase();

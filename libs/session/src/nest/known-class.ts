@@ -1,10 +1,13 @@
-import { Logger } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
+import { type Seam, warnOfSeam } from '../session/assert-seam.js';
+
 /** How a class of an optional package is told apart, without an import of the package. */
-export interface KnownClass {
+export interface KnownClass extends Pick<Seam, 'seam' | 'of'> {
   /** Its name, which a bundler may have changed. */
   readonly className: string;
+  /** The name of a class beside it, where its own name is that of other packages' classes too. */
+  readonly beside?: string;
   /** The methods of it that are needed. */
   readonly methods: readonly string[];
   /** What its users have, for the warning when the class has changed. */
@@ -21,7 +24,7 @@ export function findInstances<Instance>(modules: ModulesContainer, known: KnownC
       if (hasMethods(metatype?.prototype, known.methods)) {
         found.add(wrapper.instance as Instance);
       }
-      isNamed ||= metatype?.name === known.className;
+      isNamed ||= metatype?.name === (known.beside ?? known.className);
     }
   }
   if (isNamed && found.size === 0) {
@@ -31,11 +34,9 @@ export function findInstances<Instance>(modules: ModulesContainer, known: KnownC
 }
 
 /** Tells that a class is there, but is not as it was when this package was written. */
-export function warnOfUnknown({ what, className }: KnownClass): void {
-  new Logger('Session').warn(
-    `No sessions are opened for ${what}: the class "${className}" is not the one that is known. ` +
-      'Open one in each with @InSession(), and look for a newer version of nestjs-mikro-session.',
-  );
+export function warnOfUnknown({ what, className, seam, of }: KnownClass): void {
+  const loss = `No sessions are opened for ${what}`;
+  warnOfSeam([className], { seam, of, loss, remedy: 'Open one in each with @InSession()' });
 }
 
 function hasMethods(prototype: object | undefined, methods: readonly string[]): boolean {

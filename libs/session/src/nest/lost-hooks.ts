@@ -1,6 +1,7 @@
 import { type InjectionToken, Logger, type OnModuleInit, Scope } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
+import { checkSeam, type Seam } from '../session/assert-seam.js';
 import type { SessionConnections } from './session-connections.js';
 
 /** The little that is needed of what NestJS knows of a provider or a controller. */
@@ -13,6 +14,12 @@ interface Wrapper {
   getPropertiesMetadata(): readonly { readonly wrapper: Wrapper }[] | undefined;
   getEnhancersMetadata(): readonly Wrapper[] | undefined;
 }
+
+const WRAPPERS: Seam = {
+  seam: 'nestjs/instance-wrapper',
+  of: '@nestjs/core',
+  loss: 'Nobody warns of lifecycle hooks that NestJS does not call',
+};
 
 const HOOKS = [
   'onModuleInit',
@@ -37,12 +44,19 @@ export class LostHooks implements OnModuleInit {
       return;
     }
     const warned = new Set<unknown>();
-    for (const { controllers, providers, injectables, middlewares } of this.modules.values()) {
-      for (const wrapper of [controllers, providers, injectables, middlewares].flatMap((all) => [...all.values()])) {
-        if (!warned.has(wrapper.metatype)) {
-          warned.add(wrapper.metatype);
-          this.#warn(wrapper);
-        }
+    const wrappers: Wrapper[] = [...this.modules.values()].flatMap(
+      ({ controllers, providers, injectables, middlewares }) =>
+        [controllers, providers, injectables, middlewares].flatMap((all) => [...all.values()]),
+    );
+    // Seam: nestjs/instance-wrapper
+    const members = ['getCtorMetadata', 'getPropertiesMetadata', 'getEnhancersMetadata'];
+    if (!checkSeam(wrappers[0], members, WRAPPERS)) {
+      return;
+    }
+    for (const wrapper of wrappers) {
+      if (!warned.has(wrapper.metatype)) {
+        warned.add(wrapper.metatype);
+        this.#warn(wrapper);
       }
     }
   }

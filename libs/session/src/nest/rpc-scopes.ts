@@ -1,6 +1,7 @@
 import type { ModulesContainer } from '@nestjs/core';
 import { forkJoin, from, isObservable, lastValueFrom, throwError } from 'rxjs';
 
+import { checkSeam, type Seam } from '../session/assert-seam.js';
 import { ClientScopes } from './client-scopes.js';
 import type { MessageScope } from './message-scope.js';
 import { END_FAILURE, type MessageScopes } from './message-scopes.js';
@@ -22,6 +23,14 @@ interface RpcContext {
   getSocketRef?(): { on(event: 'close', listener: () => void): unknown };
 }
 
+const SERVERS: Seam = {
+  seam: 'nestjs/rpc-servers',
+  of: '@nestjs/microservices',
+  loss: 'No sessions are opened for the messages of microservices',
+  remedy: 'Open one in each with @InSession()',
+};
+
+// Seam: nestjs/transport-numbers
 const TRANSPORTS = ['TCP', 'Redis', 'NATS', 'MQTT', 'gRPC', 'RMQ', 'Kafka'];
 
 /** Opens a scope for each message and each event that a microservice handles, over any transport. */
@@ -33,12 +42,16 @@ export class RpcScopes {
   constructor(modules: ModulesContainer, messages: MessageScopes) {
     this.#messages = messages;
     // Emits every server before its handlers are added, in hybrid applications and in microservices.
-    modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => this.#install(server));
+    // Seam: nestjs/rpc-servers
+    if (checkSeam(modules, ['getRpcTargetRegistry'], SERVERS)) {
+      modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => this.#install(server));
+    }
   }
 
   #install(server: RpcServer): void {
     const { addHandler } = server;
-    if (addHandler === undefined || this.#known.has(server)) {
+    const isKnown = this.#known.has(server);
+    if (isKnown || !checkSeam(server, ['addHandler'], SERVERS) || addHandler === undefined) {
       return;
     }
     this.#known.add(server);

@@ -13,7 +13,10 @@ export interface ScheduleExplorer {
   wrapFunctionInTryCatchBlocks(method: Method, instance: object): (...args: unknown[]) => Promise<void>;
 }
 
+// Seam: nestjs/schedule
 export const SCHEDULE_EXPLORER: KnownClass = {
+  seam: 'nestjs/schedule',
+  of: '@nestjs/schedule',
   className: 'ScheduleExplorer',
   methods: ['lookupSchedulers', 'wrapFunctionInTryCatchBlocks'],
   what: 'the ticks of @nestjs/schedule',

@@ -1,11 +1,19 @@
 import { Inject, Module, type OnModuleInit } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 
+import { checkSeam, type Seam } from '../session/assert-seam.js';
 import { TaskScopes } from '../session/task-scopes.js';
 import { BULL_EXPLORER, type BullExplorer, scopeJobs } from './bullmq-jobs.js';
 import { EVENT_SUBSCRIBERS_LOADER, type EventSubscribersLoader, scopeListeners } from './event-listeners.js';
 import { findInstances } from './known-class.js';
 import { SCHEDULE_EXPLORER, type ScheduleExplorer, scopeTicks } from './schedule-ticks.js';
+
+const DISTANCE: Seam = {
+  seam: 'nestjs/module-distance',
+  of: '@nestjs/core',
+  loss: 'No sessions are opened for ticks, events and jobs of BullMQ',
+  remedy: 'Open one in each with @InSession()',
+};
 
 /** Gives a session to what @nestjs/bullmq, @nestjs/schedule and @nestjs/event-emitter run, where they are used. */
 @Module({})
@@ -18,6 +26,8 @@ export class TaskHooksModule implements OnModuleInit {
     this.#scopes = scopes;
     for (const module of modules.values()) {
       if (module.metatype === TaskHooksModule) {
+        // Seam: nestjs/module-distance
+        checkSeam(module, ['distance'], DISTANCE);
         // The farthest module is initialised first: before those packages look for what they are to run.
         module.distance = Infinity;
       }

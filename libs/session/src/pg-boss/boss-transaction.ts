@@ -7,6 +7,7 @@ export async function inBossTransaction<Result>(
   boss: PgBoss,
   work: (connection: { readonly db: Db }) => Promise<Result>,
 ): Promise<Result> {
+  // Seam: pg-boss/begin-transaction
   const transaction = await boss.getDb().beginTransaction?.();
   if (transaction === undefined) {
     throw new SessionSetupError(

@@ -146,5 +146,6 @@ export class HandlerLanes {
 
 /** Takes jobs from what pg-boss will settle. */
 function keep(jobs: FetchedJob[], isKept: (job: FetchedJob) => boolean): void {
+  // Seam: pg-boss/jobs-array
   jobs.splice(0, jobs.length, ...jobs.filter((job) => isKept(job)));
 }

@@ -17,6 +17,7 @@ import { inBossTransaction } from './boss-transaction.js';
 import { findOpenTransaction } from './open-transaction.js';
 import type { QueueInput, QueueName } from './queue-inputs.js';
 import { toMessage } from './queue-message.js';
+import { readAffected } from './command-answers.js';
 import { toSentInfo } from './sent-info.js';
 
 /** How many jobs go into one statement. */
@@ -199,8 +200,7 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     queue: string,
     command: (boss: PgBoss, connection: ConnectionOptions) => Promise<object>,
   ): Promise<number> {
-    const { affected } = (await this.#do(queue, command)) as { readonly affected: number };
-    return affected;
+    return readAffected(await this.#do(queue, command));
   }
 
   async #do<Result>(

@@ -26,6 +26,7 @@ export async function findLostJobs(
 
 /** What a handler fails with is stored as an error. What pg-boss fails a job with that has expired is stored as a value. */
 function isExpired(output: unknown): boolean {
+  // Seam: pg-boss/expired-output
   const { value } = (output ?? {}) as { readonly value?: { readonly message?: unknown } | null };
   return typeof value?.message === 'string';
 }

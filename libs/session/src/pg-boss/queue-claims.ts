@@ -1,17 +1,12 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
-import type { CommandResponse, Db, JobAttempt, PgBoss } from 'pg-boss';
+import type { Db, JobAttempt, PgBoss } from 'pg-boss';
 
 import { inBossTransaction } from './boss-transaction.js';
+import { readAffected, readSettled } from './command-answers.js';
 import { toOutput } from './job-output.js';
 import { inTransactionOf } from './open-transaction.js';
 import { JobClaimLostError } from './queue-error.js';
-
-/** What pg-boss answers to a command, beyond its declaration. */
-interface Settled extends CommandResponse {
-  readonly affected: number;
-  readonly settled?: readonly string[];
-}
 
 /** An attempt at a job that this process holds. */
 type Claim = Pick<JobAttempt, 'id' | 'retryCount'>;
@@ -40,8 +35,7 @@ export class QueueClaims {
     for (const group of Map.groupBy(outputs, ({ output }) => output).values()) {
       const attempts = toAttempts(group.map(({ claim }) => claim));
       const output = JSON.parse(group[0]?.output ?? 'null') as object | null;
-      const { affected } = (await this.#boss.complete(this.#queue, attempts, output, { db })) as Settled;
-      if (affected < attempts.length) {
+      if (readAffected(await this.#boss.complete(this.#queue, attempts, output, { db })) < attempts.length) {
         throw new JobClaimLostError(
           this.#queue,
           attempts.map(({ id }) => id),
@@ -96,7 +90,7 @@ export class QueueClaims {
   #releaseTogether(claims: readonly Claim[]): Promise<void> {
     return inBossTransaction(this.#boss, async (connection) => {
       // pg-boss has no word for it: what is resumed waits as if it had not been fetched, and stays when nobody commits.
-      const { settled = [] } = (await this.#boss.cancel(this.#queue, toAttempts(claims), connection)) as Settled;
+      const settled = readSettled(await this.#boss.cancel(this.#queue, toAttempts(claims), connection));
       if (settled.length > 0) {
         await this.#boss.resume(this.#queue, [...settled], connection);
         await this.#wake(settled, connection);
@@ -106,6 +100,7 @@ export class QueueClaims {
 
   #giveBackTogether(claims: readonly Claim[]): Promise<void> {
     return inBossTransaction(this.#boss, async (connection) => {
+      // Seam: pg-boss/job-table
       // pg-boss has a word for it, and keeps it for itself. Without `started_on` the next fetch counts no attempt.
       const { rows } = await connection.db.executeSql(
         `update ${this.#schema}.job set state = 'created', started_on = null, heartbeat_on = null

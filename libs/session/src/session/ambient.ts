@@ -9,6 +9,7 @@ import { NoActiveSessionError } from './session-error.js';
  * @throws {NoActiveSessionError} where MikroORM would refuse its global EntityManager
  */
 export function findAmbient(em: EntityManager, validate: boolean): EntityManager {
+  // Seam: mikro-orm/contexts
   const found: (EntityManager & Recorded) | undefined = [
     TransactionContext.getEntityManager(em.name),
     em.config.get('context')(em.name),

@@ -21,6 +21,7 @@ export class CollectionState {
   /** Restores what MikroORM takes for rows, and drops the rest. */
   restoreRows(): void {
     if (!isSame(this.#rows, this.collection.getSnapshot() ?? [])) {
+      // Seam: mikro-orm/collection
       setItems(this.collection, this.#rows);
       this.collection.takeSnapshot();
     }

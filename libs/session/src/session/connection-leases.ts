@@ -4,6 +4,7 @@ import type { Transaction } from '@mikro-orm/core';
 
 import { ConnectionQueue, type ConnectionWait } from './pool/connection-queue.js';
 import { type Beginning, Lease, type LeaseOwner } from './pool/lease.js';
+import { checkClient, warnOfUnfollowed } from './pool/pool-seams.js';
 import { setDefaults } from './pool/pool-defaults.js';
 import { leaseOf, setLease } from './pool/transaction-lease.js';
 import { SessionStateError } from './session-error.js';
@@ -28,6 +29,10 @@ export class ConnectionLeases {
   readonly #out = new Set<Lease>();
   readonly #queues = new Set<ConnectionQueue>();
   readonly #beginnings = new AsyncLocalStorage<Beginning>();
+  /** Whether the pool is MikroORM's own, and nobody else's. */
+  expectsPool = false;
+  #isWarned = false;
+  #isClientChecked = false;
 
   constructor(
     private readonly findScope: () => LeaseOwner | undefined,
@@ -46,6 +51,7 @@ export class ConnectionLeases {
       lease.isOut = false;
       this.#out.delete(lease);
     });
+    // Seam: pg/pool
     const connect = pool.connect.bind(pool);
     const queue = new ConnectionQueue(pool, connect, patience);
     this.#queues.add(queue);
@@ -75,6 +81,9 @@ export class ConnectionLeases {
     const run = (): Promise<Transaction> => this.#beginnings.run(beginning, begin);
     const transaction = await (outer?.asOwner(run) ?? run());
     setLease(transaction, beginning.lease);
+    if (around === undefined && beginning.lease === undefined) {
+      this.#warnOfUnknownBegin();
+    }
     return transaction;
   }
 
@@ -109,7 +118,18 @@ export class ConnectionLeases {
       client.release(true);
       client = await wait();
     }
+    if (!this.#isClientChecked) {
+      this.#isClientChecked = true;
+      checkClient(client);
+    }
     return this.#leaseOf(client).checkOut(this.findScope());
+  }
+
+  #warnOfUnknownBegin(): void {
+    if (!this.#isWarned && (this.expectsPool || this.#queues.size > 0)) {
+      this.#isWarned = true;
+      warnOfUnfollowed(this.#queues.size > 0);
+    }
   }
 
   /** Those that are still opening, too. */

@@ -11,6 +11,7 @@ export function isCursor(query: unknown): query is Cursor {
 
 /** Ends the wait for a cursor to close with its connection: pg-cursor waits for an answer that a broken one never gives. */
 export function closeWithConnection(cursor: Cursor, client: PoolClient, isOver: () => boolean): void {
+  // Seam: pg-cursor/close
   const close = cursor.close.bind(cursor);
   cursor.close = async (...args) => {
     if (args.length > 0) {

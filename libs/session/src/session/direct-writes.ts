@@ -30,6 +30,7 @@ export function noteDirectWrites(
   sessions: EntityManagerClass,
   find: (em: EntityManager) => (EntityManager & Recorded) | undefined,
 ): void {
+  // Seam: mikro-orm/direct-writes
   const methods = sessions.prototype as unknown as Record<string, Method | undefined>;
   for (const name of METHODS) {
     const inherited = methods[name];

@@ -15,6 +15,7 @@ type Fields = Record<string, unknown>;
 
 /** The row that MikroORM takes an entity for, or undefined where it takes it for a new one. */
 export function rowOf(entity: AnyEntity): Values | undefined {
+  // Seam: mikro-orm/wrapped-entity
   return helper(entity).__originalEntityData;
 }
 
@@ -30,6 +31,7 @@ export class EntityValues {
   }
 
   read(entity: AnyEntity): Values {
+    // Seam: mikro-orm/entity-values
     return this.#em.getComparator().prepareEntity(entity) as Values;
   }
 

@@ -6,6 +6,7 @@ import { type EntityManager, TransactionContext } from '@mikro-orm/core';
  * @param shield a contextual EntityManager, which stands in the place of the transaction
  */
 export function hideTransaction<Result>(shield: EntityManager, work: () => Result): Result {
+  // Seam: mikro-orm/contexts
   return TransactionContext.currentTransactionContext() === undefined
     ? work()
     : TransactionContext.create(shield, work);

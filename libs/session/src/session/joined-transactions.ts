@@ -43,6 +43,7 @@ export class JoinedTransactions {
 
 const LOST = Symbol('lost');
 
+// Seam: kysely/transaction
 interface TransactionState {
   readonly isCommitted: boolean;
   readonly isRolledBack: boolean;

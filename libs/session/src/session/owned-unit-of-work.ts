@@ -1,5 +1,6 @@
 import { type AnyEntity, type EntityData, type EntityManager, helper, UnitOfWork } from '@mikro-orm/core';
 
+import { assertManaged } from './mikro-orm-seams.js';
 import { rowOf } from './entity-values.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { EntityOwnershipError } from './session-error.js';
@@ -57,7 +58,11 @@ class OwnedUnitOfWork extends UnitOfWork {
     if (options?.loaded === true || options?.refresh === true) {
       this[RECORD].undos?.of(this[MANAGER])?.meet(entity);
     }
-    return super.register(entity, data, options);
+    const registered = super.register(entity, data, options);
+    if (data !== undefined && options?.newEntity !== true) {
+      assertManaged(registered);
+    }
+    return registered;
   }
 
   /** Every flush begins with it. */
@@ -94,6 +99,7 @@ const owned = OwnedUnitOfWork.prototype;
  * methods takes a tenth of the time of a change of prototype, which is a third of that of the fork.
  */
 export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void {
+  // Seam: mikro-orm/unit-of-work
   const unitOfWork = em.getUnitOfWork(false) as OwnedUnitOfWork;
   unitOfWork[RECORD] = record;
   unitOfWork[MANAGER] = em;
@@ -117,6 +123,7 @@ function claimEntity(entity: AnyEntity, unitOfWork: OwnedUnitOfWork, operation: 
   if (!record.checksOwnership) {
     return;
   }
+  // Seam: mikro-orm/wrapped-entity
   const wrapped = helper(entity);
   const claimed = wrapped as Claimed;
   const manager: (EntityManager & Recorded) | undefined = wrapped.__em;

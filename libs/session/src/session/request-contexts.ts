@@ -29,6 +29,7 @@ export function adoptRequestContexts(): void {
   }
   const createRequest = RequestContext.create.bind(RequestContext);
   const createTransaction = TransactionContext.create.bind(TransactionContext);
+  // Seam: mikro-orm/contexts
   Object.assign(RequestContext, {
     [IS_ADOPTED]: true,
     create: ((em, next, options) => {

@@ -66,6 +66,7 @@ export interface SessionLookup {
  * whether they may be used. Nearly every public method of MikroORM's EntityManager passes `getContext()`.
  */
 export function createSessionClass(Base: EntityManagerClass, lookup: SessionLookup): EntityManagerClass {
+  // Seam: mikro-orm/entity-manager
   class SessionEntityManager extends Base implements Recorded {
     declare [RECORD]?: SessionRecord;
     declare [CONTEXTUAL]?: Contextual;
@@ -99,6 +100,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         return shared as this;
       }
       const fork = super.fork(isFollower ? { ...options, disableContextResolution: true } : options);
+      // Seam: mikro-orm/disable-transactions
       fork[IS_WITHOUT] = options.disableTransactions ?? this[IS_WITHOUT] ?? this.config.get('disableTransactions');
       if (record !== undefined) {
         fork[RECORD] = record;
@@ -130,6 +132,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       }
     }
 
+    // Seam: mikro-orm/flush-mode
     override setFlushMode(flushMode?: FlushMode): void {
       super.setFlushMode(flushMode);
       this.getContext(false)[FLUSH_MODE] = flushMode;

@@ -12,6 +12,7 @@ import { reportEndFailure } from './report-end-failure.js';
 import { adoptRequestContexts, type ContextOptions, IS_FOLLOWER } from './request-contexts.js';
 import { endAfter, runInScope } from './run-in-scope.js';
 import type { ScopeEnding } from './scope-ending.js';
+import { assertOrmSeams } from './mikro-orm-seams.js';
 import { hideTransaction } from './hide-transaction.js';
 import { types } from 'node:util';
 import { Roster } from './roster.js';
@@ -85,9 +86,10 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
           'per connection: what it provides is global.',
       );
     }
+    assertOrmSeams(orm);
     const source = new SessionSource(orm, storage, defaults);
     const leases = source.#surroundings.connections;
-    await watchPools(orm, (pool) => leases.follow(pool));
+    leases.expectsPool = await watchPools(orm, (pool) => leases.follow(pool));
     const connection = orm.driver.getConnection('write');
     guardTransactionStart(connection, leases);
     guardTransactionEnd(connection);
@@ -278,9 +280,11 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       },
       follower: () => (this.currentScope === undefined ? undefined : this.#follower),
     });
+    // Seam: mikro-orm/entity-manager
     // A change of prototype, once per application, spares the user a line of configuration before MikroORM.init().
     Object.setPrototypeOf(this.#em, sessions.prototype as object);
     Object.assign(this.#em, { [CONTEXTUAL]: 'application' satisfies Contextual });
+    // Seam: mikro-orm/context-option
     const outside = config.get('context');
     config.set('context', (name) => this.tryCurrent ?? outside(name));
   }

@@ -10,6 +10,7 @@ import { CommitUnknownError, ConnectionLostError } from './session-error.js';
  * runs on its connection is committed by itself. A rollback() of the user, which comes later, has nothing left to do.
  */
 export function guardTransactionEnd(connection: Connection): void {
+  // Seam: mikro-orm/connection
   const commit = connection.commit.bind(connection);
   const rollback = connection.rollback.bind(connection);
   connection.commit = async (transaction, ...rest) => {

@@ -8,6 +8,7 @@ import {
 
 import { rememberBegunWith } from './begun-with.js';
 import type { ConnectionLeases } from './connection-leases.js';
+import { assertTransaction } from './kysely-seams.js';
 import { RECORD, type Recorded } from './recorded.js';
 
 type Begin = Connection['begin'];
@@ -17,6 +18,7 @@ type Begin = Connection['begin'];
  * ended meanwhile: nobody else would.
  */
 export function guardTransactionStart(connection: Connection, leases: ConnectionLeases): void {
+  // Seam: mikro-orm/connection
   const beginUntold = connection.begin.bind(connection);
   connection.begin = async (options = {}) => {
     const { eventBroadcaster: events } = options;
@@ -31,6 +33,7 @@ export function guardTransactionStart(connection: Connection, leases: Connection
       : begin(options));
     rememberBegunWith(transaction, options);
     try {
+      assertTransaction(transaction, options.ctx !== undefined);
       em[RECORD]?.begun(em, transaction);
     } catch (error) {
       await discard(connection, transaction);
@@ -75,5 +78,6 @@ async function discard(connection: Connection, transaction: Transaction): Promis
 }
 
 function managerOf(events: TransactionEventBroadcaster): EntityManager & Recorded {
+  // Seam: mikro-orm/broadcaster
   return (events as unknown as { readonly em: EntityManager & Recorded }).em;
 }

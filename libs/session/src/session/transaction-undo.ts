@@ -124,6 +124,7 @@ export class TransactionUndo {
         .forEach((entity) => unitOfWork.getIdentityMap().delete(entity));
       return;
     }
+    // Seam: mikro-orm/unit-of-work
     refill(unitOfWork.getPersistStack(), []);
     refill(unitOfWork.getRemoveStack(), this.#removed);
     refill(unitOfWork.getOrphanRemoveStack(), this.#orphans);

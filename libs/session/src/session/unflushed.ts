@@ -43,6 +43,7 @@ function findUnflushed({ session }: SessionRecord, mode: 'warn' | 'error'): Set<
   const added = [...unitOfWork.getPersistStack()].filter((entity) => helper(entity).__originalEntityData === undefined);
   const found = new Set<AnyEntity>([...added, ...unitOfWork.getRemoveStack()]);
   if (mode === 'error') {
+    // Seam: mikro-orm/unit-of-work
     unitOfWork.computeChangeSets();
     for (const { entity } of unitOfWork.getChangeSets()) {
       found.add(entity);

@@ -1,5 +1,7 @@
 import type { Connection, MikroORM } from '@mikro-orm/core';
 
+import { checkPool } from './pool/pool-seams.js';
+
 /** The little of a client of node-postgres that is needed here. */
 export interface PoolClient {
   release: (error?: Error | boolean) => void;
@@ -43,6 +45,16 @@ interface DriverOptions {
   readonly onPoolCreated?: (pool: unknown) => unknown;
 }
 
+/** Warns of what is missing, and follows what can be followed. */
+function isKnownPool(pool: unknown): pool is Pool {
+  checkPool(pool);
+  return isPool(pool);
+}
+
+function isOwners(options: object): boolean {
+  return 'selectFrom' in options || 'createDriver' in options;
+}
+
 function isPool(client: unknown): client is Pool {
   const { options, connect } = (client ?? {}) as Partial<Pool>;
   return typeof options?.max === 'number' && typeof connect === 'function';
@@ -54,15 +66,20 @@ export async function getPool(connection: Connection): Promise<Pool | undefined>
   return isPool(client) ? client : undefined;
 }
 
-/** Calls `watch` with every pool that MikroORM makes for this connection, on reconnecting too. */
-export async function watchPools({ config, driver }: MikroORM, watch: (pool: Pool) => void): Promise<void> {
+/**
+ * Calls `watch` with every pool that MikroORM makes for this connection, on reconnecting too.
+ *
+ * @returns whether there is to be one
+ */
+export async function watchPools({ config, driver }: MikroORM, watch: (pool: Pool) => void): Promise<boolean> {
   const extend = (options: DriverOptions): DriverOptions =>
-    'selectFrom' in options || 'createDriver' in options
+    isOwners(options)
       ? options // a Kysely instance or dialect, whose pool its owner keeps to himself
       : {
           ...options,
+          // Seam: mikro-orm/pool
           onPoolCreated: (pool) => {
-            if (isPool(pool)) {
+            if (isKnownPool(pool)) {
               watch(pool);
             }
             return options.onPoolCreated?.(pool);
@@ -75,10 +92,13 @@ export async function watchPools({ config, driver }: MikroORM, watch: (pool: Poo
 
   // The connection made a copy of the options when it was made, which it drops when it is closed.
   const connection = driver.getConnection('write');
+  // Seam: mikro-orm/pool
   const { connected, options } = connection as unknown as ConnectionState;
   options.driverOptions = driverOptions;
   const pool = connected ? await getPool(connection) : undefined;
   if (pool !== undefined) {
+    checkPool(pool);
     watch(pool);
   }
+  return typeof before === 'object' && before !== null ? !isOwners(before) : before === undefined;
 }

@@ -40,6 +40,7 @@ export class WrittenEntity {
     for (const em of new Set([...this.#managers, wrapped.__em])) {
       em?.getUnitOfWork(false).getIdentityMap().delete(entity);
     }
+    // Seam: mikro-orm/wrapped-entity
     wrapped.__managed = row !== undefined;
     Object.assign(wrapped, { __em: this.#em });
     this.restoreRow();

@@ -110,6 +110,7 @@ export class ConnectionQueue {
 }
 
 /** An idle connection may be promised to somebody who asked for it in the same turn of the event loop. */
+// Seam: pg/pool
 function isExhausted({ options, idleCount, totalCount, waitingCount }: Pool): boolean {
   return idleCount + options.max - totalCount <= waitingCount;
 }

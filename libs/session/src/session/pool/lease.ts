@@ -22,6 +22,7 @@ interface Answer {
 }
 
 /** As Kysely begins a transaction, and nobody else spells it. */
+// Seam: kysely/begin
 const KYSELY_BEGIN = /^(?:begin$|start transaction(?: isolation level [a-z ]+?)?(?: read (?:only|write))?$)/;
 const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
 /** What the answer to a statement begins with that may have ended the transaction around it. */
@@ -29,6 +30,7 @@ const ENDINGS: ReadonlySet<string | undefined> = new Set(['COMMIT', 'ROLLBACK', 
 /** A server that has become a replica. */
 const READ_ONLY = '25006';
 /** What node-postgres says when its `query_timeout` is over. The answer may still come, and would be taken for another's. */
+// Seam: pg/query-timeout
 const GIVEN_UP = 'Query read timeout';
 const NOBODY: LeaseOwner = { label: 'a connection of the pool' };
 
@@ -53,6 +55,7 @@ export class Lease {
     this.#client = client;
     this.#send = client.query.bind(client);
     this.#beginnings = beginnings;
+    // Seam: pg/client
     client.query = (text, values, callback) => this.#query(text, values, callback);
     client.on('error', (error) => {
       this.#loss ??= error;

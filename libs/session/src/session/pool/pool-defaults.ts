@@ -9,6 +9,7 @@ const KEEP_ALIVE_AFTER_MS = 10_000;
  * @returns the milliseconds that a wait for a connection may take, where the user has said so
  */
 export function setDefaults({ options }: Pool): number | undefined {
+  // Seam: pg/pool
   const patience = options.connectionTimeoutMillis;
   options.keepAlive ??= true;
   options.keepAliveInitialDelayMillis ??= KEEP_ALIVE_AFTER_MS;

@@ -16,6 +16,7 @@ type Execute = (
  * the transaction would meet whoever takes the connection next.
  */
 export function refuseBegin(connection: Connection): void {
+  // Seam: mikro-orm/connection
   const execute = connection.execute.bind(connection) as Execute;
   const refusing: Execute = async (query, params, method, ctx, ...rest) => {
     const sql = typeof query === 'string' ? query : (query as { readonly sql?: unknown }).sql;
