@@ -18,6 +18,18 @@ class EventSubscribersLoader {
 @Injectable()
 class ProcessorDecoratorService {}
 
+/** Makes workers as @nestjs/bullmq does, which are not as they were. */
+@Injectable()
+class BullExplorer {
+  readonly workers: object[] = [];
+
+  registerWorkers(): void {}
+
+  handleProcessor(): void {
+    this.workers.push({});
+  }
+}
+
 describe('SessionModule beside a package whose inside it does not know', () => {
   let database: TestDatabase;
 
@@ -53,6 +65,24 @@ describe('SessionModule beside a package whose inside it does not know', () => {
             `\\(seam "${seam}"\\)\\. Open one in each with @InSession\\(\\), and look for a newer version of ` +
             'nestjs-mikro-session\\.$',
         ),
+      ),
+    ]);
+    await module.close();
+  });
+
+  it('warns of workers of BullMQ that it does not know', async () => {
+    const module = await Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
+      providers: [BullExplorer],
+    }).compile();
+    using log = new CapturedLog();
+    await module.init();
+
+    module.get(BullExplorer).handleProcessor();
+
+    expect(log.warnings).toEqual([
+      expect.stringMatching(
+        /^No sessions are opened for BullMQ jobs: "Worker" of bullmq [\d.]+ is .*"bullmq\/process-fn"/,
       ),
     ]);
     await module.close();

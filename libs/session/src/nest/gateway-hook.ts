@@ -68,7 +68,7 @@ export async function installGatewayHook(modules: HookedModules, scopes: Gateway
   const { WebSocketsController } = await import('@nestjs/websockets/web-sockets-controller.js');
   const prototype = WebSocketsController.prototype as unknown as HookedPrototype;
   // Seam: nestjs/gateway-controller
-  if (prototype[HOOKED] === true || !checkSeam(prototype, ['subscribeEvents'], GATEWAYS)) {
+  if (!checkSeam(prototype, ['subscribeEvents'], GATEWAYS) || prototype[HOOKED] === true) {
     return;
   }
   prototype[HOOKED] = true;

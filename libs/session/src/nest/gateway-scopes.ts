@@ -15,6 +15,7 @@ import type { MessageScope } from './message-scope.js';
 import { END_FAILURE, type MessageScopes } from './message-scopes.js';
 
 const EXCEPTION = of({ event: 'exception', data: END_FAILURE });
+// Seam: nestjs/gateway-metadata
 const GATEWAY_METADATA = 'websockets:is_gateway';
 
 /** Opens a scope for each message to a WebSocket gateway, and for each connection and disconnection it handles. */

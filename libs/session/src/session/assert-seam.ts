@@ -10,6 +10,8 @@ export interface Seam {
   readonly seam: string;
   /** The npm package that the part is of. */
   readonly of: string;
+  /** The package that brings it along, where the user's own may be another one. */
+  readonly via?: string;
   /** What its users lose with it, as a sentence without its end. */
   readonly loss: string;
   /** What they can do meanwhile, as the beginning of a sentence */
@@ -47,20 +49,22 @@ function findMissing(object: unknown, members: readonly string[]): string[] {
   return members.filter((member) => known[member] === undefined);
 }
 
-function explain(missing: readonly string[], { seam, of, loss, remedy }: Seam): string {
+function explain(missing: readonly string[], { seam, of, via, loss, remedy }: Seam): string {
   const parts = missing.map((member) => `"${member}"`).join(', ');
   const are = missing.length === 1 ? 'is not the one that is known' : 'are not those that are known';
   const advice = remedy === undefined ? 'Look' : `${remedy}, and look`;
   return (
-    `${loss}: ${parts} of ${of}${findVersion(of)} ${are} (seam "${seam}"). ` +
+    `${loss}: ${parts} of ${of}${findVersion(of, via)} ${are} (seam "${seam}"). ` +
     `${advice} for a newer version of nestjs-mikro-session.`
   );
 }
 
 /** A package need not show its version, nor be where this one finds it. */
-function findVersion(name: string): string {
+function findVersion(name: string, via: string | undefined): string {
   try {
-    const { version } = createRequire(import.meta.url)(`${name}/package.json`) as { readonly version: string };
+    const own = createRequire(import.meta.url);
+    const find = via === undefined ? own : createRequire(own.resolve(`${via}/package.json`));
+    const { version } = find(`${name}/package.json`) as { readonly version: string };
     return ` ${version}`;
   } catch {
     return '';

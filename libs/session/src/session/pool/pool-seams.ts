@@ -1,8 +1,8 @@
 import { checkSeam, type Seam, warnOfSeam } from '../assert-seam.js';
 
 const LOSS = 'Lost connections and waits for connections are not seen in full';
-const POOL: Seam = { seam: 'pg/pool', of: 'pg', loss: LOSS };
-const CLIENT: Seam = { seam: 'pg/client', of: 'pg', loss: LOSS };
+const POOL: Seam = { seam: 'pg/pool', of: 'pg', via: '@mikro-orm/postgresql', loss: LOSS };
+const CLIENT: Seam = { seam: 'pg/client', of: 'pg', via: '@mikro-orm/postgresql', loss: LOSS };
 const ON_POOL_CREATED: Seam = { seam: 'mikro-orm/pool', of: '@mikro-orm/postgresql', loss: LOSS };
 const BEGIN: Seam = { seam: 'kysely/begin', of: 'kysely', loss: LOSS };
 

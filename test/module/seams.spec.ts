@@ -1,0 +1,246 @@
+import { createRequire } from 'node:module';
+
+import { Collection, RequestContext, UnitOfWork, WrappedEntity } from '@mikro-orm/core';
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { EntityManager, MikroORM, type Options, PostgreSqlConnection } from '@mikro-orm/postgresql';
+import { type INestApplication, Injectable } from '@nestjs/common';
+import { AbstractHttpAdapter, ContextIdFactory, ModulesContainer } from '@nestjs/core';
+import { Module as ModuleRef } from '@nestjs/core/injector/module.js';
+import { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { WsProxy } from '@nestjs/websockets/context/ws-proxy.js';
+import { WebSocketsController } from '@nestjs/websockets/web-sockets-controller.js';
+import { InjectSession, SessionFactory, SessionModule } from 'nestjs-mikro-session';
+import type * as Postgres from 'pg';
+
+import { CapturedLog } from '../support/captured-log.js';
+import { Note } from '../support/note.entity.js';
+import { ormOptions } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+const require = createRequire(import.meta.url);
+const { version } = require('@mikro-orm/core/package.json') as { readonly version: string };
+/** That of MikroORM, which may not be that of others. */
+const { Client, Pool } = createRequire(require.resolve('@mikro-orm/postgresql/package.json'))('pg') as typeof Postgres;
+
+/** Hides a member of an object until it is disposed of, as a version without it would. */
+function hide(object: object, member: string): Disposable {
+  const own = Object.getOwnPropertyDescriptor(object, member);
+  Object.defineProperty(object, member, { get: () => undefined, set: () => {}, configurable: true });
+  return {
+    [Symbol.dispose]: () => {
+      if (own === undefined) {
+        Reflect.deleteProperty(object, member);
+      } else {
+        Object.defineProperty(object, member, own);
+      }
+    },
+  };
+}
+
+@Injectable()
+class WithSession {
+  constructor(@InjectSession() readonly session: EntityManager) {}
+}
+
+@WebSocketGateway()
+class Gateway {
+  @SubscribeMessage('ping')
+  ping(): string {
+    return 'pong';
+  }
+}
+
+describe('SessionModule where a private part of another package is gone', () => {
+  let database: TestDatabase;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    await using orm = await openOrm();
+    await orm.schema.create();
+  });
+
+  afterAll(() => database.drop());
+
+  async function openOrm(): Promise<MikroORM & AsyncDisposable> {
+    const orm = await MikroORM.init(ormOptions(database.url));
+    return Object.assign(orm, { [Symbol.asyncDispose]: () => orm.close() });
+  }
+
+  function compile(options: Partial<Options>, log: CapturedLog): Promise<TestingModule> {
+    return Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url, options)), SessionModule.forRoot()],
+      providers: [Gateway, WithSession],
+    })
+      .setLogger(log)
+      .compile();
+  }
+
+  /** Starts an application over HTTP, without a port. */
+  async function start(
+    options: Partial<Options> = {},
+    log = new CapturedLog(),
+  ): Promise<INestApplication & AsyncDisposable> {
+    const module = await compile(options, log);
+    const app = module.createNestApplication();
+    await app.init();
+    return Object.assign(app, { [Symbol.asyncDispose]: () => app.close() });
+  }
+
+  it.each<[string, string, object]>([
+    ['mikro-orm/entity-manager', 'tryFlush', EntityManager.prototype],
+    ['mikro-orm/entity-manager', 'setTransactionContext', EntityManager.prototype],
+    ['mikro-orm/unit-of-work', 'register', UnitOfWork.prototype],
+    ['mikro-orm/unit-of-work', 'computeChangeSets', UnitOfWork.prototype],
+    ['mikro-orm/collection', 'removeWithoutPropagation', Collection.prototype],
+    ['mikro-orm/contexts', 'create', RequestContext],
+    ['mikro-orm/connection', 'rollback', PostgreSqlConnection.prototype],
+    ['mikro-orm/wrapped-entity', '__loadedProperties', WrappedEntity.prototype],
+  ])('does not start without the seam "%s" (%s)', async (seam, member, owner) => {
+    using _hidden = hide(owner, member);
+
+    await expect(start()).rejects.toMatchObject({
+      code: 'SESSION_SETUP',
+      message:
+        `Sessions cannot be kept apart: "${member}" of @mikro-orm/core ${version} is not the one that is known ` +
+        `(seam "${seam}"). Look for a newer version of nestjs-mikro-session.`,
+    });
+  });
+
+  it.each(['__em', '__managed', '__originalEntityData'])(
+    'loads no entity that "%s" is not written on',
+    async (member) => {
+      await using app = await start();
+      const factory = app.get(SessionFactory);
+      await factory.begin((session) => session.insert(Note, { text: 'kept' }));
+      using _hidden = hide(WrappedEntity.prototype, member);
+
+      await expect(factory.run((session) => session.find(Note, {}))).rejects.toMatchObject({
+        code: 'SESSION_SETUP',
+        message: expect.stringContaining('(seam "mikro-orm/wrapped-entity")'),
+      });
+    },
+  );
+
+  it('begins no transaction whose end it could not know', async () => {
+    await using app = await start();
+    const factory = app.get(SessionFactory);
+    const transaction = await factory.begin((session) => session.getTransactionContext<object>() ?? {});
+    using _hidden = hide(Object.getPrototypeOf(transaction) as object, 'isRolledBack');
+
+    await expect(factory.begin((session) => session.count(Note))).rejects.toMatchObject({
+      code: 'SESSION_SETUP',
+      message: expect.stringMatching(
+        /^The end of a transaction cannot be known: "isRolledBack" of kysely .*"kysely\/tr/,
+      ),
+    });
+  });
+
+  it.each<[string, string, object]>([
+    ['nestjs/http-verbs', 'options', AbstractHttpAdapter.prototype],
+    ['nestjs/rpc-servers', 'getRpcTargetRegistry', ModulesContainer.prototype],
+    ['nestjs/module-distance', 'distance', ModuleRef.prototype],
+    ['nestjs/gateway-pipeline', 'handleError', WsProxy.prototype],
+    ['pg/pool', 'waitingCount', Pool.prototype],
+    ['pg/client', 'getTransactionStatus', Client.prototype],
+  ])('warns of the loss of the seam "%s" (%s), and goes on', async (seam, member, owner) => {
+    using _hidden = hide(owner, member);
+    using log = new CapturedLog();
+    await using app = await start({}, log);
+
+    await expect(app.get(SessionFactory).begin((session) => session.count(Note))).resolves.toBeGreaterThanOrEqual(0);
+    expect(new Set(log.warnings)).toEqual(
+      new Set([
+        expect.stringMatching(
+          new RegExp(
+            `^.*: "${member}" of \\S+( [\\d.]+)? is not the one that is known \\(seam "${seam}"\\)\\. .*Look|look for`,
+          ),
+        ),
+      ]),
+    );
+  });
+
+  it('warns of a changed controller of gateways', async () => {
+    using log = new CapturedLog();
+    const hidden = hide(WebSocketsController.prototype, 'subscribeEvents');
+    const module = await compile({}, log);
+    hidden[Symbol.dispose]();
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "nestjs/gateway-controller")')]);
+    await module.close();
+  });
+
+  it('warns of a changed record of the dependencies of providers', async () => {
+    using log = new CapturedLog();
+    const module = await compile({}, log);
+    const hidden = hide(InstanceWrapper.prototype, 'getEnhancersMetadata');
+    await module.init();
+    hidden[Symbol.dispose]();
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "nestjs/instance-wrapper")')]);
+    await module.close();
+  });
+
+  it('warns when NestJS looks for request-scoped providers elsewhere', async () => {
+    const { getByRequest } = ContextIdFactory;
+    ContextIdFactory.getByRequest = () => ContextIdFactory.create();
+    using log = new CapturedLog();
+    try {
+      await using _app = await start({}, log);
+    } finally {
+      ContextIdFactory.getByRequest = getByRequest;
+    }
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "nestjs/request-context-id")')]);
+  });
+
+  it('warns of a transaction that Kysely begins in other words, once', async () => {
+    const { createKyselyDialect } = PostgreSqlConnection.prototype;
+    PostgreSqlConnection.prototype.createKyselyDialect = function (overrides) {
+      const dialect = createKyselyDialect.call(this, overrides);
+      const createDriver = dialect.createDriver.bind(dialect);
+      const beginTransaction: ReturnType<typeof createDriver>['beginTransaction'] = async (connection) => {
+        await connection.executeQuery({ sql: 'begin work', parameters: [] } as never);
+      };
+      return Object.assign(dialect, { createDriver: () => Object.assign(createDriver(), { beginTransaction }) });
+    };
+    using log = new CapturedLog();
+    try {
+      await using app = await start({}, log);
+      await app.get(SessionFactory).begin((session) => session.count(Note));
+      await app.get(SessionFactory).begin((session) => session.count(Note));
+    } finally {
+      PostgreSqlConnection.prototype.createKyselyDialect = createKyselyDialect;
+    }
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "kysely/begin")')]);
+  });
+
+  it('warns of a transaction on a pool that MikroORM has not told of', async () => {
+    const { createKyselyDialect } = PostgreSqlConnection.prototype;
+    PostgreSqlConnection.prototype.createKyselyDialect = function (overrides) {
+      return createKyselyDialect.call(this, { ...overrides, onPoolCreated: undefined } as typeof overrides);
+    };
+    using log = new CapturedLog();
+    try {
+      await using app = await start({}, log);
+      await app.get(MikroORM).reconnect();
+      await app.get(SessionFactory).begin((session) => session.count(Note));
+    } finally {
+      PostgreSqlConnection.prototype.createKyselyDialect = createKyselyDialect;
+    }
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "mikro-orm/pool")')]);
+  });
+
+  it('ends a connection whose statement ran out of its query_timeout', async () => {
+    await using app = await start({ pool: { max: 1 }, driverOptions: { query_timeout: 100 } });
+    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    const findProcess = (): Promise<unknown> => factory.run((session) => session.execute('select pg_backend_pid()'));
+    const before = await findProcess();
+
+    await expect(factory.run((session) => session.execute('select pg_sleep(1)'))).rejects.toThrow('read timeout');
+    await expect(findProcess()).resolves.not.toEqual(before);
+  });
+});
