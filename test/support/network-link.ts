@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { asksForEncryption, findText, type Message, MessageReader } from './message-reader.ts';
+import { asksForEncryption, findText, type Message, MessageReader } from './message-reader.js';
 
 /** `statements` go from the application to the server, `answers` come back. */
 export type Direction = 'statements' | 'answers' | 'both';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-import { type Direction, directionsOf, type Moment, NetworkLink, type NetworkState } from './network-link.ts';
+import { type Direction, directionsOf, type Moment, NetworkLink, type NetworkState } from './network-link.js';
 
 /** What a test does at a moment. The connection waits for what it returns. */
 export type Act = (link: NetworkLink) => unknown;

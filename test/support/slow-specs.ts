@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
  * in the nature of the thing, the longest first. `npm run test:quick` leaves them out, `npm test` begins with them.
  */
 export const slowSpecs: readonly string[] = [
+  'test/chaos.spec.ts',
   'test/threads/trouble.spec.ts',
   'test/queue/database-restart.spec.ts',
   'test/demo/main.spec.ts',

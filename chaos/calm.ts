@@ -1,0 +1,54 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
+import { type ChaosApp, POOL_SIZE } from './application/start-app.js';
+import type { Tally } from './tally.js';
+import { within } from './within.js';
+
+const SCOPES_BOUND_MS = 20_000;
+const POLL_MS = 20;
+const ROUND_TRIP_MS = 2_000;
+/** Connections that a black hole has taken show only when they are used: each try finds some of them. */
+const TRIES = 6;
+
+/** Looks whether an application is as it was before the storm: no scope lives, and each place in its pool can be had. */
+export async function checkCalm(app: ChaosApp, tally: Tally): Promise<void> {
+  await untilNoScope(app, tally);
+  let reason: unknown;
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    try {
+      await within(ROUND_TRIP_MS * 5, `Taking all connections of ${app.name}`, holdAll(app));
+      return;
+    } catch (error) {
+      reason = error;
+    }
+  }
+  tally.find('connections', `Not all ${POOL_SIZE} places in the pool of ${app.name} can be had: ${String(reason)}`);
+}
+
+async function untilNoScope({ registry, name }: ChaosApp, tally: Tally): Promise<void> {
+  const deadline = Date.now() + SCOPES_BOUND_MS;
+  while (registry.list().length > 0 && Date.now() < deadline) {
+    await wait(POLL_MS);
+  }
+  for (const { label, state, age, heldConnections } of registry.list()) {
+    tally.find('hangs', `${label} of ${name} is ${state} after ${age} ms, and holds ${heldConnections} connections`);
+  }
+}
+
+/** Holds every connection of the pool at the same moment. */
+async function holdAll({ jobs }: ChaosApp): Promise<void> {
+  let count = 0;
+  const all = Promise.withResolvers<void>();
+  await jobs.map(
+    Array.from({ length: POOL_SIZE }, (_, index) => index),
+    async (session) => {
+      await session.execute('select 1');
+      count += 1;
+      if (count === POOL_SIZE) {
+        all.resolve();
+      }
+      await all.promise;
+    },
+    { concurrency: POOL_SIZE, timeout: ROUND_TRIP_MS },
+  );
+}
