@@ -1,6 +1,14 @@
 import { createRequire } from 'node:module';
 
-import { Collection, RequestContext, UnitOfWork, WrappedEntity } from '@mikro-orm/core';
+import {
+  Collection,
+  EntityComparator,
+  ObjectHydrator,
+  RequestContext,
+  TransactionEventBroadcaster,
+  UnitOfWork,
+  WrappedEntity,
+} from '@mikro-orm/core';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { EntityManager, MikroORM, type Options, PostgreSqlConnection } from '@mikro-orm/postgresql';
 import { type INestApplication, Injectable } from '@nestjs/common';
@@ -94,6 +102,9 @@ describe('SessionModule where a private part of another package is gone', () => 
     ['mikro-orm/unit-of-work', 'register', UnitOfWork.prototype],
     ['mikro-orm/unit-of-work', 'computeChangeSets', UnitOfWork.prototype],
     ['mikro-orm/collection', 'removeWithoutPropagation', Collection.prototype],
+    ['mikro-orm/entity-values', 'diffEntities', EntityComparator.prototype],
+    ['mikro-orm/entity-values', 'hydrateReference', ObjectHydrator.prototype],
+    ['mikro-orm/broadcaster', 'dispatchEvent', TransactionEventBroadcaster.prototype],
     ['mikro-orm/contexts', 'create', RequestContext],
     ['mikro-orm/connection', 'rollback', PostgreSqlConnection.prototype],
     ['mikro-orm/wrapped-entity', '__loadedProperties', WrappedEntity.prototype],
@@ -106,6 +117,14 @@ describe('SessionModule where a private part of another package is gone', () => 
         `Sessions cannot be kept apart: "${member}" of @mikro-orm/core ${version} is not the one that is known ` +
         `(seam "${seam}"). Look for a newer version of nestjs-mikro-session.`,
     });
+  });
+
+  it('does not start without the seam "mikro-orm/exception-converter" (convertException)', async () => {
+    await using orm = await openOrm();
+    const converter = orm.driver.getPlatform().getExceptionConverter();
+    using _hidden = hide(Object.getPrototypeOf(converter) as object, 'convertException');
+
+    await expect(start()).rejects.toThrow('(seam "mikro-orm/exception-converter")');
   });
 
   it.each(['__em', '__managed', '__originalEntityData'])(
