@@ -93,8 +93,8 @@ export class ConnectionLeases {
   }
 
   /** Gives up what a scope waits for. */
-  leave(scope: LeaseOwner, reason: Error): void {
-    this.#queues.forEach((queue) => queue.leave(scope, reason));
+  leave(scope: LeaseOwner, makeReason: () => Error): void {
+    this.#queues.forEach((queue) => queue.leave(scope, makeReason));
   }
 
   /** Ends the connections that a scope still holds, without asking the server, which rolls back. */

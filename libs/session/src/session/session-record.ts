@@ -216,7 +216,10 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     this.#ending = ending;
     this.surroundings.holders.delete(this);
     this.surroundings.leaks.forget(this);
-    this.surroundings.connections.leave(this.scope, new SessionClosedError(this.scope.label, describeEnding(ending)));
+    this.surroundings.connections.leave(
+      this.scope,
+      () => new SessionClosedError(this.scope.label, describeEnding(ending)),
+    );
     if (isCutShort(ending)) {
       this.surroundings.connections.abandonSoon(this.scope);
     }
