@@ -43,6 +43,9 @@ export class NetworkLink {
     this.#client = client;
     this.#server = server;
     this.#state = state;
+    // A message of several parts waited for the acknowledgement of the first.
+    client.setNoDelay();
+    server.setNoDelay();
     this.#join(client, server, 'statements', (message) => this.#passStatement(message));
     this.#join(server, client, 'answers', (message) => this.#passAnswer(message));
   }

@@ -1,11 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import type { Transaction } from '@mikro-orm/core';
+import type { Connection, MikroORM, Transaction } from '@mikro-orm/core';
 
 import { ConnectionQueue, type ConnectionWait } from './pool/connection-queue.js';
 import { type Beginning, Lease, type LeaseOwner } from './pool/lease.js';
+import { ConnectionReset, type ResetConnections } from './pool/connection-reset.js';
+import { GRACE_MS, setDefaults } from './pool/pool-defaults.js';
 import { checkClient, warnOfUnfollowed } from './pool/pool-seams.js';
-import { setDefaults } from './pool/pool-defaults.js';
+import { SetUpHooks } from './pool/set-up-hooks.js';
 import { leaseOf, setLease } from './pool/transaction-lease.js';
 import { SessionStateError } from './session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
@@ -13,8 +15,6 @@ import type { Pool, PoolClient } from './watch-pools.js';
 /** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
 export type Waits = (pool: Pool, wait: ConnectionWait) => Promise<PoolClient>;
 
-/** How long a connection that is given up may still answer. */
-export const GRACE_MS = 800;
 /** How long the connections of a pool that is closed may still be used. */
 const CLOSING_MS = 3_000;
 
@@ -28,6 +28,7 @@ export class ConnectionLeases {
   readonly #leases = new WeakMap<PoolClient, Lease>();
   readonly #out = new Set<Lease>();
   readonly #queues = new Set<ConnectionQueue>();
+  readonly #hooks = new SetUpHooks();
   readonly #beginnings = new AsyncLocalStorage<Beginning>();
   /** Whether the pool is MikroORM's own, and nobody else's. */
   expectsPool = false;
@@ -37,10 +38,20 @@ export class ConnectionLeases {
   constructor(
     private readonly findScope: () => LeaseOwner | undefined,
     private readonly waits: Waits,
+    private resets: ResetConnections,
   ) {}
+
+  /** Follows what MikroORM itself does to a connection. */
+  followHooks(connection: Connection, orm: MikroORM): void {
+    if (!this.#hooks.follow(connection, orm)) {
+      // Nobody could tell the settings of the hook from those of a session.
+      this.resets = 'never';
+    }
+  }
 
   follow(pool: Pool): void {
     const patience = setDefaults(pool);
+    pool.on('connect', (client) => void this.#leaseOf(client));
     pool.on('acquire', (client) => {
       const lease = this.#leaseOf(client);
       lease.isOut = true;
@@ -141,7 +152,7 @@ export class ConnectionLeases {
   #leaseOf(client: PoolClient): Lease {
     let lease = this.#leases.get(client);
     if (lease === undefined) {
-      lease = new Lease(client, this.#beginnings);
+      lease = new Lease(client, this.#beginnings, new ConnectionReset(this.resets, this.#hooks));
       this.#leases.set(client, lease);
     }
     return lease;

@@ -1,6 +1,7 @@
 import type { ForkOptions } from '@mikro-orm/core';
 
 import type { Ownership } from './ownership-policy.js';
+import type { ResetConnections } from './pool/connection-reset.js';
 import type { Scope } from './scope.js';
 import type { ScopeInfo } from './scope-info.js';
 import type { Unflushed } from './unflushed.js';
@@ -51,4 +52,10 @@ export interface SessionDefaults {
   readonly unflushed?: Unflushed;
   /** Milliseconds after which an open session is reported, once, with the stack that opened it. @default never */
   readonly leakAfter?: number;
+  /**
+   * When a connection is made as it was before it goes back to the pool: settings, role, locks, temporary tables, LISTEN.
+   * `changed` does so after a session whose statements show that they change it. What a function does inside shows to
+   * nobody: `always` covers that, for a round trip each time that a connection is given back. @default 'changed'
+   */
+  readonly resetConnections?: ResetConnections;
 }

@@ -61,6 +61,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       connections: new ConnectionLeases(
         () => this.currentScope,
         (pool, wait) => this.#deadlock.wait(pool, wait),
+        defaults.resetConnections ?? 'changed',
       ),
       leaks: new LeakWatch(defaults.leakAfter),
       frames: new TransactionFrames(),
@@ -89,8 +90,9 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     assertOrmSeams(orm);
     const source = new SessionSource(orm, storage, defaults);
     const leases = source.#surroundings.connections;
-    leases.expectsPool = await watchPools(orm, (pool) => leases.follow(pool));
     const connection = orm.driver.getConnection('write');
+    leases.followHooks(connection, orm);
+    leases.expectsPool = await watchPools(orm, (pool) => leases.follow(pool));
     guardTransactionStart(connection, leases);
     guardTransactionEnd(connection);
     refuseBegin(connection);

@@ -1,7 +1,7 @@
 import type { Connection, Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
-import { GRACE_MS } from './connection-leases.js';
 import { isOpen, markLost } from './joined-transactions.js';
+import { GRACE_MS } from './pool/pool-defaults.js';
 import { leaseOf } from './pool/transaction-lease.js';
 import { CommitUnknownError, ConnectionLostError } from './session-error.js';
 

@@ -12,7 +12,7 @@ export interface PoolClient {
   end: () => Promise<void>;
   /** I: none, T: open, E: open and failed. Null before the first answer. */
   getTransactionStatus?: () => 'I' | 'T' | 'E' | null;
-  readonly connection?: { readonly stream?: { destroy(): unknown } };
+  readonly connection?: { readonly stream?: { destroy(): unknown }; parsedStatements?: unknown };
 }
 
 /** The little of a pool of node-postgres that is needed here. */
@@ -31,6 +31,7 @@ export interface Pool {
   readonly idleCount: number;
   readonly waitingCount: number;
   connect: (...args: unknown[]) => Promise<PoolClient>;
+  on(event: 'connect', listener: (client: PoolClient) => void): unknown;
   on(event: 'acquire', listener: (client: PoolClient) => void): unknown;
   on(event: 'release', listener: (error: unknown, client: PoolClient) => void): unknown;
   on(event: 'remove', listener: (client: PoolClient) => void): unknown;

@@ -3,7 +3,9 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 import { closeWithConnection, isCursor } from '../cursor-end.js';
 import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
 import type { PoolClient } from '../watch-pools.js';
+import type { ConnectionReset } from './connection-reset.js';
 import { endsConnection, explainLoss, findSqlState } from './lost-connection.js';
+import { GRACE_MS } from './pool-defaults.js';
 import { findTransactionControl } from './transaction-control.js';
 
 /** Whose transaction runs on a connection. */
@@ -42,8 +44,13 @@ export class Lease {
   readonly #client: PoolClient;
   readonly #send: PoolClient['query'];
   readonly #beginnings: AsyncLocalStorage<Beginning>;
+  readonly #reset: ConnectionReset;
+  /** Gives it back to the pool when it is reset. */
+  #giveBackReset: PoolClient['release'] | undefined;
   #scope: LeaseOwner | undefined;
   #owner: LeaseOwner | undefined;
+  /** Whether anybody was given it yet: until then it is set up. */
+  #isGiven = false;
   #isReadOnly = false;
   #ownStatements = 0;
   #isOver = false;
@@ -51,7 +58,8 @@ export class Lease {
   /** What ended the connection. */
   #loss: Error | undefined;
 
-  constructor(client: PoolClient, beginnings: AsyncLocalStorage<Beginning>) {
+  constructor(client: PoolClient, beginnings: AsyncLocalStorage<Beginning>, reset: ConnectionReset) {
+    this.#reset = reset;
     this.#client = client;
     this.#send = client.query.bind(client);
     this.#beginnings = beginnings;
@@ -74,6 +82,7 @@ export class Lease {
 
   /** Takes over the connection for somebody who asked the pool for it. */
   checkOut(scope: LeaseOwner | undefined): PoolClient {
+    this.#isGiven = true;
     this.#scope = scope;
     const { release } = this.#client;
     this.#owner = undefined;
@@ -88,10 +97,10 @@ export class Lease {
   }
 
   /** Ends the connection unless the returned function is called in time. */
-  destroyAfter(milliseconds: number): () => void {
+  destroyAfter(milliseconds: number, statement = 'ROLLBACK'): () => void {
     // The answer may have come, and not be read yet.
     const timer = setTimeout(() => {
-      immediate = setImmediate(() => this.destroy(new Error('it did not answer to ROLLBACK, and was given up')));
+      immediate = setImmediate(() => this.destroy(new Error(`it did not answer to ${statement}, and was given up`)));
     }, milliseconds);
     let immediate: NodeJS.Immediate | undefined;
     return () => {
@@ -116,7 +125,8 @@ export class Lease {
   /** Gives back a connection that broke while it was checked out. Who holds it may do so once more. */
   giveBack(): void {
     if (this.isOut) {
-      const { release } = this.#client;
+      const release = this.#giveBackReset ?? this.#client.release;
+      this.#giveBackReset = undefined;
       this.#client.release = () => undefined;
       release(true);
     }
@@ -152,6 +162,9 @@ export class Lease {
       closeWithConnection(text, this.#client, () => this.#isOver);
     }
     const sql = typeof text === 'string' ? text : (text as { readonly text?: unknown } | null)?.text;
+    if (typeof sql === 'string') {
+      this.#reset.note(sql, { text, values, isGiven: this.#isGiven });
+    }
     const hasPromise = typeof values !== 'function' && typeof callback !== 'function' && !isSubmittable(text);
     return typeof sql === 'string' && hasPromise ? this.#run(sql, text, values) : this.#send(text, values, callback);
   }
@@ -248,6 +261,10 @@ export class Lease {
     const { isLeftOpen } = this;
     const label = this.#label;
     const isUsable = !isLeftOpen && !this.#isSpent && this.#loss === undefined;
+    if (error === undefined && isUsable && this.#reset.isDue(this.#scope ?? this.#owner)) {
+      void this.#releaseReset(release);
+      return;
+    }
     release(error ?? (isUsable ? undefined : true));
     if (isLeftOpen && error === undefined) {
       throw new SessionStateError(
@@ -255,6 +272,23 @@ export class Lease {
           'session.transactional(), not with a statement.',
       );
     }
+  }
+
+  /** Whoever asks the pool for the connection waits until it is as it was. */
+  async #releaseReset(release: PoolClient['release']): Promise<void> {
+    this.#giveBackReset = release;
+    this.#client.release = () => undefined;
+    this.#scope = undefined;
+    this.#owner = undefined;
+    const isInTime = this.destroyAfter(GRACE_MS, 'the reset of its settings');
+    const isReset = await this.#reset.run(this.#client, this.#send).then(
+      () => true,
+      () => false,
+    );
+    isInTime();
+    const giveBack = this.#giveBackReset;
+    this.#giveBackReset = undefined;
+    giveBack?.(isReset ? undefined : true);
   }
 }
 

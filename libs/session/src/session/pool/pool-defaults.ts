@@ -1,5 +1,7 @@
 import type { Pool } from '../watch-pools.js';
 
+/** How long a connection that is given up may still answer. */
+export const GRACE_MS = 800;
 const CONNECT_MS = 10_000;
 const KEEP_ALIVE_AFTER_MS = 10_000;
 
