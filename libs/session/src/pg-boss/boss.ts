@@ -6,11 +6,15 @@ import { PgBoss } from 'pg-boss';
 
 import { isTransientError } from '../jobs/transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
-import { getPool } from '../session/watch-pools.js';
+import { isUnreachable } from '../session/pool/is-unreachable.js';
+import { getPool, type Pool } from '../session/watch-pools.js';
 import type { BossOptions } from './job-queue-options.js';
 
 /** Enough for what pg-boss does between the jobs, which run on the connections of MikroORM. */
 const POOL_SIZE = 4;
+
+/** Finds a connection that is dead while nothing runs on it. */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 };
 
 /** What says how to reach a server, among the options of a pool of node-postgres. */
 const CONNECTION_OPTIONS = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'options'];
@@ -27,6 +31,8 @@ export class Boss {
   readonly #outside = AsyncLocalStorage.snapshot();
   #starting: Promise<PgBoss> | undefined;
   #isStopped = false;
+  #isEnded = false;
+  readonly #unreachable = Promise.withResolvers<void>();
 
   constructor(orm: MikroORM, options: BossOptions = {}) {
     this.#orm = orm;
@@ -53,16 +59,37 @@ export class Boss {
     return this.#outside(work);
   }
 
+  /** Ends its connections when the server does not answer any more. Jobs that run get back to their queue when they expire. */
+  async endUnreachable(): Promise<void> {
+    const boss = await this.#starting?.catch(() => undefined);
+    const { pool } = (boss?.getDb() ?? {}) as { readonly pool?: Pool };
+    if (boss === undefined || pool === undefined || this.#isEnded || !(await isUnreachable(pool))) {
+      return;
+    }
+    this.#logger.warn(
+      'The database did not answer at the shutdown of the application. The job queue is left as it is.',
+    );
+    this.#unreachable.resolve();
+    pool._clients?.forEach(({ connection }) => connection?.stream?.destroy());
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true;
     const boss = await this.#starting?.catch(() => undefined);
-    await boss?.stop({ graceful: true });
+    // It asks the database for this and that, and waits for answers.
+    await Promise.race([boss?.stop({ graceful: true }), this.#unreachable.promise]);
+    this.#isEnded = true;
+  }
+
+  /** Waits for `work`, as long as there is a database. */
+  async whileReachable(work: Promise<void>): Promise<void> {
+    await Promise.race([work, this.#unreachable.promise]);
   }
 
   async #start(): Promise<PgBoss> {
     let boss: PgBoss | undefined;
     try {
-      boss = new PgBoss({ useListenNotify: true, ...(await this.#connect()), ...this.#options });
+      boss = new PgBoss({ useListenNotify: true, ...KEEP_ALIVE, ...(await this.#connect()), ...this.#options });
       boss.on('error', (error) => this.#report(error));
       boss.on('warning', ({ message }) => this.#logger.warn(message));
       return await boss.start();

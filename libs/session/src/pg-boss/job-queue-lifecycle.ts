@@ -11,6 +11,9 @@ import type { QueueWorkers } from './queue-workers.js';
 
 const SHUTDOWN_TIMEOUT_MS = 30_000;
 
+/** How long a shutdown is not suspected of a dead network. */
+const PATIENCE_MS = 300;
+
 export interface JobQueueLifecycleOptions {
   readonly boss: Boss;
   readonly workers: QueueWorkers<EntityManager>;
@@ -46,13 +49,18 @@ export class JobQueueLifecycle implements OnApplicationBootstrap, BeforeApplicat
 
   /** While the database can still be reached. */
   async beforeApplicationShutdown(): Promise<void> {
-    const { workers, options } = this.#parts;
-    await workers.stop(options.shutdownTimeout ?? SHUTDOWN_TIMEOUT_MS);
+    const { boss, workers, options } = this.#parts;
+    const looking = setTimeout(() => void boss.endUnreachable(), PATIENCE_MS);
+    await boss.whileReachable(workers.stop(options.shutdownTimeout ?? SHUTDOWN_TIMEOUT_MS));
+    clearTimeout(looking);
   }
 
   /** After all who may have something to send. */
   async onApplicationShutdown(): Promise<void> {
-    await this.#parts.boss.stop();
+    const { boss } = this.#parts;
+    const looking = setTimeout(() => void boss.endUnreachable(), PATIENCE_MS);
+    await boss.stop();
+    clearTimeout(looking);
   }
 }
 

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Connection, MikroORM, Transaction } from '@mikro-orm/core';
 
@@ -8,6 +9,7 @@ import { ConnectionReset, type ResetConnections } from './pool/connection-reset.
 import { GRACE_MS, setDefaults } from './pool/pool-defaults.js';
 import { checkClient, warnOfUnfollowed } from './pool/pool-seams.js';
 import { SetUpHooks } from './pool/set-up-hooks.js';
+import { isUnreachable } from './pool/is-unreachable.js';
 import { leaseOf, setLease } from './pool/transaction-lease.js';
 import { SessionStateError } from './session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
@@ -15,8 +17,11 @@ import type { Pool, PoolClient } from './watch-pools.js';
 /** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
 export type Waits = (pool: Pool, wait: ConnectionWait) => Promise<PoolClient>;
 
+const UNREACHABLE = 'the application shut down, and its database did not answer';
 /** How long the connections of a pool that is closed may still be used. */
 const CLOSING_MS = 3_000;
+/** How long an application that shuts down is not suspected of a dead network. */
+const PATIENCE_MS = 300;
 
 /**
  * Follows the connections that are checked out of a pool.
@@ -27,7 +32,9 @@ const CLOSING_MS = 3_000;
 export class ConnectionLeases {
   readonly #leases = new WeakMap<PoolClient, Lease>();
   readonly #out = new Set<Lease>();
-  readonly #queues = new Set<ConnectionQueue>();
+  readonly #pools = new Map<Pool, ConnectionQueue>();
+  /** The pools whose server did not answer when the application shut down. */
+  readonly #unreachable = new WeakSet<Pool>();
   readonly #hooks = new SetUpHooks();
   readonly #beginnings = new AsyncLocalStorage<Beginning>();
   /** Whether the pool is MikroORM's own, and nobody else's. */
@@ -65,8 +72,11 @@ export class ConnectionLeases {
     // Seam: pg/pool
     const connect = pool.connect.bind(pool);
     const queue = new ConnectionQueue(pool, connect, patience);
-    this.#queues.add(queue);
-    const wait = (): Promise<PoolClient> => {
+    this.#pools.set(pool, queue);
+    const wait = async (): Promise<PoolClient> => {
+      if (this.#unreachable.has(pool)) {
+        throw new Error(UNREACHABLE);
+      }
       const { isBusy } = queue;
       const entry = queue.enter(this.findScope());
       return isBusy ? this.waits(pool, entry) : entry.client;
@@ -75,8 +85,10 @@ export class ConnectionLeases {
     const end = pool.end.bind(pool);
     pool.end = async (...args) => {
       queue.close(new SessionStateError('The pool of connections was closed before there was a connection to give.'));
-      this.#queues.delete(queue);
-      const timer = setTimeout(() => this.#destroyAll(pool), CLOSING_MS);
+      this.#pools.delete(pool);
+      const isHopeless = this.#unreachable.has(pool);
+      const reason = new Error('its pool was closed');
+      const timer = setTimeout(() => this.#destroyAll(pool, reason), isHopeless ? 0 : CLOSING_MS);
       try {
         return await end(...args);
       } finally {
@@ -103,9 +115,27 @@ export class ConnectionLeases {
     setLease(transaction, this.#beginnings.getStore()?.lease);
   }
 
+  /**
+   * Ends what waits for an answer when the application shuts down, where none can come: on a network that swallows
+   * everything, NestJS would wait for its requests, and the requests for the database.
+   */
+  async endUnreachable(): Promise<void> {
+    await delay(PATIENCE_MS, undefined, { ref: false });
+    await Promise.all([...this.#pools.keys()].map((pool) => this.#endIfUnreachable(pool)));
+  }
+
+  async #endIfUnreachable(pool: Pool): Promise<void> {
+    if (pool.totalCount > pool.idleCount && (await isUnreachable(pool))) {
+      const reason = new Error(UNREACHABLE);
+      this.#unreachable.add(pool);
+      this.#pools.get(pool)?.close(reason);
+      this.#destroyAll(pool, reason);
+    }
+  }
+
   /** Gives up what a scope waits for. */
   leave(scope: LeaseOwner, makeReason: () => Error): void {
-    this.#queues.forEach((queue) => queue.leave(scope, makeReason));
+    this.#pools.forEach((queue) => queue.leave(scope, makeReason));
   }
 
   /** Ends the connections that a scope still holds, without asking the server, which rolls back. */
@@ -137,15 +167,14 @@ export class ConnectionLeases {
   }
 
   #warnOfUnknownBegin(): void {
-    if (!this.#isWarned && (this.expectsPool || this.#queues.size > 0)) {
+    if (!this.#isWarned && (this.expectsPool || this.#pools.size > 0)) {
       this.#isWarned = true;
-      warnOfUnfollowed(this.#queues.size > 0);
+      warnOfUnfollowed(this.#pools.size > 0);
     }
   }
 
   /** Those that are still opening, too. */
-  #destroyAll({ _clients: clients = [] }: Pool): void {
-    const reason = new Error('its pool was closed');
+  #destroyAll({ _clients: clients = [] }: Pool, reason: Error): void {
     clients.forEach((client) => this.#leaseOf(client).destroy(reason));
   }
 

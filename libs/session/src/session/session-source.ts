@@ -100,6 +100,11 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return source;
   }
 
+  /** Called by NestJS, before it waits for the requests that run. */
+  onModuleDestroy(): void {
+    void this.#surroundings.connections.endUnreachable();
+  }
+
   get currentScope(): LiveScope | undefined {
     return this.#scopes.current;
   }

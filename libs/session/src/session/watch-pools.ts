@@ -26,6 +26,8 @@ export interface Pool {
   };
   /** Private to node-postgres: those that are still opening, too. */
   readonly _clients?: readonly PoolClient[];
+  /** The class of its connections. */
+  readonly Client?: new (options: unknown) => PoolClient & { connect(): Promise<void> };
   end: (...args: unknown[]) => Promise<void>;
   readonly totalCount: number;
   readonly idleCount: number;
