@@ -94,7 +94,8 @@ function planRun(random: Random, name: string, signal: AbortSignal): Run {
 async function take(run: Run, { app: { jobs }, ledger }: Workload): Promise<void> {
   const { inputs, worker, options, method } = run;
   inputs.forEach(({ key }) => ledger.tell(key, 'unheard'));
-  const given = run.isAsync ? slowly(inputs) : inputs;
+  const read = new Set<MarkInput>(run.isAsync ? [] : inputs);
+  const given = run.isAsync ? slowly(inputs, (input) => read.add(input)) : inputs;
   switch (method) {
     case 'settle': {
       const outcomes = await jobs.settle(given, worker, options);
@@ -103,9 +104,12 @@ async function take(run: Run, { app: { jobs }, ledger }: Workload): Promise<void
     }
     case 'map': {
       const failures = await jobs.map(given, worker, options).then(() => new Map<string, unknown>(), toFailures);
-      inputs.forEach(({ key }) =>
-        ledger.tellOutcome(key, { status: failures.has(key) ? 'rejected' : 'fulfilled', reason: failures.get(key) }),
-      );
+      for (const input of inputs) {
+        // Asynchronous inputs are read no further once a job has failed that stops the run.
+        const isRejected = failures.has(input.key) || !read.has(input);
+        const reason = failures.get(input.key);
+        ledger.tellOutcome(input.key, { status: isRejected ? 'rejected' : 'fulfilled', reason });
+      }
       return;
     }
     case 'stream': {
@@ -130,9 +134,13 @@ function toFailures(error: unknown): Map<string, unknown> {
   return new Map(failures.map(({ input, cause }) => [input.key, cause]));
 }
 
-async function* slowly(inputs: readonly MarkInput[]): AsyncGenerator<MarkInput, void> {
+async function* slowly(
+  inputs: readonly MarkInput[],
+  onRead: (input: MarkInput) => void,
+): AsyncGenerator<MarkInput, void> {
   for (const input of inputs) {
     await wait(2);
+    onRead(input);
     yield input;
   }
 }
