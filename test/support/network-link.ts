@@ -57,8 +57,8 @@ export class NetworkLink {
 
   /** Resets both ends. */
   cut(): void {
-    this.#client.resetAndDestroy();
-    this.#server.resetAndDestroy();
+    reset(this.#client);
+    reset(this.#server);
   }
 
   /** Ends the connection towards the application in good order, as a server that goes down does. */
@@ -124,7 +124,7 @@ export class NetworkLink {
     );
     from.on('error', () => {
       if (!this.#isSwallowed(direction)) {
-        to.resetAndDestroy();
+        reset(to);
       }
     });
     from.on('close', () => {
@@ -203,4 +203,13 @@ export class NetworkLink {
 
 export function directionsOf(direction: Direction): readonly ('statements' | 'answers')[] {
   return direction === 'both' ? ['statements', 'answers'] : [direction];
+}
+
+/** A reset while its end is on the way would leave the handle of the socket open for ever, and the process with it. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) {
+    socket.destroy();
+  } else {
+    socket.resetAndDestroy();
+  }
 }
