@@ -5,7 +5,7 @@ import type { QueuedJob, StormDatabase } from './storm-database.js';
 import type { Tally } from './tally.js';
 
 /** What the queue may take to end all its jobs, once everything else is there again. */
-const QUEUE_BOUND_MS = 120_000;
+const QUEUE_BOUND_MS = 90_000;
 const POLL_MS = 250;
 
 /** Jobs that must end in the dead letter queue. */
