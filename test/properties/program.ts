@@ -39,6 +39,7 @@ export type Action =
   | { readonly do: 'read'; readonly times: number; readonly via: Route }
   | { readonly do: 'wrong sql' }
   | { readonly do: 'lose connection' }
+  | { readonly do: 'cut statement' | 'cancel statement' | 'commit by hand' }
   | { readonly do: 'begin' | 'commit' | 'rollback' }
   | { readonly do: 'throw' }
   | { readonly do: 'pause' }
@@ -83,6 +84,9 @@ const simpleAction = fc.oneof(
         'steal' as const,
         'trespass' as const,
         'lose connection' as const,
+        'cut statement' as const,
+        'cancel statement' as const,
+        'commit by hand' as const,
       ),
     }),
     weight: 3,

@@ -62,6 +62,14 @@ export class SessionModel {
       case 'lose connection':
         this.#expect('a statement on a lost connection', 'fails', happening.error);
         return rows.loseConnection();
+      case 'cut statement':
+        this.#expect('a statement whose connection is cut', 'fails', happening.error);
+        return rows.loseConnection();
+      case 'cancel statement':
+        this.#expect('a cancelled statement', 'fails', happening.error);
+        return rows.abort();
+      case 'commit by hand':
+        return this.#expectRefusal('a commit by hand', happening.error);
       case 'begin':
         return this.#begin(happening.error);
       case 'commit':

@@ -23,7 +23,20 @@ type Leaf = Exclude<
   { readonly do: 'pause' | 'throw' | 'cancel' | 'block' | 'parallel' | 'jobs' | 'transactional' | 'own' }
 >;
 
-type Attempt = 'flush' | 'wrong sql' | 'lose connection' | 'begin' | 'commit' | 'rollback';
+type Attempt =
+  | 'flush'
+  | 'wrong sql'
+  | 'lose connection'
+  | 'cut statement'
+  | 'cancel statement'
+  | 'commit by hand'
+  | 'begin'
+  | 'commit'
+  | 'rollback';
+
+/** Statements that the server ends while they run. */
+const CUT = 'select pg_terminate_backend(pg_backend_pid()), pg_sleep(10)';
+const CANCELLED = 'select pg_cancel_backend(pg_backend_pid()), pg_sleep(10)';
 
 /** Does the steps that concern one session alone. */
 export class SessionSteps {
@@ -66,6 +79,12 @@ export class SessionSteps {
         return this.#attempt(place, 'wrong sql', () => place.given.execute('select 1 / 0'));
       case 'lose connection':
         return this.#loseConnection(place);
+      case 'cut statement':
+        return this.#attempt(place, 'cut statement', () => place.given.execute(CUT));
+      case 'cancel statement':
+        return this.#attempt(place, 'cancel statement', () => place.given.execute(CANCELLED));
+      case 'commit by hand':
+        return this.#commitByHand(place);
       case 'begin':
         return this.#attempt(place, 'begin', () => place.given.begin());
       case 'commit':
@@ -151,6 +170,12 @@ export class SessionSteps {
       await this.#observe('select pg_terminate_backend($1)', [row?.pid]);
       await given.execute('select 1');
     });
+  }
+
+  async #commitByHand(place: Place): Promise<void> {
+    if (place.given.isInTransaction()) {
+      await this.#attempt(place, 'commit by hand', () => place.given.execute('commit'));
+    }
   }
 
   async #flushTwice(place: Place): Promise<void> {
