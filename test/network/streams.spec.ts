@@ -47,6 +47,9 @@ describe('a stream whose connection breaks', () => {
     await database.drop();
   });
 
+  const scopes = (): unknown[] => app.get<SessionRegistry>(SessionRegistry).list();
+  const ended = (): Promise<void> => poll('no scope lives', async () => scopes().length === 0);
+
   /** The connection that the next stream is read through. */
   const nextLink = (): Promise<NetworkLink> => network.once('statement', /from "note"/);
 
@@ -69,7 +72,8 @@ describe('a stream whose connection breaks', () => {
     leaving.abort();
     await response;
 
-    await poll('no scope lives', async () => app.get<SessionRegistry>(SessionRegistry).list().length === 0);
+    await ended();
+    expect(scopes()).toEqual([]);
   });
 
   describe.each(Object.entries(faults))('because it %s', (_name, fail) => {
@@ -88,7 +92,8 @@ describe('a stream whose connection breaks', () => {
       });
 
       await expect(reading).rejects.toThrow(/lost|terminated|ECONNRESET/);
-      await poll('no scope lives', async () => app.get<SessionRegistry>(SessionRegistry).list().length === 0);
+      await ended();
+      expect(scopes()).toEqual([]);
     });
 
     it.each(['reads on', 'has stopped to read'])('ends a streamed response whose client %s', async (what) => {
@@ -103,7 +108,8 @@ describe('a stream whose connection breaks', () => {
       };
       await (what === 'reads on' ? read() : reader.cancel()).catch(() => undefined);
 
-      await poll('no scope lives', async () => app.get<SessionRegistry>(SessionRegistry).list().length === 0);
+      await ended();
+      expect(scopes()).toEqual([]);
     });
 
     it('ends when nobody reads on', async () => {
