@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 import type { EntityManager, MikroORM, TransactionOptions } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './connection-leases.js';
@@ -11,10 +13,8 @@ import { RECORD, type Recorded } from './recorded.js';
 import { reportEndFailure } from './report-end-failure.js';
 import { adoptRequestContexts, type ContextOptions, IS_FOLLOWER } from './request-contexts.js';
 import { endAfter, runInScope } from './run-in-scope.js';
-import type { ScopeEnding } from './scope-ending.js';
 import { assertOrmSeams } from './mikro-orm-seams.js';
 import { hideTransaction } from './hide-transaction.js';
-import { types } from 'node:util';
 import { Roster } from './roster.js';
 import type { LiveScope, ScopeOptions } from './live-scope.js';
 import { ScopeLookup } from './scope-lookup.js';
@@ -212,7 +212,6 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       return next();
     }
     const scope = this.createScope({ kind: 'run', label: `RequestContext in ${around.label}`, startedIn: around });
-    const close = (ending: ScopeEnding): Promise<void> => scope.end(ending);
     const enter = (): Result =>
       this.storage.run(scope, () =>
         hideTransaction(this.contextual, () => {
@@ -226,7 +225,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     try {
       result = enter();
     } catch (error) {
-      close('threw').catch((endError: unknown) => reportEndFailure(scope, endError));
+      scope.end('threw').catch((endError: unknown) => reportEndFailure(scope, endError));
       throw error;
     }
     if (types.isPromise(result)) {
@@ -235,7 +234,11 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     if (scope.members.length === 0) {
       scope.standsFor = around;
     } else {
-      around.member(scope, () => ({ heldConnections: 0, close, dropConnections: () => scope.dropConnections() }));
+      around.member(scope, () => ({
+        heldConnections: 0,
+        close: (ending) => scope.end(ending),
+        dropConnections: () => scope.dropConnections(),
+      }));
     }
     return result;
   }
