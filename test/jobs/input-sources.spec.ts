@@ -84,6 +84,26 @@ const sources: Readonly<Record<string, () => Source>> = {
   },
 };
 
+/** Counts without end, and whether it was closed. */
+function countFrom(): {
+  readonly inputs: Iterable<number>;
+  readonly count: () => number;
+  readonly isClosed: () => boolean;
+} {
+  let next = 0;
+  let isClosed = false;
+  function* numbers(): Generator<number> {
+    try {
+      for (;;) {
+        yield next++;
+      }
+    } finally {
+      isClosed = true;
+    }
+  }
+  return { inputs: numbers(), count: () => next, isClosed: () => isClosed };
+}
+
 describe('inputs that do not come', () => {
   let database: TestDatabase;
   let app: TestApp;
@@ -197,6 +217,97 @@ describe('inputs that do not come', () => {
       wake();
       await closed;
     });
+  });
+
+  describe('because others come for ever, from a generator that never waits', () => {
+    it.each([1, 10])('are left when the signal aborts, with its reason (chunks of %d)', async (chunkSize) => {
+      for (const method of ['map', 'settle'] as const) {
+        const cancel = new AbortController();
+        const { inputs, count, isClosed } = countFrom();
+        const abortAt = async (session: EntityManager, n: number): Promise<void> => {
+          await work(session, n);
+          if (n === 20) {
+            cancel.abort(new Error('enough'));
+          }
+        };
+
+        const running = jobs[method](inputs, abortAt, { signal: cancel.signal, chunkSize, concurrency: 2 });
+
+        await expect(running).rejects.toThrow('enough');
+        expect(isClosed()).toBe(true);
+        expect(count()).toBeLessThan(60);
+      }
+    });
+
+    it('are not read when the signal has aborted before', async () => {
+      const { inputs, count } = countFrom();
+
+      const running = jobs.settle(inputs, work, { signal: AbortSignal.abort(new Error('before')) });
+
+      await expect(running).rejects.toThrow('before');
+      expect(count()).toBe(0);
+    });
+
+    it('are left after the first failure with stopOnError, and the outcomes are there', async () => {
+      const { inputs, isClosed } = countFrom();
+      const fail = (_session: unknown, n: number): void => {
+        if (n === 2) {
+          throw new Error('broken');
+        }
+      };
+
+      const outcomes = await jobs.settle(inputs, fail, { stopOnError: true, concurrency: 1 });
+
+      expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+      expect(isClosed()).toBe(true);
+    });
+
+    it('do not keep the application from shutting down', async () => {
+      const { inputs, isClosed } = countFrom();
+      const own = await startTestApp({ databaseUrl: database.url });
+      const seen = Promise.withResolvers<void>();
+      const running = own
+        .get<JobService>(JobService)
+        .settle(inputs, (_session, n) => (n === 9 ? seen.resolve() : undefined));
+      await seen.promise;
+
+      const [outcomes] = await Promise.allSettled([running, own.app.close()]);
+
+      expect(outcomes).toMatchObject({ status: 'rejected', reason: { message: 'The application is shutting down' } });
+      expect(isClosed()).toBe(true);
+    });
+  });
+
+  it.each<[string, Iterable<unknown>]>([
+    ['an array', [1, 2, 3]],
+    ['a typed array', Uint8Array.of(1, 2, 3)],
+    ['a set', new Set([1, 2, 3])],
+    [
+      'a map',
+      new Map([
+        [1, 1],
+        [2, 2],
+        [3, 3],
+      ]),
+    ],
+  ])('have an outcome each when they are in %s, whose number is known', async (_what, inputs) => {
+    const cancel = new AbortController();
+
+    const outcomes = await jobs.settle(inputs, () => cancel.abort(), {
+      signal: cancel.signal,
+      whenAborted: 'finish',
+      concurrency: 1,
+    });
+
+    expect(outcomes).toMatchObject([
+      { status: 'fulfilled', attempts: 1 },
+      { ending: 'aborted', attempts: 0 },
+      { ending: 'aborted', attempts: 0 },
+    ]);
+  });
+
+  it('may be the characters of a text', async () => {
+    expect(await jobs.map('ab\u{1f600}', (_session, character) => character)).toEqual(['a', 'b', '\u{1f600}']);
   });
 
   it('are left alone, with a warning, when they do not close', async () => {

@@ -69,6 +69,18 @@ describe('the options of JobService', () => {
     expect(calls).toBe(0);
   });
 
+  it.each([{ order: 'completion' }, { window: 8 }])('of a stream alone are refused elsewhere: %j', async (options) => {
+    const message =
+      /^Expected `(order|window)` to be left out, since it belongs to `JobService.stream\(\)` alone, got `/;
+
+    await expect(jobs.map([1], work, options as JobStreamOptions)).rejects.toThrow(message);
+    await expect(jobs.settle([1], work, options as JobStreamOptions)).rejects.toThrow(message);
+    await expect(
+      startTestApp({ databaseUrl: database.url, session: { jobs: options as JobStreamOptions } }),
+    ).rejects.toThrow(message);
+    expect(calls).toBe(0);
+  });
+
   it.each([undefined, null, 7, {}])('are refused with inputs that cannot be iterated: %p', async (inputs) => {
     const message =
       /^Expected `inputs` to be an iterable or an async iterable, got `.*` \((undefined|object|number)\)\.$/;

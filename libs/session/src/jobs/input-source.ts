@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 
 import { Logger } from '@nestjs/common';
 
@@ -22,8 +22,9 @@ export interface Piece<Input> {
 export class InputSource<Input> {
   /** How many there are, where the inputs tell it beforehand. */
   readonly size: number | undefined;
-  /** True when an input may take time to come, or never come. */
-  readonly isAsync: boolean;
+  /** True when nobody knows whether the inputs end: an input may never come, or always another one. */
+  readonly mayNotEnd: boolean;
+  readonly #isAsync: boolean;
   readonly #inputs: unknown;
   readonly #iterator: Iterator<Input> | AsyncIterator<Input>;
   readonly #pieceSize: number;
@@ -38,7 +39,8 @@ export class InputSource<Input> {
   constructor(inputs: Iterable<Input> | AsyncIterable<Input>, pieceSize: number) {
     this.size = getSize(inputs);
     this.#pieceSize = pieceSize;
-    this.isAsync = isAsyncIterable(inputs);
+    this.#isAsync = isAsyncIterable(inputs);
+    this.mayNotEnd = this.#isAsync || this.size === undefined;
     this.#inputs = inputs;
     this.#iterator = openIterator(inputs);
   }
@@ -58,7 +60,7 @@ export class InputSource<Input> {
     if (this.#isOver || this.#isStopped) {
       return undefined;
     }
-    if (!this.isAsync) {
+    if (!this.#isAsync) {
       return this.#readSync(this.#iterator as Iterator<Input>);
     }
     const turn = Promise.withResolvers<Piece<Input> | undefined>();
@@ -165,16 +167,18 @@ export class InputSource<Input> {
   }
 }
 
-function isAsyncIterable(inputs: object): inputs is AsyncIterable<unknown> {
-  return Symbol.asyncIterator in inputs;
+function isAsyncIterable<Input>(inputs: Iterable<Input> | AsyncIterable<Input>): inputs is AsyncIterable<Input> {
+  // A text is no object.
+  return Symbol.asyncIterator in Object(inputs);
 }
 
 function openIterator<Input>(inputs: Iterable<Input> | AsyncIterable<Input>): Iterator<Input> | AsyncIterator<Input> {
-  return Symbol.asyncIterator in inputs ? inputs[Symbol.asyncIterator]() : inputs[Symbol.iterator]();
+  return isAsyncIterable(inputs) ? inputs[Symbol.asyncIterator]() : inputs[Symbol.iterator]();
 }
 
+/** Knows only what cannot mean anything else: a `size` may be that of a page. */
 function getSize(inputs: unknown): number | undefined {
-  if (Array.isArray(inputs)) {
+  if (Array.isArray(inputs) || types.isTypedArray(inputs)) {
     return inputs.length;
   }
   return inputs instanceof Set || inputs instanceof Map ? inputs.size : undefined;

@@ -25,12 +25,13 @@ const retryRules: Record<keyof RetryOptions, Rule> = {
   when: ofType('function'),
 };
 
+/** Where nothing may be given. */
+const ofStreams: Rule = { what: 'left out, since it belongs to `JobService.stream()` alone', holds: () => false };
+
 const rules: Record<keyof JobStreamOptions, Rule> = {
   retry: anObject,
   concurrency: integerFrom(1),
   chunkSize: integerFrom(1),
-  window: integerFrom(1),
-  order: oneOf('input', 'completion'),
   transaction: {
     what: `'job' or 'none' or the options of a transaction`,
     holds: (value) => value === 'job' || value === 'none' || isObject(value),
@@ -47,12 +48,33 @@ const rules: Record<keyof JobStreamOptions, Rule> = {
   stopOnError: ofType('boolean'),
   onProgress: ofType('function'),
   progressInterval: { what: 'milliseconds from 0', holds: (value) => isNumber(value, 0, LONGEST_MS) },
+  order: ofStreams,
+  window: ofStreams,
+};
+
+const streamRules: Record<keyof JobStreamOptions, Rule> = {
+  ...rules,
+  order: oneOf('input', 'completion'),
+  window: integerFrom(1),
 };
 
 /** @throws {TypeError} for the first option that is not known, is not as it has to be, or does not go with another */
-export function assertJobOptions(options: JobOptions & JobStreamOptions): void {
+export function assertJobOptions(options: JobOptions): void {
   assertOptions('JobService', options, rules);
-  const { retry, transaction, chunkSize = 1, window } = options;
+  assertTogether(options);
+}
+
+/** @throws {TypeError} as `assertJobOptions` does */
+export function assertJobStreamOptions(options: JobStreamOptions): void {
+  assertOptions('JobService', options, streamRules);
+  assertTogether(options);
+  const { chunkSize = 1, window } = options;
+  if (window !== undefined && window < chunkSize) {
+    throw new TypeError(`Expected \`window\` to be at least the \`chunkSize\` of ${chunkSize}, got \`${window}\`.`);
+  }
+}
+
+function assertTogether({ retry, transaction, chunkSize = 1 }: JobOptions): void {
   if (retry !== undefined) {
     assertOptions('JobService', retry, retryRules, 'retry.');
   }
@@ -64,8 +86,5 @@ export function assertJobOptions(options: JobOptions & JobStreamOptions): void {
       "Expected `transaction` not to be 'none' with a `chunkSize` above 1: a chunk that fails is rolled back, and its " +
         'inputs are run again.',
     );
-  }
-  if (window !== undefined && window < chunkSize) {
-    throw new TypeError(`Expected \`window\` to be at least the \`chunkSize\` of ${chunkSize}, got \`${window}\`.`);
   }
 }

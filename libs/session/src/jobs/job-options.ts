@@ -51,8 +51,9 @@ export interface JobOptions extends ProgressOptions {
    */
   readonly threads?: number;
   /**
-   * Starts no further job once one has failed, all its attempts made. Those that run go on to their end; the others are
-   * `aborted` with 0 attempts, or missing from a stream, which ends then.
+   * Starts no further job once one has failed, all its attempts made. Those that run go on to their end. The others are
+   * `aborted` with 0 attempts; they are missing from a stream, and where nobody knows beforehand how many inputs there
+   * are, which are then read no further.
    *
    * @default false
    */

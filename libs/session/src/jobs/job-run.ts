@@ -46,8 +46,8 @@ export class JobRun<Input, Result> {
   }
 
   /**
-   * Gives an outcome for every input, also for those whose job never began. Asynchronous inputs, which may never end, are
-   * left when the jobs are aborted or stopped.
+   * Gives an outcome for every input, also for those whose job never began. Inputs that may never end are left when the
+   * jobs are aborted or stopped.
    *
    * @throws the reason of the signal when it aborts before their end
    */
@@ -55,7 +55,7 @@ export class JobRun<Input, Result> {
     using _following = this.#options.signals.follow();
     const lanes = await this.#open();
     const outcomes: JobOutcome<Input, Result>[] = [];
-    using _stopping = this.#inputs.isAsync ? this.#stopOnAbort() : undefined;
+    using _stopping = this.#inputs.mayNotEnd ? this.#stopOnAbort() : undefined;
     await this.#run(lanes, (outcome) => {
       outcomes[outcome.index] = outcome;
     });
@@ -222,7 +222,7 @@ export class JobRun<Input, Result> {
     signals.stop(
       new DOMException(`Not begun: the job ${index} of ${label} had failed, and stopOnError is set`, 'AbortError'),
     );
-    if (this.#window !== undefined || this.#inputs.isAsync) {
+    if (this.#window !== undefined || this.#inputs.mayNotEnd) {
       this.#stop();
     }
   }

@@ -6,7 +6,7 @@ import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { getConcurrency } from './concurrency.js';
 import { assertIterable } from './input-source.js';
 import { JobError } from './job-error.js';
-import { assertJobOptions } from './job-option-rules.js';
+import { assertJobOptions, assertJobStreamOptions } from './job-option-rules.js';
 import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
 import { JobAttempts } from './job-attempts.js';
@@ -87,9 +87,11 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   }
 
   /**
-   * Gives one outcome per input, in the order of the inputs, whatever becomes of the jobs.
+   * Gives one outcome per input, in the order of the inputs, whatever becomes of the jobs. Inputs whose number is not
+   * known beforehand may never end: they are left when the jobs are aborted or stopped.
    *
    * @throws {TypeError} for wrong options, before a job begins
+   * @throws the reason of the signal that cut such inputs short, or what they threw, when the jobs that began have ended
    */
   async settle<Input, Result>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
@@ -120,7 +122,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     options: JobStreamOptions = {},
   ): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
     const chosen: JobStreamOptions = { ...this.#defaults, ...options };
-    assertJobOptions(chosen);
+    assertJobStreamOptions(chosen);
     return this.#createRun(inputs, worker, chosen).stream({
       order: chosen.order ?? 'input',
       window: chosen.window,
