@@ -112,6 +112,40 @@ describe('a connection that breaks during COMMIT', () => {
     expect(calls).toEqual([]);
   });
 
+  it.each<[string, (work: () => Promise<void>) => Promise<unknown>]>([
+    ['a begin() block', (work) => factory.begin(work)],
+    ['transactional()', (work) => factory.run((session) => session.transactional(work))],
+    ['a savepoint', (work) => factory.begin((session) => session.transactional(work))],
+    ['commit()', (work) => factory.run((session) => session.begin().then(work))],
+  ])('does not hide that %s around it was rolled back, which another transaction ended', async (_name, around) => {
+    const calls: string[] = [];
+
+    const work = around(async () => {
+      context.afterCommit(() => void calls.push('committed'));
+      context.afterRollback(() => void calls.push('rolled back'));
+      void network.once('answer', /^commit$/i, (link) => link.cut());
+      await factory.begin((session) => write(session, 'of the other'));
+    });
+
+    await expect(work).rejects.toThrow(CommitUnknownError);
+    expect(calls).toEqual(['rolled back']);
+  });
+
+  it('leaves what a savepoint around it had written to be written again', async () => {
+    await factory.begin(async (session) => {
+      write(session, 'kept');
+      await session
+        .transactional(async (inner) => {
+          await inner.flush();
+          void network.once('answer', /^commit$/i, (link) => link.cut());
+          await factory.begin((other) => write(other, 'of the other'));
+        })
+        .catch(() => undefined);
+    });
+
+    expect((await texts()).toSorted()).toEqual(['kept', 'of the other']);
+  });
+
   it('says so too when COMMIT did not arrive, which nobody can tell apart', async () => {
     void network.once('statement', /^commit$/i, (link) => link.cut());
 

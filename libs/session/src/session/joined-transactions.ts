@@ -1,6 +1,7 @@
 import type { EntityManager, Transaction } from '@mikro-orm/core';
 
 import { leaseOf } from './pool/transaction-lease.js';
+import type { TransactionOutcome } from './session-callbacks.js';
 
 interface Joined {
   /** The savepoint that the part of this session begins with. */
@@ -42,12 +43,14 @@ export class JoinedTransactions {
 }
 
 const LOST = Symbol('lost');
+const UNKNOWN = Symbol('unknown');
 
 // Seam: kysely/transaction
 interface TransactionState {
   readonly isCommitted: boolean;
   readonly isRolledBack: boolean;
   [LOST]?: boolean;
+  [UNKNOWN]?: boolean;
 }
 
 /** Tells whether a transaction may be open. A savepoint, once begun, always may. */
@@ -63,6 +66,24 @@ export function isCommitted(transaction: Transaction): boolean {
 /** Remembers that a transaction went down with its connection, which neither Kysely nor MikroORM tells. */
 export function markLost(transaction: Transaction): void {
   (transaction as TransactionState)[LOST] = true;
+}
+
+/** Remembers a transaction whose connection was lost during its commit. */
+export function markUnknown(transaction: Transaction): void {
+  markLost(transaction);
+  (transaction as TransactionState)[UNKNOWN] = true;
+}
+
+/**
+ * How a transaction ended in which something threw. The error does not tell: a hook can throw after the commit, and the
+ * work can throw the error of another transaction, whose commit is unknown.
+ */
+export function failedEnd(transaction: Transaction): TransactionOutcome {
+  const state = transaction as TransactionState | undefined;
+  if (state?.isCommitted === true) {
+    return 'commit';
+  }
+  return state?.[UNKNOWN] === true ? 'unknown' : 'rollback';
 }
 
 export function isLost(transaction: Transaction): boolean {

@@ -2,16 +2,10 @@ import type { EntityManager } from '@mikro-orm/core';
 
 import { reportEndFailure } from './report-end-failure.js';
 import type { LiveScope, ScopeOptions } from './live-scope.js';
-import { CommitUnknownError } from './session-error.js';
 
 export type TransactionEnd = 'commit' | 'rollback';
 /** `unknown` where the connection was lost during the commit. */
 export type TransactionOutcome = TransactionEnd | 'unknown';
-
-/** How a transaction ended whose commit, or whose work, threw. */
-export function failedEnd(error: unknown): TransactionOutcome {
-  return error instanceof CommitUnknownError ? 'unknown' : 'rollback';
-}
 
 export type Callback = () => void | Promise<void>;
 

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import { isCommitted } from './joined-transactions.js';
-import { failedEnd, type TransactionOutcome } from './session-callbacks.js';
+import { failedEnd } from './joined-transactions.js';
+import type { TransactionEnd } from './session-callbacks.js';
 import type { SessionRecord } from './session-record.js';
 
 /** Runs a flush in an open transaction, which can but be rolled back when it fails. */
@@ -21,19 +21,19 @@ export async function flushAlone(record: SessionRecord, em: EntityManager, flush
   try {
     await record.enterFlush(em, flush);
   } catch (error) {
-    await settleFlush(record, em, failedEnd(error));
+    await settleFlush(record, em, 'rollback');
     throw error;
   }
   await settleFlush(record, em, 'commit');
 }
 
 /** Settles what a flush on its own has ended. A hook can throw after the commit, and it can have made no transaction. */
-async function settleFlush(record: SessionRecord, em: EntityManager, end: TransactionOutcome): Promise<void> {
+async function settleFlush(record: SessionRecord, em: EntityManager, end: TransactionEnd): Promise<void> {
   const { flushing } = record.ledger;
   const transaction = flushing.get(em);
   flushing.delete(em);
   if (transaction !== undefined) {
-    await record.settle(em, isCommitted(transaction) ? 'commit' : end);
+    await record.settle(em, end === 'commit' ? end : failedEnd(transaction));
     return;
   }
   // Each statement was committed by itself.

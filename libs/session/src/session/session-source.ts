@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 
-import type { EntityManager, MikroORM, TransactionOptions } from '@mikro-orm/core';
+import type { EntityManager, MikroORM, Transaction, TransactionOptions } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './connection-leases.js';
 import { addForkOptions, assertForkOptions, mergeForkOptions, setFilterParams } from './fork-options.js';
@@ -22,7 +22,8 @@ import type { ScopeStorage } from './scope-storage.js';
 import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';
 import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
-import { failedEnd, type TransactionOutcome } from './session-callbacks.js';
+import { failedEnd } from './joined-transactions.js';
+import type { TransactionOutcome } from './session-callbacks.js';
 import { SessionRecord } from './session-record.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { TransactionFrames } from './transaction-frames.js';
@@ -254,6 +255,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       return transactional(async (inner) => work(inner));
     }
     let fork: Plain | undefined;
+    let transaction: Transaction;
     const settle = async (end: TransactionOutcome): Promise<void> => {
       if (fork !== undefined && scope.state === 'open' && scope.has(this)) {
         await this.#recordIn(scope).settleCallbacks(fork, end);
@@ -264,13 +266,14 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       result = await this.#surroundings.frames.run(em, (frame) =>
         transactional(async (inner) => {
           fork = inner;
+          transaction = inner.getTransactionContext();
           frame.em = inner;
           frame.within = scope;
           return work(inner);
         }),
       );
     } catch (error) {
-      await settle(failedEnd(error));
+      await settle(failedEnd(transaction));
       throw error;
     }
     await settle('commit');

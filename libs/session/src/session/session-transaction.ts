@@ -1,6 +1,5 @@
 import { type EntityManager, TransactionPropagation, type TransactionOptions } from '@mikro-orm/core';
 
-import { failedEnd } from './session-callbacks.js';
 import type { SessionRecord } from './session-record.js';
 
 const JOINING: ReadonlySet<unknown> = new Set([
@@ -51,8 +50,7 @@ export async function inTransaction<Em extends EntityManager, Result>(
     forget();
     // A call that was refused, or a savepoint that could not be made, ends nothing of the transaction around it.
     if (inner !== em || !em.isInTransaction()) {
-      // A hook can throw after the commit.
-      const end = inner !== em && record.ledger.isCommitted(inner) ? 'commit' : failedEnd(error);
+      const end = inner === em ? 'rollback' : record.ledger.failedEnd(inner);
       record.settleRows(inner, end);
       await record.settleCallbacks(settle(), end);
     }

@@ -1,9 +1,9 @@
 import type { Connection, Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
-import { isOpen, markLost } from './joined-transactions.js';
+import { isOpen, markLost, markUnknown } from './joined-transactions.js';
 import { GRACE_MS } from './pool/pool-defaults.js';
 import { leaseOf } from './pool/transaction-lease.js';
-import { CommitUnknownError, ConnectionLostError } from './session-error.js';
+import { ConnectionLostError } from './session-error.js';
 
 /**
  * Makes a connection roll back at once what it could not commit. PostgreSQL has ended the transaction then, and what
@@ -17,9 +17,9 @@ export function guardTransactionEnd(connection: Connection): void {
     try {
       await asOwner(transaction, () => commit(transaction, ...rest));
     } catch (error) {
-      if (error instanceof CommitUnknownError) {
+      if (error === leaseOf(transaction)?.unknownCommit) {
         // Nobody is told of a rollback that may not have been one.
-        markLost(transaction);
+        markUnknown(transaction);
       } else if (isOpen(transaction) && !('savepointName' in (transaction as object))) {
         // It fails on a broken connection alone, which has nothing left to roll back. The first error tells more.
         await connection.rollback(transaction, ...rest).catch(() => undefined);

@@ -1,7 +1,7 @@
 import { type EntityManager, type Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
-import { isCommitted, isLost, isOpen, JoinedTransactions } from './joined-transactions.js';
-import { failedEnd, type TransactionOutcome } from './session-callbacks.js';
+import { failedEnd, isCommitted, isLost, isOpen, JoinedTransactions } from './joined-transactions.js';
+import type { TransactionOutcome } from './session-callbacks.js';
 
 /** Knows the transactions of one session: which are open, who is to end them, which can but be rolled back. */
 export class TransactionLedger {
@@ -45,10 +45,9 @@ export class TransactionLedger {
     }
   }
 
-  /** Tells whether the last transaction of an EntityManager was committed, also when a hook has thrown since. */
-  isCommitted(em: EntityManager): boolean {
-    const transaction = this.#transactions.get(em);
-    return transaction !== undefined && isCommitted(transaction);
+  /** Tells how the last transaction of an EntityManager ended, in which something threw. */
+  failedEnd(em: EntityManager): TransactionOutcome {
+    return failedEnd(this.#transactions.get(em));
   }
 
   /** Forgets the savepoint of an EntityManager. Kysely tells the end of a transaction, but not that of a savepoint. */
@@ -83,7 +82,7 @@ export class TransactionLedger {
     }
     this.#failures ??= new WeakMap();
     this.#failures.set(em, { error });
-    return failedEnd(error);
+    return failedEnd(transaction);
   }
 
   /** @throws the error of a flush that failed in the open transaction, whose commit would lose what was not written */

@@ -41,6 +41,8 @@ export class Lease {
   isOut = false;
   /** Whether a statement has failed because the connection was lost. */
   isLossTold = false;
+  /** What the last commit failed with whose end is unknown. */
+  unknownCommit: CommitUnknownError | undefined;
   readonly #client: PoolClient;
   readonly #send: PoolClient['query'];
   readonly #beginnings: AsyncLocalStorage<Beginning>;
@@ -249,7 +251,8 @@ export class Lease {
       this.destroy(error as Error);
     }
     if (isSentCommit && endsConnection(error)) {
-      return new CommitUnknownError(this.#label, error);
+      this.unknownCommit = new CommitUnknownError(this.#label, error);
+      return this.unknownCommit;
     }
     if (state === undefined && this.#loss !== undefined && this.#loss !== error) {
       return this.#loss instanceof SessionStateError ? this.#loss : explainLoss(this.#label, this.#loss);
