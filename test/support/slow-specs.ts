@@ -23,6 +23,7 @@ export const slowSpecs: readonly string[] = [
   'test/demo/queue-restart.spec.ts',
   'test/demo/queue-runs.spec.ts',
   'test/queue/frozen-at-completion.spec.ts',
+  'test/threads/strange-errors.spec.ts',
   'test/threads/threads.spec.ts',
   'test/threads/outcomes.spec.ts',
   'test/jobs/retry.spec.ts',

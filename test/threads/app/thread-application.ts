@@ -6,6 +6,7 @@ import { SessionFactory, SessionModule, type ThreadApplication } from 'nestjs-mi
 
 import { Note } from '../../support/note.entity.js';
 import { FateChunkWorker, FateWorker } from './fate.workers.js';
+import { StrangeWorker } from './strange.worker.js';
 import { LockWorker, NestingWorker, SignalWorker, TroubleWorker, WhereWorker } from './thread.workers.js';
 import { twins } from './twins.js';
 
@@ -13,6 +14,7 @@ export const workers = [
   FateWorker,
   FateChunkWorker,
   WhereWorker,
+  StrangeWorker,
   LockWorker,
   SignalWorker,
   TroubleWorker,

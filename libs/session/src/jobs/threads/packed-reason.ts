@@ -78,7 +78,7 @@ function packError(error: object, packed: Map<object, PackedError>, depth: numbe
   const result: PackedError = {
     kind: 'error',
     className: isDom ? DOM_EXCEPTION : nameKnownClass(error),
-    name: toText(readProperty(error, 'name')),
+    name: toText(readProperty(error, 'name') ?? 'Error'),
     message: toText(readProperty(error, 'message')),
     properties,
   };
