@@ -12,6 +12,7 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
     'alone-on-the-wire': string;
+    'ahead-on-the-wire': string;
     'together-on-the-wire': string;
   }
 }
@@ -27,6 +28,10 @@ class AloneHandler implements JobWorker<string, void> {
     this.session.create(Note, { text });
   }
 }
+
+@Injectable()
+@JobHandler({ queue: 'ahead-on-the-wire', ...policy, prefetch: 10 })
+class AheadHandler extends AloneHandler {}
 
 @Injectable()
 @JobHandler({ queue: 'together-on-the-wire', ...policy, chunkSize: 10 })
@@ -49,7 +54,7 @@ describe('a durable job whose commit is lost', () => {
     app = await startTestApp({
       databaseUrl: network.url,
       imports: [JobQueueModule.forRoot()],
-      providers: [AloneHandler, TogetherHandler],
+      providers: [AloneHandler, AheadHandler, TogetherHandler],
     });
   });
 
@@ -64,13 +69,13 @@ describe('a durable job whose commit is lost', () => {
     await database.drop();
   });
 
-  const queues = ['alone-on-the-wire', 'together-on-the-wire'] as const;
+  const queues = ['alone-on-the-wire', 'ahead-on-the-wire', 'together-on-the-wire'] as const;
   const moments = ['statement', 'answer'] as const;
 
   it.each(queues.flatMap((name) => moments.map((moment) => ({ name, moment }))))(
     'takes effect exactly once when the connection is cut at the $moment: $name',
     async ({ name, moment }) => {
-      using _log = new CapturedLog();
+      using log = new CapturedLog();
       const cut = network.once(moment, /^commit$/i, (link) => link.cut());
       const queue = app.get<JobQueue>(JobQueue);
 
@@ -82,7 +87,13 @@ describe('a durable job whose commit is lost', () => {
         [name],
       );
 
-      expect(await database.query('select text from note order by id')).toHaveLength(3);
+      expect(await database.query('select text from note order by text')).toEqual([
+        { text: 'one' },
+        { text: 'three' },
+        { text: 'two' },
+      ]);
+      // Nobody else has taken the jobs from it.
+      expect(log.warnings.filter((warning) => /claim/.test(warning))).toEqual([]);
       await database.query('delete from pgboss.job where name = $1', [name]);
     },
   );
