@@ -37,10 +37,11 @@ describe('a job that ends its process', () => {
     await database.drop();
   });
 
-  it.each<['exit' | 'kill' | 'abort', Pick<WorkerSettings, 'chunkSize' | 'prefetch'>]>([
+  it.each<['exit' | 'kill' | 'abort' | 'memory', Pick<WorkerSettings, 'chunkSize' | 'prefetch'>]>([
     ['exit', { chunkSize: 20 }],
     ['kill', { chunkSize: 1, prefetch: 10 }],
     ['abort', { chunkSize: 1 }],
+    ['memory', { chunkSize: 10 }],
   ])('by %s uses up its own attempts, and no others, with %j', async (end, options) => {
     const queue = app.get<JobQueue>(JobQueue);
     const policy = { expireInSeconds: 600, retryLimit: RETRY_LIMIT, retryDelay: 0 };

@@ -20,7 +20,12 @@ export class WorkerProcesses {
 
   /** Starts a process, and waits until it works. */
   async start(settings: WorkerSettings): Promise<NodeProcess> {
-    const started = new NodeProcess(join(this.#folder, 'dist', 'main.js'), { WORKER: JSON.stringify(settings) });
+    const started = new NodeProcess(
+      join(this.#folder, 'dist', 'main.js'),
+      { WORKER: JSON.stringify(settings) },
+      // So little that it does not take long to run out of it.
+      [process.execPath, '--max-old-space-size=128'],
+    );
     this.#processes.set(settings.name, started);
     await started.says('working\n');
     return started;

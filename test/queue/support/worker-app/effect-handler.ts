@@ -15,7 +15,7 @@ export interface EffectInput {
    */
   readonly hold?: 'lock' | 'deaf' | 'deaf later';
   /** How it ends its process, each time. */
-  readonly end?: 'exit' | 'kill' | 'abort';
+  readonly end?: 'exit' | 'kill' | 'abort' | 'memory';
   /** Its effect is one that the table refuses. */
   readonly isRefused?: true;
 }
@@ -94,7 +94,12 @@ function endProcess(end: NonNullable<EffectInput['end']>): void {
       process.kill(process.pid, 'SIGKILL');
       return;
     case 'abort':
-      // As V8 does where there is no more memory.
       process.abort();
+    case 'memory': {
+      const kept: unknown[] = [];
+      for (;;) {
+        kept.push(Array.from({ length: 10_000 }, () => ({ kept })));
+      }
+    }
   }
 }
