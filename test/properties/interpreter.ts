@@ -214,6 +214,8 @@ export class Interpreter {
         return this.#transactional(place, step.steps);
       case 'own':
         return this.#own(place, step.end, step.steps);
+      case 'black hole':
+        return this.#blackHole(place, step.at);
       default:
         return this.#steps.perform(place, step);
     }
@@ -274,6 +276,48 @@ export class Interpreter {
       } finally {
         own.life.isOver = true;
         this.journal.note(part.number, { event: 'left', how });
+      }
+    });
+  }
+
+  /** Runs a job whose connection falls silent, and which is aborted then. */
+  async #blackHole(place: Place, at: 'statement' | 'commit'): Promise<void> {
+    const part = this.#plan({ kind: 'job', steps: [], line: place.line, outer: place, isManaged: true });
+    const { number } = part;
+    const { faults } = this.#app;
+    const client = new AbortController();
+    const abort = (): void => client.abort();
+    const work = async (session: EntityManager): Promise<void> => {
+      const own: Place = {
+        ...place,
+        part: number,
+        outer: place,
+        session,
+        given: session,
+        marks: [],
+        life: { isOver: false },
+      };
+      part.place = own;
+      this.#meet(session, number);
+      this.journal.note(number, { event: 'entered' });
+      try {
+        await this.#steps.perform(own, { do: 'register' });
+        await this.#steps.perform(own, { do: 'insert', via: 'given' });
+        const execute = (sql: string): Promise<unknown> => session.execute(sql);
+        this.journal.note(number, { event: 'black hole', at });
+        await (at === 'commit' ? faults.swallowAtCommit(execute, abort) : faults.swallowStatement(execute, abort));
+      } catch (error) {
+        this.journal.note(number, { event: 'left', how: 'threw' });
+        throw error;
+      } finally {
+        own.life.isOver = true;
+      }
+    };
+    const options = { transaction: 'job', signal: client.signal } as const;
+    const [outcome] = await this.#app.jobs.settle([part], (session) => this.#track(work(session)), options);
+    await this.#report(part, async () => {
+      if (outcome?.status !== 'fulfilled') {
+        throw outcome?.reason;
       }
     });
   }

@@ -22,7 +22,9 @@ export type Happening =
   | { readonly event: 'create'; readonly tag: string; readonly quality: Quality }
   | ({ readonly event: 'insert'; readonly tag: string } & Ended)
   | ({ readonly event: 'flush' | 'wrong sql' | 'lose connection' | 'begin' | 'commit' | 'rollback' } & Ended)
-  | ({ readonly event: 'cut statement' | 'cancel statement' | 'commit by hand' } & Ended)
+  | ({ readonly event: 'cut statement' | 'cancel statement' | 'commit by hand' | 'lose the answer to commit' } & Ended)
+  | { readonly event: 'black hole'; readonly at: 'statement' | 'commit' }
+  | { readonly event: 'register' | 'committed' | 'rolled back'; readonly name: string }
   | { readonly event: 'read'; readonly found: readonly (readonly string[])[]; readonly errors: readonly string[] }
   | { readonly event: 'transactional entered' }
   | { readonly event: 'transactional left'; readonly how: 'returned' | 'threw' }

@@ -39,6 +39,7 @@ export function judge(entries: readonly Entry[]): Verdict {
       complaints.push(`part ${part} (${kind}): never reported`);
     }
   }
+  parts.forEach((part) => part.judgeCallbacks());
   const committed = new Set([...parts.values()].flatMap((part) => part.committed));
   return { complaints, committed, unknown };
 }

@@ -14,6 +14,7 @@ import { Note } from '../support/note.entity.js';
 import { type injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { Mark } from './mark.entity.js';
 import { POOL_SIZE } from './model.js';
+import type { NetworkFaults } from './network-faults.js';
 
 export type Injection = (typeof injections)[number];
 
@@ -56,6 +57,7 @@ export class PartWorker {
 /** An application that runs programs, over a pool of three connections. */
 export interface ProgramApp extends Pick<TestApp, 'app' | 'orm' | 'url'> {
   readonly pool: Pool;
+  readonly faults: NetworkFaults;
   readonly parts: Map<string, Enter>;
   readonly factory: SessionFactory<EntityManager>;
   readonly context: SessionContext<EntityManager>;
@@ -65,10 +67,10 @@ export interface ProgramApp extends Pick<TestApp, 'app' | 'orm' | 'url'> {
   readonly contextual: EntityManager | undefined;
 }
 
-export async function startProgramApp(databaseUrl: string, injection: Injection): Promise<ProgramApp> {
+export async function startProgramApp(faults: NetworkFaults, injection: Injection): Promise<ProgramApp> {
   const pools: Pool[] = [];
   const started = await startTestApp({
-    databaseUrl,
+    databaseUrl: faults.url,
     session: { injection },
     orm: {
       entities: [Note, Mark],
@@ -86,6 +88,7 @@ export async function startProgramApp(databaseUrl: string, injection: Injection)
   return {
     ...started,
     pool,
+    faults,
     parts: started.get<Stage>(Stage).parts,
     factory: started.get(SessionFactory),
     context: started.get(SessionContext),

@@ -40,6 +40,9 @@ export type Action =
   | { readonly do: 'wrong sql' }
   | { readonly do: 'lose connection' }
   | { readonly do: 'cut statement' | 'cancel statement' | 'commit by hand' }
+  | { readonly do: 'lose the answer to commit' }
+  | { readonly do: 'black hole'; readonly at: 'statement' | 'commit' }
+  | { readonly do: 'register' }
   | { readonly do: 'begin' | 'commit' | 'rollback' }
   | { readonly do: 'throw' }
   | { readonly do: 'pause' }
@@ -87,10 +90,12 @@ const simpleAction = fc.oneof(
         'cut statement' as const,
         'cancel statement' as const,
         'commit by hand' as const,
+        'lose the answer to commit' as const,
       ),
     }),
-    weight: 3,
+    weight: 4,
   },
+  { arbitrary: fc.record({ do: fc.constant('register' as const) }), weight: 3 },
 );
 
 // oxlint-disable-next-line typescript/consistent-type-definitions -- letrec() takes what has an index signature
@@ -101,30 +106,38 @@ type Grammar = {
   readonly jobs: Jobs;
 };
 
+/** A black hole takes a second, which is why there are few. */
 const { block, jobs, steps } = fc.letrec<Grammar>((tie) => ({
   step: fc
     .tuple(
       fc.oneof(
         { depthSize: 'small', maxDepth: 5, withCrossShrink: true },
-        { arbitrary: simpleAction, weight: 12 },
-        { arbitrary: fc.record({ do: fc.constant('transactional' as const), steps: tie('steps') }), weight: 3 },
-        { arbitrary: fc.record({ do: fc.constant('block' as const), block: tie('block') }), weight: 4 },
+        { arbitrary: simpleAction, weight: 360 },
+        { arbitrary: fc.record({ do: fc.constant('transactional' as const), steps: tie('steps') }), weight: 90 },
+        { arbitrary: fc.record({ do: fc.constant('block' as const), block: tie('block') }), weight: 120 },
         {
           arbitrary: fc.record({
             do: fc.constant('parallel' as const),
             combine: fc.constantFrom('all' as const, 'allSettled' as const),
             blocks: fc.array(tie('block'), { minLength: 2, maxLength: 4 }),
           }),
-          weight: 2,
+          weight: 60,
         },
-        { arbitrary: fc.record({ do: fc.constant('jobs' as const), jobs: tie('jobs') }), weight: 1 },
+        { arbitrary: fc.record({ do: fc.constant('jobs' as const), jobs: tie('jobs') }), weight: 30 },
+        {
+          arbitrary: fc.record({
+            do: fc.constant('black hole' as const),
+            at: fc.constantFrom('statement' as const, 'commit' as const),
+          }),
+          weight: 1,
+        },
         {
           arbitrary: fc.record({
             do: fc.constant('own' as const),
             end: fc.constantFrom('commit' as const, 'leave' as const),
             steps: tie('steps'),
           }),
-          weight: 1,
+          weight: 30,
         },
       ),
       fc.boolean(),

@@ -1,4 +1,5 @@
 import type { Happening, PartKind } from './journal.js';
+import { WaitingCallbacks } from './waiting-callbacks.js';
 import { type Expected, WrittenRows } from './written-rows.js';
 
 export interface Surroundings {
@@ -12,11 +13,14 @@ export interface Surroundings {
 type How = 'returned' | 'threw' | 'never entered';
 
 const DEADLOCK = 'SessionPoolDeadlockError';
+const UNKNOWN = 'CommitUnknownError';
 
 /** Follows one session through its part of the journal, and complains of each answer that is not what it must be. */
 export class SessionModel {
   isOver = false;
   readonly #rows = new WrittenRows();
+  readonly #callbacks = new WaitingCallbacks();
+  readonly #called = new Map<string, string[]>();
   #how: How = 'never entered';
   #howTransactional: How = 'never entered';
 
@@ -68,6 +72,16 @@ export class SessionModel {
       case 'cancel statement':
         this.#expect('a cancelled statement', 'fails', happening.error);
         return rows.abort();
+      case 'lose the answer to commit':
+        return this.#loseAnswer(happening.error);
+      case 'black hole':
+        return this.#fallSilent(happening.at);
+      case 'register':
+        return this.#callbacks.register(happening.name, rows.isEnded);
+      case 'committed':
+      case 'rolled back':
+        this.#called.set(happening.name, [...(this.#called.get(happening.name) ?? []), happening.event]);
+        return;
       case 'commit by hand':
         return this.#expectRefusal('a commit by hand', happening.error);
       case 'begin':
@@ -77,6 +91,7 @@ export class SessionModel {
       case 'rollback':
         return this.#rollback(happening.error);
       case 'transactional entered':
+        this.#callbacks.enter();
         return rows.enter();
       case 'transactional left':
         this.#howTransactional = happening.how;
@@ -102,6 +117,7 @@ export class SessionModel {
 
   #flush(error: string | undefined): void {
     this.#expect('flush', this.#rows.flushing, error);
+    this.#settleFlush(error);
     if (error === undefined) {
       this.#rows.flush();
     } else {
@@ -120,6 +136,11 @@ export class SessionModel {
     if (isQueued && isStuck) {
       // Was it the flush that could not be had, or the read after it?
       pending.forEach((tag) => unknown.add(tag));
+    }
+    if (isQueued && isStuck && !this.#rows.isInTransaction) {
+      this.#callbacks.giveUp();
+    } else if (isQueued) {
+      this.#settleFlush(flushing === 'fails' ? errors[0] : undefined);
     }
     if (isQueued && (isStuck || (flushing === 'fails' && errors.length > 0))) {
       this.#rows.failFlush();
@@ -151,9 +172,16 @@ export class SessionModel {
       this.#expectRefusal('commit', error);
       return;
     }
+    const isOpen = this.#rows.isInTransaction;
     this.#expect('commit', this.#rows.committing, error);
+    this.#expectUnknown('commit', error);
+    if (isOpen) {
+      this.#callbacks.settle(this.#endOf(error));
+    }
     if (error === undefined) {
       this.#rows.commit();
+    } else if (this.#isUnknown(error)) {
+      this.#mayBeThere(this.#rows.loseCommit());
     } else {
       this.#rows.failCommit();
     }
@@ -165,6 +193,9 @@ export class SessionModel {
       return;
     }
     this.#expect('rollback', this.#rows.rollingBack, error);
+    if (this.#rows.isInTransaction) {
+      this.#callbacks.settle('rollback');
+    }
     if (error === undefined) {
       this.#rows.rollback();
     }
@@ -178,12 +209,26 @@ export class SessionModel {
   #reportTransactional(error: string | undefined, isEntered: boolean): void {
     if (!isEntered) {
       this.#expect('transactional', this.#rows.statement, error);
+      if (!this.#rows.isInTransaction) {
+        this.#callbacks.settle('rollback');
+      }
       return;
     }
     const hasReturned = this.#howTransactional === 'returned';
     this.#expectEnd('transactional', hasReturned ? this.#rows.committing : 'fails', error);
+    if (hasReturned) {
+      this.#expectUnknown('transactional', error);
+    }
+    const isUnknown = hasReturned && this.#isUnknown(error);
+    if (this.#rows.isOutermost) {
+      this.#callbacks.leaveOutermost(hasReturned ? this.#endOf(error) : 'rollback');
+    } else {
+      this.#callbacks.leave(error === undefined ? 'commit' : 'rollback');
+    }
     if (error === undefined) {
       this.#rows.leave();
+    } else if (isUnknown) {
+      this.#mayBeThere(this.#rows.loseLeave());
     } else {
       this.#rows.failLeave();
     }
@@ -200,8 +245,17 @@ export class SessionModel {
       case 'returned':
         this.#expectEnd('the whole', this.isManaged ? this.#rows.committing : this.#ending, error);
     }
-    if (this.isManaged && this.#how === 'returned' && error === undefined) {
+    const isCommitted = this.isManaged && this.#how === 'returned';
+    if (isCommitted) {
+      this.#expectUnknown('the whole', error);
+    }
+    if (this.#rows.isInTransaction) {
+      this.#callbacks.settle(isCommitted ? this.#endOf(error) : 'rollback');
+    }
+    if (isCommitted && error === undefined) {
       this.#rows.commit();
+    } else if (isCommitted && this.#isUnknown(error)) {
+      this.#mayBeThere(this.#rows.loseCommit());
     }
     this.isOver = true;
   }
@@ -209,6 +263,64 @@ export class SessionModel {
   /** The end of a scope that commits nothing: it rolls back what was left open. */
   get #ending(): Expected {
     return this.#rows.isInTransaction ? this.#rows.rollingBack : 'works';
+  }
+
+  /** Complains of callbacks that ran for another end than that of their transaction, or not at all, or twice. */
+  judgeCallbacks(): void {
+    const wanted = { commit: 'committed', rollback: 'rolled back', neither: '' } as const;
+    for (const [name, call] of this.#callbacks.calls) {
+      const called = this.#called.get(name) ?? [];
+      if (call === 'unclear' ? called.length > 1 : called.join() !== wanted[call]) {
+        this.#complain(`callback ${name} was told [${called.join()}], where ${call} was right`);
+      }
+    }
+  }
+
+  #settleFlush(error: string | undefined): void {
+    const { isInTransaction, pending } = this.#rows;
+    if (!isInTransaction && (error !== undefined || pending.length > 0)) {
+      this.#callbacks.settle(error === undefined ? 'commit' : 'rollback');
+    }
+  }
+
+  #loseAnswer(error: string | undefined): void {
+    this.#expect('a statement', this.#rows.statement, error);
+    if (error === undefined) {
+      this.#rows.loseAnswer();
+    }
+  }
+
+  /** The statement fails that is lost, or the commit, of which nobody knows. */
+  #fallSilent(at: 'statement' | 'commit'): void {
+    if (at === 'statement') {
+      this.#rows.loseConnection();
+      this.#how = 'threw';
+    } else {
+      this.#rows.loseAnswer();
+    }
+  }
+
+  #isUnknown(error: string | undefined): boolean {
+    return error === UNKNOWN && this.#rows.isAnswerLost;
+  }
+
+  #endOf(error: string | undefined): 'commit' | 'rollback' | 'unknown' {
+    if (error === undefined) {
+      return 'commit';
+    }
+    return this.#isUnknown(error) ? 'unknown' : 'rollback';
+  }
+
+  #mayBeThere(tags: readonly string[]): void {
+    tags.forEach((tag) => this.surroundings.unknown.add(tag));
+  }
+
+  /** A commit whose answer was lost is not to be taken for one that failed, nor for one that worked. */
+  #expectUnknown(what: string, error: string | undefined): void {
+    const { isAnswerLost, sendingCommit } = this.#rows;
+    if (isAnswerLost && sendingCommit === 'works' && error !== UNKNOWN) {
+      this.#complain(`${what} ended with ${error ?? 'no error'}, where nobody knows how it ended`);
+    }
   }
 
   /** Judges what may have to wait for a connection. */

@@ -20,7 +20,7 @@ export interface RunOptions {
 
 type Leaf = Exclude<
   Action,
-  { readonly do: 'pause' | 'throw' | 'cancel' | 'block' | 'parallel' | 'jobs' | 'transactional' | 'own' }
+  { readonly do: 'pause' | 'throw' | 'cancel' | 'block' | 'parallel' | 'jobs' | 'transactional' | 'own' | 'black hole' }
 >;
 
 type Attempt =
@@ -30,6 +30,7 @@ type Attempt =
   | 'cut statement'
   | 'cancel statement'
   | 'commit by hand'
+  | 'lose the answer to commit'
   | 'begin'
   | 'commit'
   | 'rollback';
@@ -46,6 +47,7 @@ export class SessionSteps {
   readonly #observe: RunOptions['observe'];
   readonly #owners = new WeakMap<Mark, EntityManager>();
   #tags = 0;
+  #registrations = 0;
 
   constructor(app: ProgramApp, journal: Journal, { name, observe }: RunOptions) {
     this.#observe = observe;
@@ -85,6 +87,10 @@ export class SessionSteps {
         return this.#attempt(place, 'cancel statement', () => place.given.execute(CANCELLED));
       case 'commit by hand':
         return this.#commitByHand(place);
+      case 'lose the answer to commit':
+        return this.#loseAnswerToCommit(place);
+      case 'register':
+        return this.#register(place);
       case 'begin':
         return this.#attempt(place, 'begin', () => place.given.begin());
       case 'commit':
@@ -176,6 +182,33 @@ export class SessionSteps {
     if (place.given.isInTransaction()) {
       await this.#attempt(place, 'commit by hand', () => place.given.execute('commit'));
     }
+  }
+
+  /** Lets the connection of the open transaction end when its COMMIT is done and not yet answered. */
+  async #loseAnswerToCommit(place: Place): Promise<void> {
+    const { given } = place;
+    if (given.isInTransaction()) {
+      await this.#attempt(place, 'lose the answer to commit', () =>
+        this.#app.faults.cutAtCommit((sql) => given.execute(sql)),
+      );
+    }
+  }
+
+  /** Registers a callback for either end of the transaction. */
+  #register({ part }: Place): void {
+    const { context } = this.#app;
+    const { scope } = context;
+    this.#registrations += 1;
+    const name = `${part}.${this.#registrations}`;
+    const note = (event: 'committed' | 'rolled back'): void => {
+      this.#journal.note(part, { event, name });
+      if (context.scope === scope) {
+        this.#journal.complain(part, `callback ${name} ran in the scope that registered it`);
+      }
+    };
+    context.afterCommit(() => note('committed'));
+    context.afterRollback(() => note('rolled back'));
+    this.#journal.note(part, { event: 'register', name });
   }
 
   async #flushTwice(place: Place): Promise<void> {

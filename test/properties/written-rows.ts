@@ -16,6 +16,10 @@ interface Transaction {
   isAborted: 'no' | 'maybe' | 'yes';
   /** Whether its connection may be gone, on which a rollback fails. */
   isLost: boolean;
+  /** Whether the answer to its COMMIT will be lost. */
+  isAnswerLost: boolean;
+  /** Whether its COMMIT failed, so that it is over, whatever is to be said of it. */
+  isEnded: boolean;
 }
 
 /** What one EntityManager has to write: the session itself, or the fork of a `transactional()` call. */
@@ -36,6 +40,21 @@ export class WrittenRows {
   /** Whether the running code is in a `transactional()` call. */
   get isWithin(): boolean {
     return this.#levels.length > 1;
+  }
+
+  /** Whether the innermost transaction is the one that COMMIT ends, and the answer to that will be lost. */
+  get isAnswerLost(): boolean {
+    return this.isOutermost && this.#top.transaction?.isAnswerLost === true;
+  }
+
+  /** Whether nothing but the innermost transaction is open. */
+  get isOutermost(): boolean {
+    return this.#levels.slice(0, -1).every(({ transaction }) => transaction === undefined);
+  }
+
+  /** Whether a transaction is open in name only, as its COMMIT has failed. */
+  get isEnded(): boolean {
+    return this.#transaction?.isEnded === true;
   }
 
   get isInTransaction(): boolean {
@@ -75,12 +94,16 @@ export class WrittenRows {
 
   /** The commit of the innermost transaction, after its flush. */
   get committing(): Expected {
+    return this.isAnswerLost ? 'fails' : this.sendingCommit;
+  }
+
+  /** What the server makes of it, whether anybody hears of that or not. */
+  get sendingCommit(): Expected {
     const { transaction, pending } = this.#top;
     if (transaction === undefined || transaction.isDoomed || transaction.isAborted === 'yes') {
       return 'fails';
     }
-    const isOutermost = !this.#levels.slice(0, -1).some((level) => level.transaction !== undefined);
-    if (this.flushing === 'fails' || (isOutermost && hasLate([...transaction.rows, ...pending]))) {
+    if (this.flushing === 'fails' || (this.isOutermost && hasLate([...transaction.rows, ...pending]))) {
       return 'fails';
     }
     return transaction.isAborted === 'maybe' ? 'either' : 'works';
@@ -139,6 +162,23 @@ export class WrittenRows {
       this.failFlush();
     }
     transaction.isAborted = 'maybe';
+    transaction.isEnded = true;
+  }
+
+  /** Commits what was written, and leaves a transaction that nothing more can be done with. Gives what may be there. */
+  loseCommit(): readonly string[] {
+    const { transaction, pending } = this.#top;
+    this.#top.transaction = undefined;
+    this.#forget(pending);
+    const gone = this.#commitUnheard(transaction, pending);
+    this.#top.transaction = {
+      ...newTransaction([]),
+      isDoomed: true,
+      isAborted: 'yes',
+      isLost: true,
+      isEnded: true,
+    };
+    return gone;
   }
 
   rollback(): void {
@@ -160,6 +200,14 @@ export class WrittenRows {
     const { pending, transaction } = this.#pop();
     this.#top.pending = [];
     this.#write([...(transaction?.rows ?? []), ...pending]);
+  }
+
+  /** The same as leave(), where the answer to COMMIT was lost. Gives what may be there. */
+  loseLeave(): readonly string[] {
+    const { pending, transaction } = this.#pop();
+    this.#top.pending = [];
+    this.#top.isQueued = false;
+    return this.#commitUnheard(transaction, pending);
   }
 
   failLeave(): void {
@@ -185,6 +233,14 @@ export class WrittenRows {
     this.abort();
   }
 
+  /** The answer to the COMMIT of the open transaction is going to be lost. */
+  loseAnswer(): void {
+    const outermost = this.#levels.find(({ transaction }) => transaction !== undefined)?.transaction;
+    if (outermost !== undefined) {
+      outermost.isAnswerLost = true;
+    }
+  }
+
   get #top(): Level {
     return this.#levels.at(-1)!;
   }
@@ -199,6 +255,16 @@ export class WrittenRows {
       return 'works';
     }
     return pending.some(({ quality }) => quality === 'incomplete' || quality === 'taken') ? 'fails' : this.statement;
+  }
+
+  #commitUnheard(transaction: Transaction | undefined, pending: readonly Row[]): readonly string[] {
+    const rows = [...(transaction?.rows ?? []), ...pending];
+    const isRefused = transaction?.isAborted === 'yes' || transaction?.isDoomed === true || hasLate(rows);
+    if (isRefused) {
+      return [];
+    }
+    this.#write(rows);
+    return transaction?.isAborted === 'maybe' ? rows.map(({ tag }) => tag) : [];
   }
 
   #pop(): Level {
@@ -221,7 +287,7 @@ export class WrittenRows {
 }
 
 function newTransaction(before: readonly Row[]): Transaction {
-  return { rows: [], before, isDoomed: false, isAborted: 'no', isLost: false };
+  return { rows: [], before, isDoomed: false, isAborted: 'no', isLost: false, isAnswerLost: false, isEnded: false };
 }
 
 function hasLate(rows: readonly Row[]): boolean {
