@@ -22,7 +22,14 @@ export async function checkCalm(app: ChaosApp, tally: Tally): Promise<void> {
       reason = error;
     }
   }
-  tally.find('connections', `Not all ${POOL_SIZE} places in the pool of ${app.name} can be had: ${String(reason)}`);
+  tally.find('connections', `Not all ${POOL_SIZE} places in the pool of ${app.name} can be had: ${explain(reason)}`);
+}
+
+/** Each reason once: the jobs of a run fail for the same one as a rule. */
+function explain(reason: unknown): string {
+  const failures = reason instanceof AggregateError ? (reason.errors as readonly Error[]) : [];
+  const causes = new Set(failures.map(({ cause }) => String(cause)));
+  return [String(reason), ...causes].join('; ');
 }
 
 async function untilNoScope({ registry, name }: ChaosApp, tally: Tally): Promise<void> {

@@ -118,17 +118,17 @@ export class MarksController {
     await once(signal, 'abort');
   }
 
-  @All('refused')
+  @All('refused/:key')
   refused(): Promise<unknown> {
     return this.session.execute('select 1 / 0');
   }
 
-  @All('slow')
+  @All('slow/:key')
   slow(): Promise<unknown> {
     return this.session.execute('select pg_sleep(0.3)');
   }
 
-  @All('stream')
+  @All('stream/:key')
   stream(): StreamableFile {
     return new StreamableFile(Readable.from(this.rows()));
   }

@@ -4,12 +4,13 @@ import type { Random } from '../random.js';
 import { HangError, within } from '../within.js';
 import type { Workload } from './jobs-workload.js';
 import { sendRaw } from './raw-request.js';
-import { COMMITTING, planRequest, type PlannedRequest } from './request-plan.js';
+import { COMMITTING, NOWHERE, planRequest, type PlannedRequest } from './request-plan.js';
 
 /** A client's patience with an application that answers. */
 const PATIENCE_MS = 4_000;
 /** After that a request is neither answered, nor refused, nor cut. */
 const BOUND_MS = 20_000;
+const NOT_FOUND = 404;
 
 /** Sends one request after the other until the storm is over, over connections that are kept. */
 export async function sendRequests(workload: Workload): Promise<void> {
@@ -40,6 +41,9 @@ export async function sendRequests(workload: Workload): Promise<void> {
         return;
       case 'whole': {
         const status = await exchange({ agent, port, ...plan }, plan.body, PATIENCE_MS);
+        if (status === NOT_FOUND && plan.route !== NOWHERE) {
+          tally.find('untrue', `${plan.method} ${plan.path} of ${app.name} is answered as if there were no such route`);
+        }
         // Whoever was told "done" can rely on it.
         if (status !== undefined && status < 300 && COMMITTING.has(plan.route)) {
           workload.ledger.tell(plan.route === 'order' ? `lot:${plan.key}` : plan.key, 'committed');

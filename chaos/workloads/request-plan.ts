@@ -31,6 +31,9 @@ export const COMMITTING: ReadonlySet<string> = new Set([
   'savepoint',
 ]);
 
+/** The route that no application has. */
+export const NOWHERE = 'nowhere';
+
 const ROUTES = [
   ...COMMITTING,
   'transaction',
@@ -42,7 +45,7 @@ const ROUTES = [
   'refused',
   'slow',
   'stream',
-  'nowhere',
+  NOWHERE,
 ] as unknown as readonly [string, ...string[]];
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 const ODD_METHODS = [...METHODS, 'HEAD', 'TRACE', 'PROPFIND', 'FOO', 'get', ''] as const;
