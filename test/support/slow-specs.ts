@@ -26,6 +26,7 @@ export const slowSpecs: readonly string[] = [
   'test/threads/strange-errors.spec.ts',
   'test/threads/threads.spec.ts',
   'test/threads/outcomes.spec.ts',
+  'test/jobs/failing-chunks.spec.ts',
   'test/jobs/retry.spec.ts',
   'test/readme.spec.ts',
   'test/demo/large-numbers.spec.ts',
