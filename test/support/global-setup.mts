@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp } from 'node:fs/promises';
+import { chmod, mkdtemp, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { startEmbeddedPostgres } from '../../src/postgres/embedded-postgres.ts';
 import { checkSlowSpecs } from './slow-specs.ts';
 import type { TestServer } from './test-server.ts';
+
+/** The part of the memory that is a file system, on Linux, and what must be free there to be used. */
+const MEMORY = '/dev/shm';
+const NEEDED_BYTES = 4 * 1024 ** 3;
 
 const cache = fileURLToPath(new URL('../../node_modules/.cache', import.meta.url));
 
@@ -16,6 +20,7 @@ export default async function setUp(): Promise<void> {
   process.env['TEST_RUN'] = randomBytes(4).toString('hex');
   // The processes and threads that tests start load the same packages again and again.
   process.env['NODE_COMPILE_CACHE'] ??= join(cache, 'compiled');
+  await keepServersInMemory();
   if (process.env['DATABASE_URL'] !== undefined) {
     return;
   }
@@ -29,4 +34,12 @@ export default async function setUp(): Promise<void> {
   process.env['DATABASE_URL'] = server.url;
   const shared = globalThis as { testServer?: TestServer };
   shared.testServer = { folder, server };
+}
+
+/** A database has hundreds of files, and each test file makes one: on a disk that takes longer than most tests do. */
+async function keepServersInMemory(): Promise<void> {
+  const { bavail, bsize } = await statfs(MEMORY).catch(() => ({ bavail: 0, bsize: 0 }));
+  if (process.env['TMPDIR'] === undefined && bavail * bsize >= NEEDED_BYTES) {
+    process.env['TMPDIR'] = MEMORY;
+  }
 }
