@@ -11,6 +11,7 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
     'far-notes': string;
+    'lone-far-notes': string;
   }
 }
 
@@ -23,6 +24,20 @@ class FarNoteHandler implements JobWorker<string, void> {
     await this.session.execute(`select 'work of a job'`);
     this.session.create(Note, { text });
   }
+}
+
+@Injectable()
+@JobHandler({ queue: 'lone-far-notes', localConcurrency: 1 })
+class LoneFarNoteHandler implements JobWorker<string, void> {
+  constructor(@InjectSession() private readonly session: EntityManager) {}
+
+  handle(text: string): void {
+    this.session.create(Note, { text });
+  }
+}
+
+interface Pool {
+  connect(): Promise<{ readonly connectionParameters: { readonly query_timeout: unknown }; release(): void }>;
 }
 
 describe('durable jobs on a network that swallows everything', () => {
@@ -74,5 +89,35 @@ describe('durable jobs on a network that swallows everything', () => {
     await network.heal();
 
     expect(took).toBeLessThan(5_000);
+  });
+
+  it('are fetched when the network is back, by a lane that waits for the answer to a fetch', async () => {
+    const app = await startTestApp({
+      databaseUrl: network.url,
+      imports: [JobQueueModule.forRoot({ boss: { query_timeout: 1_000 } })],
+      providers: [LoneFarNoteHandler],
+    });
+    await network.once('statement', /skip locked[^]*started_on/i, () => network.swallow());
+    await database.query('delete from note');
+
+    await network.heal();
+    await app.get<JobQueue>(JobQueue).send('lone-far-notes', 'late');
+    await database.until(`select count(*) = 1 from pgboss.job where name = 'lone-far-notes' and state = 'completed'`);
+    await app.app.close();
+
+    expect(await database.query('select text from note')).toEqual([{ text: 'late' }]);
+  }, 20_000);
+
+  it('wait a minute at most for the answer to a fetch', async () => {
+    const app = await start();
+    const boss = await app.get<JobQueue>(JobQueue).boss();
+
+    const { pool } = boss.getDb() as unknown as { readonly pool: Pool };
+    const client = await pool.connect();
+    const { query_timeout: limit } = client.connectionParameters;
+    client.release();
+    await app.app.close();
+
+    expect(limit).toBe(60_000);
   });
 });

@@ -7,7 +7,8 @@ import { PgBoss } from 'pg-boss';
 import { isTransientError } from '../jobs/transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
 import { isUnreachable } from '../session/pool/is-unreachable.js';
-import { getPool, type Pool } from '../session/watch-pools.js';
+import { getPool } from '../session/watch-pools.js';
+import { findOwnPool, limitAnswers } from './answer-limit.js';
 import type { BossOptions } from './job-queue-options.js';
 
 /** Enough for what pg-boss does between the jobs, which run on the connections of MikroORM. */
@@ -15,6 +16,9 @@ const POOL_SIZE = 4;
 
 /** Finds a connection that is dead while nothing runs on it. */
 const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 };
+
+/** Far more than a statement of pg-boss takes. Only its migrations may take longer. */
+const ANSWER_MS = 60_000;
 
 /** What says how to reach a server, among the options of a pool of node-postgres. */
 const CONNECTION_OPTIONS = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'options'];
@@ -62,8 +66,8 @@ export class Boss {
   /** Ends its connections when the server does not answer any more. Jobs that run get back to their queue when they expire. */
   async endUnreachable(): Promise<void> {
     const boss = await this.#starting?.catch(() => undefined);
-    const { pool } = (boss?.getDb() ?? {}) as { readonly pool?: Pool };
-    if (boss === undefined || pool === undefined || this.#isEnded || !(await isUnreachable(pool))) {
+    const pool = boss === undefined ? undefined : findOwnPool(boss);
+    if (pool === undefined || this.#isEnded || !(await isUnreachable(pool))) {
       return;
     }
     this.#logger.warn(
@@ -92,11 +96,20 @@ export class Boss {
       boss = new PgBoss({ useListenNotify: true, ...KEEP_ALIVE, ...(await this.#connect()), ...this.#options });
       boss.on('error', (error) => this.#report(error));
       boss.on('warning', ({ message }) => this.#logger.warn(message));
-      return await boss.start();
+      await boss.start();
+      this.#limitAnswers(boss);
+      return boss;
     } catch (error) {
       this.#starting = undefined;
       await boss?.stop({ graceful: false });
       throw error;
+    }
+  }
+
+  /** A worker that waits for ever for the answer to its fetch would fetch nothing any more, nor end. */
+  #limitAnswers(boss: PgBoss): void {
+    if (this.#options.query_timeout === undefined) {
+      limitAnswers(boss, ANSWER_MS);
     }
   }
 

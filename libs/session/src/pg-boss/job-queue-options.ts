@@ -3,7 +3,15 @@ import type { ConstructorOptions } from 'pg-boss';
 import type { QueuePolicy } from './queue-policy.js';
 
 /** What pg-boss is made with. */
-export type BossOptions = Omit<ConstructorOptions, '__test__enableSpies'>;
+export interface BossOptions extends Omit<ConstructorOptions, '__test__enableSpies'> {
+  /**
+   * Milliseconds that a statement of pg-boss may take, as node-postgres has it: its connection is closed then. 0 waits for
+   * ever. One that is given holds for its migrations, too.
+   *
+   * @default 60_000, but for the migrations at the start, which may take any time
+   */
+  readonly query_timeout?: number;
+}
 
 /** Options of JobQueueModule. */
 export interface JobQueueModuleOptions {
