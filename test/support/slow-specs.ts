@@ -24,6 +24,7 @@ export const slowSpecs: readonly string[] = [
   'test/demo/queue-runs.spec.ts',
   'test/queue/frozen-at-completion.spec.ts',
   'test/threads/strange-errors.spec.ts',
+  'test/queue/sent-from-tasks.spec.ts',
   'test/threads/threads.spec.ts',
   'test/threads/outcomes.spec.ts',
   'test/jobs/failing-chunks.spec.ts',
