@@ -12,6 +12,7 @@ declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
     'far-notes': string;
     'lone-far-notes': string;
+    sleepy: string;
   }
 }
 
@@ -36,8 +37,19 @@ class LoneFarNoteHandler implements JobWorker<string, void> {
   }
 }
 
+/** Looks for jobs when it is woken. */
+@Injectable()
+@JobHandler({ queue: 'sleepy', localConcurrency: 1, pollingIntervalSeconds: 60, notifyPollingIntervalSeconds: 60 })
+class SleepyHandler extends LoneFarNoteHandler {}
+
 interface Pool {
   connect(): Promise<{ readonly connectionParameters: { readonly query_timeout: unknown }; release(): void }>;
+}
+
+/** The database of pg-boss that is its own. */
+interface OwnDatabase {
+  readonly pool: Pool;
+  readonly config: unknown;
 }
 
 describe('durable jobs on a network that swallows everything', () => {
@@ -108,16 +120,39 @@ describe('durable jobs on a network that swallows everything', () => {
     expect(await database.query('select text from note')).toEqual([{ text: 'late' }]);
   }, 20_000);
 
-  it('wait a minute at most for the answer to a fetch', async () => {
+  it('wake their lanes again when the listener lost its connection, and the next one before it listened', async () => {
+    const app = await startTestApp({
+      databaseUrl: network.url,
+      imports: [
+        JobQueueModule.forRoot({
+          boss: { query_timeout: 500, notifyHeartbeatIntervalMs: 100, notifyHeartbeatTimeoutMs: 100 },
+        }),
+      ],
+      providers: [SleepyHandler],
+    });
+    const areDead = [/pg_listening_channels/, /^listen/i].map((text) =>
+      network.once('statement', text, (link) => link.swallow()),
+    );
+    await Promise.all(areDead);
+
+    await network.once('answered', /^listen/i);
+    await app.get<JobQueue>(JobQueue).send('sleepy', 'heard');
+    await database.until(`select count(*) = 1 from pgboss.job where name = 'sleepy' and state = 'completed'`);
+    await app.app.close();
+
+    expect(await database.query(`select text from note where text = 'heard'`)).toHaveLength(1);
+  }, 25_000);
+
+  it('wait a minute at most for the answer to a fetch, and to LISTEN', async () => {
     const app = await start();
     const boss = await app.get<JobQueue>(JobQueue).boss();
 
-    const { pool } = boss.getDb() as unknown as { readonly pool: Pool };
+    const { pool, config } = boss.getDb() as unknown as OwnDatabase;
     const client = await pool.connect();
     const { query_timeout: limit } = client.connectionParameters;
     client.release();
     await app.app.close();
 
-    expect(limit).toBe(60_000);
+    expect({ limit, config }).toEqual({ limit: 60_000, config: expect.objectContaining({ query_timeout: 60_000 }) });
   });
 });
