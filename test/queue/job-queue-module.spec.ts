@@ -260,6 +260,59 @@ describe('JobQueueModule', () => {
       });
     });
 
+    it('counts anew at each check, in queues with a table of their own too', async () => {
+      const queues = { 'more-words': { partition: true } };
+      const { get } = await start(JobQueueModule.forRoot({ work: false, queues }), Words);
+      const queue = get<JobQueue>(JobQueue);
+      const indicator = get<JobQueueHealthIndicator>(JobQueueHealthIndicator);
+      const boss = await queue.boss();
+      const before = await indicator.check('queue');
+
+      await queue.sendMany('words', ['one', 'two', 'three']);
+      await queue.send('words', 'later', { startAfter: 3_600 });
+      await queue.sendMany('more-words', ['one', 'two']);
+      await boss.fetch('words');
+      const [failing] = await boss.fetch('more-words');
+      await database.query(`update pgboss.job set state = 'failed' where id = '${failing?.id}'`);
+
+      const none = { ready: 0, active: 0, deferred: 0, failed: 0 };
+      expect(before).toEqual({ queue: { status: 'up', queues: { words: none, 'more-words': none } } });
+      expect(await indicator.check('queue')).toEqual({
+        queue: {
+          status: 'up',
+          queues: {
+            words: { ready: 2, active: 1, deferred: 1, failed: 0 },
+            'more-words': { ready: 1, active: 0, deferred: 0, failed: 1 },
+          },
+        },
+      });
+    });
+
+    it('does not read the jobs that are completed', async () => {
+      const { get } = await start(JobQueueModule.forRoot({ work: false }), Words);
+      const boss = await get<JobQueue>(JobQueue).boss();
+      await database.query(
+        `insert into pgboss.job (name, state, completed_on)
+          select 'words', 'completed', now() from generate_series(1, 20000)`,
+      );
+      await database.query('vacuum analyze pgboss.job_common');
+      const db = boss.getDb();
+      const execute = db.executeSql.bind(db);
+      const plans: string[] = [];
+      db.executeSql = async (text, values) => {
+        if (text.includes('unnest($1::text[]) as queue')) {
+          const { rows } = await execute(`explain ${text}`, values);
+          plans.push(...rows.map((row: Readonly<Record<string, string>>) => row['QUERY PLAN'] ?? ''));
+        }
+        return execute(text, values);
+      };
+
+      await get<JobQueueHealthIndicator>(JobQueueHealthIndicator).check('queue');
+
+      expect(plans.join('\n')).toMatch(/Index (?:Only )?Scan.* on job_common/);
+      expect(plans.join('\n')).not.toContain('Seq Scan');
+    });
+
     it('tells when pg-boss cannot be reached', async () => {
       const { app, get } = await start(JobQueueModule.forRoot({ work: false }), Words);
       const indicator = get<JobQueueHealthIndicator>(JobQueueHealthIndicator);
