@@ -9,7 +9,7 @@ export interface NumberRange {
 
 const USAGE = 'Usage: npm run cli -- FROM TO [CONCURRENCY]';
 
-/** @throws {TypeError} for anything but two integers, the smaller first, and perhaps how many jobs may run at once */
+/** @throws {TypeError} for anything but two integers, the smaller first, and perhaps how many jobs may run at once, within the limit */
 export function readRange(args: readonly string[]): NumberRange {
   const [from = Number.NaN, to = Number.NaN, concurrency = 4] = args.map(Number);
   const isRange = Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 1 && to >= from;
@@ -19,5 +19,8 @@ export function readRange(args: readonly string[]): NumberRange {
   if (to - from + 1 > MAX_NUMBERS) {
     throw new TypeError(`Expected no more than ${MAX_NUMBERS} numbers, got ${to - from + 1}. ${USAGE}`);
   }
-  return { from, to, concurrency: Math.min(concurrency, JOB_CONNECTIONS) };
+  if (concurrency > JOB_CONNECTIONS) {
+    throw new TypeError(`Expected \`CONCURRENCY\` to be ${JOB_CONNECTIONS} or less, got ${concurrency}. ${USAGE}`);
+  }
+  return { from, to, concurrency };
 }

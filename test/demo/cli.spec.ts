@@ -69,6 +69,13 @@ describe('the command line', () => {
     expect(code).toBe(0);
   }, 60_000);
 
+  it('refuses to run more at once than the demo does', async () => {
+    await expect(cli('1', '60', '1000')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/Expected `CONCURRENCY` to be \d+ or less, got 1000\. Usage: npm run cli/),
+    });
+  }, 60_000);
+
   it('says how to use it', async () => {
     await expect(cli('9', '1')).rejects.toMatchObject({
       code: 1,
