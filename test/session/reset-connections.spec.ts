@@ -206,6 +206,18 @@ describe('the option `resetConnections`', () => {
     expect(await pidOf(factory)).toBe(pid);
   });
 
+  it('loses what the option `onConnect` of the pool has set', async () => {
+    const { factory } = await start('changed', {
+      driverOptions: { onConnect: (client: Client) => client.query(`set app.tenant = 'first'`, []) },
+    });
+    const before = await stateOf(factory);
+
+    await factory.begin((session) => session.execute(`set app.tenant = 'other'`));
+
+    expect(before).toMatchObject({ tenant: 'first' });
+    expect(await stateOf(factory)).toMatchObject({ tenant: '' });
+  });
+
   it('does not take what MikroORM sets for each session for a change', async () => {
     const { factory } = await start('changed', { sessionContext: 'connection' });
     const fork = { session: { variables: { 'app.tenant': 'a' } } };

@@ -55,7 +55,8 @@ export interface SessionDefaults {
   /**
    * When a connection is made as it was before it goes back to the pool: settings, role, locks, temporary tables, LISTEN.
    * `changed` does so after a session whose statements show that they change it. What a function does inside shows to
-   * nobody: `always` covers that, for a round trip each time that a connection is given back. @default 'changed'
+   * nobody: `always` covers that, for a round trip each time that a connection is given back. What the option `onConnect` of
+   * the pool has set is lost by it: use `onCreateConnection` of MikroORM. @default 'changed'
    */
   readonly resetConnections?: ResetConnections;
 }
