@@ -104,7 +104,12 @@ async function take(run: Run, { app: { jobs }, ledger }: Workload): Promise<void
     }
     case 'map': {
       const failures = await jobs.map(given, worker, options).then(() => new Map<string, unknown>(), toFailures);
+      // A run that was stopped leaves what was on its way to it, or had come for a chunk that was not whole yet.
+      const left = failures.size > 0 && run.isAsync ? [...read].slice(-(options.chunkSize ?? 1)) : [];
       for (const input of inputs) {
+        if (left.includes(input) && !failures.has(input.key)) {
+          continue;
+        }
         // Asynchronous inputs are read no further once a job has failed that stops the run.
         const isRejected = failures.has(input.key) || !read.has(input);
         const reason = failures.get(input.key);
