@@ -14,21 +14,26 @@ const TRIES = 6;
 export async function checkCalm(app: ChaosApp, tally: Tally): Promise<void> {
   await untilNoScope(app, tally);
   let reason: unknown;
+  let most = 0;
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     try {
-      await within(ROUND_TRIP_MS * 5, `Taking all connections of ${app.name}`, holdAll(app));
+      await within(
+        ROUND_TRIP_MS * 5,
+        `Taking all connections of ${app.name}`,
+        holdAll(app, (held) => (most = Math.max(most, held))),
+      );
       return;
     } catch (error) {
       reason = error;
     }
   }
-  tally.find('connections', `Not all ${POOL_SIZE} places in the pool of ${app.name} can be had: ${explain(reason)}`);
+  tally.find('connections', `${most} of ${POOL_SIZE} places in the pool of ${app.name} can be had: ${explain(reason)}`);
 }
 
-/** Each reason once: the jobs of a run fail for the same one as a rule. */
+/** Each reason once: the jobs of a run fail for the same one as a rule, and tell their number. */
 function explain(reason: unknown): string {
   const failures = reason instanceof AggregateError ? (reason.errors as readonly Error[]) : [];
-  const causes = new Set(failures.map(({ cause }) => String(cause)));
+  const causes = new Set(failures.map(({ cause }) => String(cause).replace(/job \d+/, 'job')));
   return [String(reason), ...causes].join('; ');
 }
 
@@ -43,7 +48,7 @@ async function untilNoScope({ registry, name }: ChaosApp, tally: Tally): Promise
 }
 
 /** Holds every connection of the pool at the same moment. */
-async function holdAll({ jobs }: ChaosApp): Promise<void> {
+async function holdAll({ jobs }: ChaosApp, onHeld: (count: number) => void): Promise<void> {
   let count = 0;
   const all = Promise.withResolvers<void>();
   await jobs.map(
@@ -51,6 +56,7 @@ async function holdAll({ jobs }: ChaosApp): Promise<void> {
     async (session) => {
       await session.execute('select 1');
       count += 1;
+      onHeld(count);
       if (count === POOL_SIZE) {
         all.resolve();
       }
