@@ -40,10 +40,11 @@ export class NodeProcess {
     return this.#errors;
   }
 
-  async says(text: string): Promise<void> {
-    while (!this.#output.includes(text)) {
+  async says(text: string, where: 'output' | 'errors' = 'output'): Promise<void> {
+    const { stdout, stderr } = this.#child;
+    while (!this[where].includes(text)) {
       const [reason] = await Promise.race([
-        once(this.#child.stdout ?? this.#child, 'data'),
+        once((where === 'output' ? stdout : stderr) ?? this.#child, 'data'),
         this.#exit.then(() => ['the end'] as const),
       ]);
       if (reason === 'the end') {

@@ -9,6 +9,7 @@ export const slowSpecs: readonly string[] = [
   'test/chaos.spec.ts',
   'test/network/dead-network.spec.ts',
   'test/demo/worker.spec.ts',
+  'test/demo/build.spec.ts',
   'test/threads/trouble.spec.ts',
   'test/properties/programs.spec.ts',
   'test/queue/killed-worker.spec.ts',
