@@ -113,6 +113,7 @@ export class HttpScope extends LiveScope {
 
   #abort(): void {
     this.abort(new DOMException(`The client of "${this.label}" disconnected`, 'AbortError'));
+    this.endForgotten();
   }
 
   #endWhenSettled(): void {

@@ -63,6 +63,7 @@ export class MessageScope extends LiveScope {
   #abortIfAbandoned(): void {
     if (this.#isAbandoned) {
       this.abort(new DOMException(`The client of "${this.label}" disconnected`, 'AbortError'));
+      this.endForgotten();
     }
   }
 

@@ -6,7 +6,7 @@ import { PgBoss } from 'pg-boss';
 
 import { isTransientError } from '../jobs/transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
-import { isUnreachable } from '../session/pool/is-unreachable.js';
+import { isUnreachable } from '../session/pool/ask-aside.js';
 import { getPool } from '../session/watch-pools.js';
 import { findOwnPool, limitAnswers } from './answer-limit.js';
 import type { BossOptions } from './job-queue-options.js';

@@ -9,7 +9,8 @@ import { ConnectionReset, type ResetConnections } from './pool/connection-reset.
 import { GRACE_MS, setDefaults } from './pool/pool-defaults.js';
 import { checkClient, warnOfUnfollowed } from './pool/pool-seams.js';
 import { SetUpHooks } from './pool/set-up-hooks.js';
-import { isUnreachable } from './pool/is-unreachable.js';
+import { AnswerWatch } from './pool/answer-watch.js';
+import { isUnreachable } from './pool/ask-aside.js';
 import { leaseOf, setLease } from './pool/transaction-lease.js';
 import { SessionStateError } from './session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
@@ -33,6 +34,7 @@ export class ConnectionLeases {
   readonly #leases = new WeakMap<PoolClient, Lease>();
   readonly #out = new Set<Lease>();
   readonly #pools = new Map<Pool, ConnectionQueue>();
+  readonly #watches = new Map<Pool, AnswerWatch>();
   /** The pools whose server did not answer when the application shut down. */
   readonly #unreachable = new WeakSet<Pool>();
   readonly #hooks = new SetUpHooks();
@@ -58,16 +60,22 @@ export class ConnectionLeases {
 
   follow(pool: Pool): void {
     const patience = setDefaults(pool);
+    const out = new Set<Lease>();
+    const watch = new AnswerWatch(pool, () => [...out]);
+    this.#watches.set(pool, watch);
     pool.on('connect', (client) => void this.#leaseOf(client));
     pool.on('acquire', (client) => {
       const lease = this.#leaseOf(client);
       lease.isOut = true;
       this.#out.add(lease);
+      out.add(lease);
+      watch.start();
     });
     pool.on('release', (_error, client) => {
       const lease = this.#leaseOf(client);
       lease.isOut = false;
       this.#out.delete(lease);
+      out.delete(lease);
     });
     // Seam: pg/pool
     const connect = pool.connect.bind(pool);
@@ -93,6 +101,8 @@ export class ConnectionLeases {
         return await end(...args);
       } finally {
         clearTimeout(timer);
+        this.#watches.delete(pool);
+        watch.stop();
       }
     };
   }
@@ -130,7 +140,9 @@ export class ConnectionLeases {
       this.#unreachable.add(pool);
       this.#pools.get(pool)?.close(reason);
       this.#destroyAll(pool, reason);
+      return;
     }
+    await this.#watches.get(pool)?.endForgotten(() => true);
   }
 
   /** Gives up what a scope waits for. */
@@ -150,6 +162,16 @@ export class ConnectionLeases {
   /** Does so when the connections had some time to answer. */
   abandonSoon(scope: LeaseOwner): void {
     setTimeout(() => setImmediate(() => this.abandon(scope)), GRACE_MS).unref();
+  }
+
+  /**
+   * Gives up the connections of a scope whose statements have lost their answer, after some time to answer. Called when
+   * nobody waits for the scope any more but its own work.
+   */
+  endForgottenSoon(scope: LeaseOwner): void {
+    setTimeout(() => {
+      this.#watches.forEach((watch) => void watch.endForgotten((lease) => lease.isOf(scope)));
+    }, GRACE_MS).unref();
   }
 
   /** Waits for a connection that nobody has left a transaction open on. */

@@ -13,6 +13,7 @@ export interface ScopeMember {
   close(ending: ScopeEnding): Promise<void>;
   /** Ends its connections without asking the server. */
   dropConnections(): void;
+  endForgotten(): void;
 }
 
 export interface LiveScopeOptions {
@@ -166,6 +167,11 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   /** Ends the connections of its sessions, whatever they are at. */
   dropConnections(): void {
     this.members.forEach((member) => member.dropConnections());
+  }
+
+  /** Ends the waits of its sessions for answers that the network has lost. */
+  endForgotten(): void {
+    this.members.forEach((member) => member.endForgotten());
   }
 
   /** Closes every session for good. A second call waits for the first. */

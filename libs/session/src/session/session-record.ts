@@ -208,6 +208,11 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     this.surroundings.connections.abandon(this.scope);
   }
 
+  /** Ends the waits for answers that the network has lost. */
+  endForgotten(): void {
+    this.surroundings.connections.endForgottenSoon(this.scope);
+  }
+
   async close(ending: ScopeEnding): Promise<void> {
     if (this.#ending !== undefined) {
       return;

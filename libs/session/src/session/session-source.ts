@@ -239,6 +239,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
         heldConnections: 0,
         close: (ending) => scope.end(ending),
         dropConnections: () => scope.dropConnections(),
+        endForgotten: () => scope.endForgotten(),
       }));
     }
     return result;

@@ -12,7 +12,12 @@ export interface PoolClient {
   end: () => Promise<void>;
   /** I: none, T: open, E: open and failed. Null before the first answer. */
   getTransactionStatus?: () => 'I' | 'T' | 'E' | null;
-  readonly connection?: { readonly stream?: { destroy(): unknown }; parsedStatements?: unknown };
+  /** Of the server, which is not known before the connection is open. */
+  readonly processID?: number | null;
+  readonly connection?: {
+    readonly stream?: { destroy(): unknown; readonly bytesRead?: number; readonly remoteAddress?: string | undefined };
+    parsedStatements?: unknown;
+  };
 }
 
 /** The little of a pool of node-postgres that is needed here. */

@@ -1,11 +1,12 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 
-import { closeWithConnection, isCursor } from '../cursor-end.js';
+import { followCursor, isCursor } from '../follow-cursor.js';
 import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
 import type { PoolClient } from '../watch-pools.js';
 import type { ConnectionReset } from './connection-reset.js';
 import { endsConnection, explainLoss, findSqlState } from './lost-connection.js';
 import { GRACE_MS } from './pool-defaults.js';
+import { Silence } from './silence.js';
 import { findTransactionControl } from './transaction-control.js';
 
 /** Whose transaction runs on a connection. */
@@ -43,7 +44,9 @@ export class Lease {
   isLossTold = false;
   /** What the last commit failed with whose end is unknown. */
   unknownCommit: CommitUnknownError | undefined;
-  readonly #client: PoolClient;
+  readonly client: PoolClient;
+  /** How long the server has owed an answer to a statement. */
+  readonly silence = new Silence();
   readonly #send: PoolClient['query'];
   readonly #beginnings: AsyncLocalStorage<Beginning>;
   readonly #reset: ConnectionReset;
@@ -55,14 +58,15 @@ export class Lease {
   #isGiven = false;
   #isReadOnly = false;
   #ownStatements = 0;
-  #isOver = false;
+  /** Whether the connection has ended. */
+  isOver = false;
   #isSpent = false;
   /** What ended the connection. */
   #loss: Error | undefined;
 
   constructor(client: PoolClient, beginnings: AsyncLocalStorage<Beginning>, reset: ConnectionReset) {
     this.#reset = reset;
-    this.#client = client;
+    this.client = client;
     this.#send = client.query.bind(client);
     this.#beginnings = beginnings;
     // Seam: pg/client
@@ -71,26 +75,26 @@ export class Lease {
       this.#loss ??= error;
     });
     client.once('end', () => {
-      this.#isOver = true;
+      this.isOver = true;
       this.giveBack();
     });
   }
 
   /** Whether somebody has left a transaction open on it. */
   get isLeftOpen(): boolean {
-    const status = this.#client.getTransactionStatus?.();
-    return !this.#isOver && (status === 'T' || status === 'E');
+    const status = this.client.getTransactionStatus?.();
+    return !this.isOver && (status === 'T' || status === 'E');
   }
 
   /** Takes over the connection for somebody who asked the pool for it. */
   checkOut(scope: LeaseOwner | undefined): PoolClient {
     this.#isGiven = true;
     this.#scope = scope;
-    const { release } = this.#client;
+    const { release } = this.client;
     this.#owner = undefined;
     this.#isReadOnly = false;
-    this.#client.release = (error) => this.#release(release, error);
-    return this.#client;
+    this.client.release = (error) => this.#release(release, error);
+    return this.client;
   }
 
   /** Whether code of a scope has checked it out, or its transaction runs on it. */
@@ -116,20 +120,20 @@ export class Lease {
     const over = Promise.withResolvers<never>();
     const onEnd = (): void =>
       over.reject(explainLoss(this.#label, this.#loss ?? new Error('Connection terminated unexpectedly')));
-    this.#client.once('end', onEnd);
+    this.client.once('end', onEnd);
     try {
       return await Promise.race([work(), over.promise]);
     } finally {
-      this.#client.off('end', onEnd);
+      this.client.off('end', onEnd);
     }
   }
 
   /** Gives back a connection that broke while it was checked out. Who holds it may do so once more. */
   giveBack(): void {
     if (this.isOut) {
-      const release = this.#giveBackReset ?? this.#client.release;
+      const release = this.#giveBackReset ?? this.client.release;
       this.#giveBackReset = undefined;
-      this.#client.release = () => undefined;
+      this.client.release = () => undefined;
       release(true);
     }
   }
@@ -147,11 +151,26 @@ export class Lease {
   /** Ends the connection without asking the server, which rolls back. Its statements fail with `reason`. */
   destroy(reason: Error): void {
     this.#loss ??= reason;
-    const stream = this.#client.connection?.stream;
+    const stream = this.client.connection?.stream;
     if (stream === undefined) {
-      void this.#client.end();
+      void this.client.end();
     } else {
       stream.destroy();
+    }
+  }
+
+  /** How much the server has said. */
+  get bytesRead(): number | undefined {
+    return this.client.connection?.stream?.bytesRead;
+  }
+
+  /** Waits for an answer of the server. */
+  async ask<Answered>(question: () => Promise<Answered>): Promise<Answered> {
+    this.silence.ask();
+    try {
+      return await question();
+    } finally {
+      this.silence.answer();
     }
   }
 
@@ -161,7 +180,7 @@ export class Lease {
 
   #query(text: unknown, values: unknown, callback: unknown): unknown {
     if (isCursor(text)) {
-      closeWithConnection(text, this.#client, () => this.#isOver);
+      followCursor(text, this);
     }
     const sql = typeof text === 'string' ? text : (text as { readonly text?: unknown } | null)?.text;
     if (typeof sql === 'string') {
@@ -177,13 +196,13 @@ export class Lease {
     }
     const isOwn = this.#isOwn(sql);
     const isCommit = COMMIT.test(sql);
-    const isDead = this.#loss !== undefined || this.#isOver;
+    const isDead = this.#loss !== undefined || this.isOver;
     this.#assertAllowed(sql, isOwn, isCommit);
     let answer: Answer | readonly Answer[];
     try {
-      answer = (await this.#send(text, values)) as Answer | readonly Answer[];
+      answer = await this.ask(() => this.#send(text, values) as Promise<Answer | readonly Answer[]>);
     } catch (error) {
-      throw this.#explain(error, isCommit && !isDead);
+      throw this.explain(error, isCommit && !isDead);
     }
     if (isCommit && (answer as Answer).command === 'ROLLBACK') {
       throw new TransactionAbortedError();
@@ -214,7 +233,7 @@ export class Lease {
           'the block or call that began it. Return to commit, throw to roll back, use session.transactional() for a part.',
       );
     }
-    if (isCommit && this.#client.getTransactionStatus?.() === 'I') {
+    if (isCommit && this.client.getTransactionStatus?.() === 'I') {
       throw new SessionStateError(`There is no transaction of "${this.#label}" to commit: it had ended before.`);
     }
   }
@@ -223,7 +242,7 @@ export class Lease {
   #assertStillOpen(sql: string, answer: Answer | readonly Answer[]): void {
     const answers = Array.isArray(answer) ? (answer as readonly Answer[]) : undefined;
     const isSuspect = answers?.some(({ command }) => ENDINGS.has(command)) === true;
-    const isEnded = this.#client.getTransactionStatus?.() === 'I';
+    const isEnded = this.client.getTransactionStatus?.() === 'I';
     if (isEnded || (isSuspect && findTransactionControl(sql) !== undefined)) {
       throw this.#giveUp();
     }
@@ -238,7 +257,8 @@ export class Lease {
     return error;
   }
 
-  #explain(error: unknown, isSentCommit: boolean): unknown {
+  /** Says of what failed what became of the connection. */
+  explain(error: unknown, isSentCommit = false): unknown {
     const state = findSqlState(error);
     this.isLossTold ||= endsConnection(error);
     if (state !== undefined && endsConnection(error)) {
@@ -280,11 +300,11 @@ export class Lease {
   /** Whoever asks the pool for the connection waits until it is as it was. */
   async #releaseReset(release: PoolClient['release']): Promise<void> {
     this.#giveBackReset = release;
-    this.#client.release = () => undefined;
+    this.client.release = () => undefined;
     this.#scope = undefined;
     this.#owner = undefined;
     const isInTime = this.destroyAfter(GRACE_MS, 'the reset of its settings');
-    const isReset = await this.#reset.run(this.#client, this.#send).then(
+    const isReset = await this.#reset.run(this.client, this.#send).then(
       () => true,
       () => false,
     );

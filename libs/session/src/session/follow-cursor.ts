@@ -1,0 +1,58 @@
+import type { PoolClient } from './watch-pools.js';
+
+/** The little of a cursor of pg-cursor that is needed here. */
+interface Cursor {
+  read?: (rows: number, ...callback: unknown[]) => Promise<unknown>;
+  close: (...args: unknown[]) => Promise<void>;
+}
+
+interface CursorConnection {
+  readonly client: PoolClient;
+  readonly isOver: boolean;
+  /** Waits for an answer to the cursor. */
+  ask<Answer>(question: () => Promise<Answer>): Promise<Answer>;
+  explain(error: unknown): unknown;
+}
+
+export function isCursor(query: unknown): query is Cursor {
+  return typeof (query as Partial<Cursor> | null)?.close === 'function';
+}
+
+/**
+ * Follows what a cursor waits for. Its close ends with its connection: pg-cursor waits for an answer that a broken one
+ * never gives.
+ */
+export function followCursor(cursor: Cursor, connection: CursorConnection): void {
+  const { client } = connection;
+  // Seam: pg-cursor/close
+  const close = cursor.close.bind(cursor);
+  cursor.close = async (...args) => {
+    if (args.length > 0) {
+      return close(...args);
+    }
+    if (connection.isOver) {
+      return undefined;
+    }
+    const over = Promise.withResolvers<void>();
+    client.once('end', over.resolve);
+    try {
+      return await Promise.race([connection.ask(close), over.promise]);
+    } finally {
+      client.off('end', over.resolve);
+    }
+  };
+  const read = cursor.read?.bind(cursor);
+  if (read === undefined) {
+    return;
+  }
+  cursor.read = async (rows, ...callback) => {
+    if (callback.length > 0) {
+      return read(rows, ...callback);
+    }
+    try {
+      return await connection.ask(() => read(rows));
+    } catch (error) {
+      throw connection.explain(error);
+    }
+  };
+}

@@ -1,0 +1,29 @@
+/** Knows since when a connection owes an answer. */
+export class Silence {
+  #owed = 0;
+  #since = 0;
+  #count = 0;
+
+  ask(): void {
+    if (this.#owed === 0) {
+      this.#since = performance.now();
+    }
+    this.#owed += 1;
+  }
+
+  answer(): void {
+    this.#owed -= 1;
+    this.#since = performance.now();
+    this.#count += 1;
+  }
+
+  /** Milliseconds since the last sign of the server that owes an answer; 0 when it owes none. */
+  get milliseconds(): number {
+    return this.#owed === 0 ? 0 : performance.now() - this.#since;
+  }
+
+  /** Changes with each answer. */
+  get count(): number {
+    return this.#count;
+  }
+}
