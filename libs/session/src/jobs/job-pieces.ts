@@ -70,7 +70,7 @@ export class JobPieces<Input, Result> {
       this.#reject(piece, tried, end);
       return [];
     }
-    return split(tried, end, part.attempts);
+    return split(tried, end);
   }
 
   async #attempt(
@@ -119,7 +119,7 @@ export class JobPieces<Input, Result> {
  * Sets the input apart that is to blame, where it is known. What is left of a part is halved, so that a piece whose
  * inputs all fail is not run as a whole once for each of them.
  */
-function split(part: Part, verdict: Verdict & { readonly culprit: number | undefined }, before: number): Part[] {
+function split(part: Part, verdict: Verdict & { readonly culprit: number | undefined }): Part[] {
   const { from, to, attempts } = part;
   const isFinal = hasUnknownEnd(verdict.reason);
   if (verdict.culprit === undefined) {
@@ -131,7 +131,7 @@ function split(part: Part, verdict: Verdict & { readonly culprit: number | undef
     { from, to: culprit, attempts },
     // The first one has been alone in its session.
     { from: culprit, to: culprit + 1, attempts, ...((isFinal || culprit === from) && { verdict }) },
-    ...halve({ from: culprit + 1, to, attempts: before }),
+    ...halve({ from: culprit + 1, to, attempts }),
   ];
   return parts.filter((one) => one.from < one.to);
 }
