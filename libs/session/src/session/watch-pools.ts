@@ -1,6 +1,7 @@
 import type { Connection, MikroORM } from '@mikro-orm/core';
 
 import { checkPool } from './pool/pool-seams.js';
+import { warnOfLostParameters } from './pool/url-parameters.js';
 
 /** The little of a client of node-postgres that is needed here. */
 export interface PoolClient {
@@ -79,7 +80,8 @@ export async function getPool(connection: Connection): Promise<Pool | undefined>
  *
  * @returns whether there is to be one
  */
-export async function watchPools({ config, driver }: MikroORM, watch: (pool: Pool) => void): Promise<boolean> {
+export async function watchPools(orm: MikroORM, watch: (pool: Pool) => void): Promise<boolean> {
+  const { config, driver } = orm;
   const extend = (options: DriverOptions): DriverOptions =>
     isOwners(options)
       ? options // a Kysely instance or dialect, whose pool its owner keeps to himself
@@ -94,8 +96,22 @@ export async function watchPools({ config, driver }: MikroORM, watch: (pool: Poo
           },
         };
   const before: unknown = config.get('driverOptions');
-  const driverOptions: DriverOptions | (() => DriverOptions) =
-    typeof before === 'function' ? () => extend(before() as DriverOptions) : extend(before ?? {});
+  let isUrlChecked = false;
+  const checkUrl = (given: object): void => {
+    if (!isUrlChecked && !isOwners(given)) {
+      isUrlChecked = true;
+      warnOfLostParameters(orm, given);
+    }
+  };
+  const call = (): DriverOptions => {
+    const given = (before as () => DriverOptions)();
+    checkUrl(given);
+    return extend(given);
+  };
+  if (typeof before !== 'function') {
+    checkUrl(before ?? {});
+  }
+  const driverOptions = typeof before === 'function' ? call : extend(before ?? {});
   config.set('driverOptions', driverOptions);
 
   // The connection made a copy of the options when it was made, which it drops when it is closed.
@@ -106,6 +122,7 @@ export async function watchPools({ config, driver }: MikroORM, watch: (pool: Poo
   const pool = connected ? await getPool(connection) : undefined;
   if (pool !== undefined) {
     checkPool(pool);
+    checkUrl(pool.options);
     watch(pool);
   }
   return typeof before === 'object' && before !== null ? !isOwners(before) : before === undefined;
