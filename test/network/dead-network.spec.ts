@@ -17,8 +17,10 @@ const POOL_SIZE = 2;
 const TIMEOUT_MS = 200;
 /** What an outcome may take after its time, on a machine that does much else. */
 const GRACE_MS = 2_000;
+/** What the end of an application may take. */
+const CLOSE_MS = 5_000;
 
-type Work = (session: EntityManager) => Promise<unknown>;
+type Work = (session: EntityManager, network: NetworkProxy) => Promise<unknown>;
 
 @Controller()
 class SlowController {
@@ -30,40 +32,44 @@ class SlowController {
   }
 }
 
-describe('a network that swallows everything', () => {
-  let database: TestDatabase;
-  let network: NetworkProxy;
-  let app: TestApp;
-  let pool: { readonly totalCount: number; readonly idleCount: number; readonly waitingCount: number };
+/** An application on a network of its own, so that others can work while this one waits. */
+class Site {
+  private constructor(
+    readonly database: TestDatabase,
+    readonly network: NetworkProxy,
+    readonly app: TestApp,
+  ) {}
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-  });
+  static async start(): Promise<Site> {
+    const database = await createTestDatabase();
+    const network = await NetworkProxy.start(database.url);
+    const app = await startTestApp({
+      databaseUrl: network.url,
+      orm: { pool: { min: 0, max: POOL_SIZE } },
+      controllers: [SlowController],
+    });
+    return new Site(database, network, app);
+  }
 
-  beforeEach(async () => {
-    network = await NetworkProxy.start(database.url);
-    app = await startTestApp({ databaseUrl: network.url, orm: { pool: { min: 0, max: POOL_SIZE } } });
-    pool = await (app.orm as MikroORM).driver.getConnection('write').getNativeClient();
-  });
+  get jobs(): JobService<EntityManager> {
+    return this.app.get<JobService<EntityManager>>(JobService);
+  }
 
-  afterEach(async () => {
-    await network.heal();
-    const started = Date.now();
-    await app.app.close();
-    expect(Date.now() - started).toBeLessThan(5_000);
-    await network.close();
-    await database.query('delete from note');
-  });
+  get factory(): SessionFactory<EntityManager> {
+    return this.app.get<SessionFactory<EntityManager>>(SessionFactory);
+  }
 
-  afterAll(() => database.drop());
+  async countWaiting(): Promise<number> {
+    const pool = await (this.app.orm as MikroORM).driver.getConnection('write').getNativeClient();
+    return pool.waitingCount;
+  }
 
-  const servesAll = async (): Promise<void> => {
-    await network.heal();
-    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+  async servesAll(): Promise<void> {
+    await this.network.heal();
     const allHold = Promise.withResolvers<void>();
     let holders = 0;
     const hold = (): Promise<void> =>
-      factory.begin(async (session) => {
+      this.factory.begin(async (session) => {
         await session.execute('select 1');
         holders += 1;
         if (holders === POOL_SIZE) {
@@ -72,24 +78,53 @@ describe('a network that swallows everything', () => {
         await allHold.promise;
       });
     await Promise.all(Array.from({ length: POOL_SIZE }, hold));
-  };
+  }
 
-  const at = (text: RegExp): void => void network.once('statement', text, () => network.swallow());
+  /** Closes the application. Gives the milliseconds that it took. */
+  async close(): Promise<number> {
+    const started = Date.now();
+    await this.app.app.close();
+    return Date.now() - started;
+  }
 
-  const states: Record<string, { readonly die: () => unknown; readonly work: Work }> = {
-    'an idle connection': { die: () => network.swallow(), work: (session) => session.count(Note) },
-    BEGIN: { die: () => at(/^begin/), work: (session) => session.count(Note) },
-    'a statement': { die: () => at(/pg_sleep/), work: (session) => session.execute('select pg_sleep(0)') },
+  /** @throws {Error} when the application does not close in time, or leaves a connection open */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.network.heal();
+    const took = await this.close();
+    await this.network.close();
+    await this.database.drop();
+    if (took >= CLOSE_MS) {
+      throw new Error(`The application took ${took} ms to close`);
+    }
+  }
+}
+
+const sleep = (session: EntityManager): Promise<unknown> => session.execute('select pg_sleep(0)');
+
+const swallowAt = (network: NetworkProxy, text: RegExp): void =>
+  void network.once('statement', text, () => network.swallow());
+
+describe('a network that swallows everything', () => {
+  const states: Record<string, { readonly die: (network: NetworkProxy) => unknown; readonly work: Work }> = {
+    'an idle connection': { die: (network) => network.swallow(), work: (session) => session.count(Note) },
+    BEGIN: { die: (network) => swallowAt(network, /^begin/), work: (session) => session.count(Note) },
+    'a statement': {
+      die: (network) => swallowAt(network, /pg_sleep/),
+      work: (session) => session.execute('select pg_sleep(0)'),
+    },
     'a flush': {
-      die: () => at(/^insert/),
+      die: (network) => swallowAt(network, /^insert/),
       work: async (session) => {
         session.create(Note, { text: 'lost' });
         await session.flush();
       },
     },
-    COMMIT: { die: () => at(/^commit/), work: (session) => session.insert(Note, { text: 'lost' }) },
+    COMMIT: {
+      die: (network) => swallowAt(network, /^commit/),
+      work: (session) => session.insert(Note, { text: 'lost' }),
+    },
     ROLLBACK: {
-      die: () => at(/^rollback/),
+      die: (network) => swallowAt(network, /^rollback/),
       work: async (session) => {
         await session.count(Note);
         throw new Error('on purpose');
@@ -97,7 +132,7 @@ describe('a network that swallows everything', () => {
     },
     'a stream': {
       die: () => undefined,
-      work: async (session) => {
+      work: async (session, network) => {
         for await (const _row of session.stream(Note)) {
           network.swallow();
         }
@@ -105,7 +140,7 @@ describe('a network that swallows everything', () => {
     },
     'a half-read stream': {
       die: () => undefined,
-      work: async (session) => {
+      work: async (session, network) => {
         await session.stream(Note)[Symbol.asyncIterator]().next();
         network.swallow();
         throw new Error('on purpose');
@@ -113,27 +148,32 @@ describe('a network that swallows everything', () => {
     },
   };
 
-  describe.each(['timeout', 'signal'] as const)('and a %s', (limit) => {
-    it.each(Object.entries(states))('give an outcome in time at %s', async (_name, { die, work }) => {
+  it.each(['timeout', 'signal'] as const)('and a %s give an outcome in time, at whatever statement', async (limit) => {
+    const outcomes = Object.entries(states).map(async ([at, { die, work }]) => {
+      await using site = await Site.start();
+      const { database, network, jobs } = site;
       await database.query(`insert into note (text) select 'row' from generate_series(1, 300)`);
-      const jobs = app.get<JobService<EntityManager>>(JobService);
       await jobs.map([0, 1], (session) => session.count(Note));
-      die();
+      die(network);
       const started = Date.now();
 
       const options = limit === 'timeout' ? { timeout: TIMEOUT_MS } : { signal: AbortSignal.timeout(TIMEOUT_MS) };
+      const [outcome] = await jobs.settle([1], (session) => work(session, network), options);
 
-      const outcomes = await jobs.settle([1], (session) => work(session), options);
-
-      expect(Date.now() - started).toBeLessThan(TIMEOUT_MS + GRACE_MS);
-      expect(outcomes).toMatchObject([{ status: 'rejected' }]);
-      await servesAll();
+      const isInTime = Date.now() - started < TIMEOUT_MS + GRACE_MS;
+      await site.servesAll();
+      return { at, status: outcome?.status, isInTime };
     });
+
+    expect(await Promise.all(outcomes)).toEqual(
+      Object.keys(states).map((at) => ({ at, status: 'rejected', isInTime: true })),
+    );
   });
 
   it('makes a commit unknown at the time-out', async () => {
-    const jobs = app.get<JobService<EntityManager>>(JobService);
-    at(/^commit/);
+    await using site = await Site.start();
+    const { network, jobs } = site;
+    swallowAt(network, /^commit/);
 
     const outcomes = await jobs.settle([1], (session) => session.insert(Note, { text: 'lost' }), {
       timeout: TIMEOUT_MS,
@@ -143,7 +183,8 @@ describe('a network that swallows everything', () => {
   });
 
   it('lets a commit that is late, but answered, be fulfilled', async () => {
-    const jobs = app.get<JobService<EntityManager>>(JobService);
+    await using site = await Site.start();
+    const { network, jobs } = site;
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     void network.once(
       'answer',
@@ -157,8 +198,8 @@ describe('a network that swallows everything', () => {
   });
 
   it('gives up the wait of a job whose time is up, which leaves the queue of the pool', async () => {
-    const jobs = app.get<JobService<EntityManager>>(JobService);
-    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    await using site = await Site.start();
+    const { network, jobs, factory } = site;
     const isOver = Promise.withResolvers<void>();
     const allHold = Promise.withResolvers<void>();
     let holders = 0;
@@ -184,12 +225,13 @@ describe('a network that swallows everything', () => {
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
     // Two commits, and nothing that was begun for nobody.
     expect(network.answers - before).toBe(POOL_SIZE);
-    expect(pool.waitingCount).toBe(0);
-    await servesAll();
+    expect(await site.countWaiting()).toBe(0);
+    await site.servesAll();
   });
 
   it('ends the wait of a scope that has ended', async () => {
-    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    await using site = await Site.start();
+    const { factory } = site;
     let waiting: Promise<unknown> = Promise.resolve();
     await factory
       .begin(async (one) => {
@@ -208,62 +250,57 @@ describe('a network that swallows everything', () => {
   });
 
   it('lets a begin() whose signal aborts end', async () => {
-    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
-    at(/pg_sleep/);
+    await using site = await Site.start();
+    const { network, factory } = site;
+    swallowAt(network, /pg_sleep/);
     const started = Date.now();
 
-    const work = factory.begin((session) => session.execute('select pg_sleep(0)'), {
+    const work = factory.begin(sleep, {
       fork: { signal: AbortSignal.timeout(TIMEOUT_MS), inflightQueryAbortStrategy: 'cancel query' },
     });
 
     await expect(work).rejects.toThrow(/abort|time/i);
     expect(Date.now() - started).toBeLessThan(TIMEOUT_MS + GRACE_MS);
-    await servesAll();
+    await site.servesAll();
   });
 
-  it.each([
-    ['a job', (other: TestApp, work: Work) => other.get<JobService<EntityManager>>(JobService).map([1], work)],
-    ['a block', (other: TestApp, work: Work) => other.get<SessionFactory<EntityManager>>(SessionFactory).begin(work)],
-    ['a request', (other: TestApp) => fetch(`${other.url}/slow`, { headers: { connection: 'close' } })],
-  ])('lets the application close while %s without a time-out waits for an answer', async (_name, start) => {
-    const other = await startTestApp({ databaseUrl: network.url, controllers: [SlowController] });
+  const untilDead = async ({ network }: Site, start: () => Promise<unknown>): Promise<Promise<unknown>[]> => {
     const isDead = network.once('statement', /pg_sleep/, () => network.swallow());
-    const work = Promise.allSettled([start(other, (session) => session.execute('select pg_sleep(0)'))]);
+    const work = start();
+    work.catch(() => undefined);
     await isDead;
-    const started = Date.now();
+    return [work];
+  };
 
-    await other.app.close();
+  const waits: Record<string, (site: Site) => Promise<Promise<unknown>[]>> = {
+    'a job': (site) => untilDead(site, () => site.jobs.map([1], sleep)),
+    'a block': (site) => untilDead(site, () => site.factory.begin(sleep)),
+    'a request': (site) => untilDead(site, () => fetch(`${site.app.url}/slow`, { headers: { connection: 'close' } })),
+    'a connection that never opens': async ({ app, network, factory }) => {
+      network.swallow();
+      await (app.orm as MikroORM).close(true);
+      return [1, 2, 3].map(() => factory.run((session) => session.transactional(() => 1)));
+    },
+    'a first connection': async ({ app, factory }) => {
+      await (app.orm as MikroORM).close(true);
+      return [factory.run((session) => Promise.allSettled([1, 2, 3].map(() => session.fork().transactional(() => 1))))];
+    },
+  };
 
-    expect(Date.now() - started).toBeLessThan(5_000);
-    expect(await work).toHaveLength(1);
-  });
+  it('lets the application close, whatever waits for an answer without a time-out', async () => {
+    const closed = Object.entries(waits).map(async ([name, wait]) => {
+      await using site = await Site.start();
+      const work = Promise.allSettled(await wait(site));
 
-  it('lets the application close while a connection opens that never does', async () => {
-    const other = await startTestApp({ databaseUrl: network.url });
-    const factory = other.get<SessionFactory<EntityManager>>(SessionFactory);
-    network.swallow();
-    const orm = other.orm as MikroORM;
-    await orm.close(true);
-    const work = Promise.allSettled([1, 2, 3].map(() => factory.run((session) => session.transactional(() => 1))));
-    const started = Date.now();
+      const isInTime = (await site.close()) < CLOSE_MS;
 
-    await other.app.close();
+      return { name, isInTime, ends: (await work).map(({ status }) => status) };
+    });
 
-    expect(Date.now() - started).toBeLessThan(5_000);
-    expect((await work).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
-  });
-
-  it('lets the application close while its first connection opens', async () => {
-    const other = await startTestApp({ databaseUrl: network.url });
-    const orm = other.orm as MikroORM;
-    await orm.close(true);
-    const factory = other.get<SessionFactory<EntityManager>>(SessionFactory);
-    const work = factory.run((session) =>
-      Promise.allSettled([1, 2, 3].map(() => session.fork().transactional(() => 1))),
+    const ends = await Promise.all(closed);
+    expect(ends).toMatchObject(Object.keys(waits).map((name) => ({ name, isInTime: true })));
+    expect(ends).toContainEqual(
+      expect.objectContaining({ name: 'a connection that never opens', ends: ['rejected', 'rejected', 'rejected'] }),
     );
-
-    await other.app.close();
-
-    expect(await work).toHaveLength(3);
   });
 });
