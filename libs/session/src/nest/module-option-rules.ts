@@ -30,6 +30,7 @@ const rules: Record<keyof SessionModuleOptions, Rule> = {
   ownership: oneOf('error', 'warn', 'off'),
   unflushed: oneOf('warn', 'error', 'ignore'),
   leakAfter: milliseconds,
+  heldIdleAfter: milliseconds,
   resetConnections: oneOf('never', 'changed', 'always'),
   http: { what: 'false or an object', holds: (value) => value === false || anObject.holds(value) },
   jobs: anObject,

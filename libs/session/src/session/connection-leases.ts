@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection, MikroORM, Transaction } from '@mikro-orm/core';
 
 import { ConnectionQueue, type ConnectionWait } from './pool/connection-queue.js';
-import { type Beginning, Lease, type LeaseOwner } from './pool/lease.js';
+import { type Beginning, Lease, type LeaseOptions, type LeaseOwner } from './pool/lease.js';
 import { ConnectionReset, type ResetConnections } from './pool/connection-reset.js';
 import { GRACE_MS, setDefaults } from './pool/pool-defaults.js';
 import { checkClient, warnOfUnfollowed } from './pool/pool-seams.js';
@@ -48,6 +48,7 @@ export class ConnectionLeases {
     private readonly findScope: () => LeaseOwner | undefined,
     private readonly waits: Waits,
     private resets: ResetConnections,
+    private readonly heldIdle: Pick<LeaseOptions, 'heldIdleAfter' | 'onHeldIdle'>,
   ) {}
 
   /** Follows what MikroORM itself does to a connection. */
@@ -145,6 +146,11 @@ export class ConnectionLeases {
     await this.#watches.get(pool)?.endForgotten(() => true);
   }
 
+  /** Milliseconds for which a scope has held a connection in a transaction while no statement ran, the longest of them. */
+  heldIdleFor(scope: LeaseOwner): number {
+    return Math.max(0, ...[...this.#out].filter((lease) => lease.isOf(scope)).map((lease) => lease.heldIdleFor));
+  }
+
   /** Gives up what a scope waits for. */
   leave(scope: LeaseOwner, makeReason: () => Error): void {
     this.#pools.forEach((queue) => queue.leave(scope, makeReason));
@@ -203,7 +209,11 @@ export class ConnectionLeases {
   #leaseOf(client: PoolClient): Lease {
     let lease = this.#leases.get(client);
     if (lease === undefined) {
-      lease = new Lease(client, this.#beginnings, new ConnectionReset(this.resets, this.#hooks));
+      lease = new Lease(client, {
+        beginnings: this.#beginnings,
+        reset: new ConnectionReset(this.resets, this.#hooks),
+        ...this.heldIdle,
+      });
       this.#leases.set(client, lease);
     }
     return lease;

@@ -10,6 +10,8 @@ import { SessionClosedError } from './session-error.js';
 export interface ScopeMember {
   /** How many connections it holds. */
   readonly heldConnections: number;
+  /** Milliseconds for which it has held a connection in a transaction while no statement ran. */
+  readonly heldIdleFor: number;
   close(ending: ScopeEnding): Promise<void>;
   /** Ends its connections without asking the server. */
   dropConnections(): void;

@@ -53,6 +53,12 @@ export interface SessionDefaults {
   /** Milliseconds after which an open session is reported, once, with the stack that opened it. @default never */
   readonly leakAfter?: number;
   /**
+   * Milliseconds after which a transaction is reported that holds its connection while no statement runs, as it does where
+   * a job calls a web service between two statements. Once per place: where the session was opened, which `leakAfter`
+   * makes known, else the label without its numbers. @default never
+   */
+  readonly heldIdleAfter?: number;
+  /**
    * When a connection is made as it was before it goes back to the pool: settings, role, locks, temporary tables, LISTEN.
    * `changed` does so after a session whose statements show that they change it. What a function does inside shows to
    * nobody: `always` covers that, for a round trip each time that a connection is given back. What the option `onConnect` of

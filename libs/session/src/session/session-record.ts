@@ -68,6 +68,10 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     return this.openTransactions.length;
   }
 
+  get heldIdleFor(): number {
+    return this.openTransactions.length === 0 ? 0 : this.surroundings.connections.heldIdleFor(this.scope);
+  }
+
   /** Gives the innermost transaction of this session in whose callback the running code is. */
   get innermostTransaction(): EntityManager | undefined {
     return this.surroundings.frames.innermost(this);

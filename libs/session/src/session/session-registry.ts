@@ -7,6 +7,8 @@ export interface LiveScopeInfo extends Pick<Scope, 'id' | 'kind' | 'label' | 'op
   readonly age: number;
   /** How many connections its open transactions hold. */
   readonly heldConnections: number;
+  /** Milliseconds for which it has held a connection in an open transaction while no statement ran: 0 where one runs. */
+  readonly heldIdleFor: number;
 }
 
 /** Lists the scopes of the application that have a session now, of all connections: for a health page or a test. */
@@ -28,6 +30,7 @@ export class SessionRegistry {
       state,
       age: Date.now() - openedAt.getTime(),
       heldConnections: members.reduce((sum, member) => sum + member.heldConnections, 0),
+      heldIdleFor: Math.max(0, ...members.map((member) => member.heldIdleFor)),
     }));
   }
 }

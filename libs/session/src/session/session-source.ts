@@ -14,6 +14,9 @@ import { reportEndFailure } from './report-end-failure.js';
 import { adoptRequestContexts, type ContextOptions, IS_FOLLOWER } from './request-contexts.js';
 import { endAfter, runInScope } from './run-in-scope.js';
 import { assertOrmSeams } from './mikro-orm-seams.js';
+import { HeldIdle } from './held-idle.js';
+import type { LeaseOwner } from './pool/lease.js';
+import { findUserFrame } from './user-frame.js';
 import { hideTransaction } from './hide-transaction.js';
 import { Roster } from './roster.js';
 import type { LiveScope, ScopeOptions } from './live-scope.js';
@@ -56,6 +59,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   ) {
     this.#em = orm.em as Em;
     this.#scopes = new ScopeLookup(storage, defaults.scopeFunc);
+    const heldIdle = new HeldIdle((owner) => this.#findPlace(owner));
     this.#surroundings = {
       scopes: this.#scopes,
       ownership: new OwnershipPolicy(defaults.ownership ?? 'error'),
@@ -63,6 +67,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
         () => this.currentScope,
         (pool, wait) => this.#deadlock.wait(pool, wait),
         defaults.resetConnections ?? 'changed',
+        { heldIdleAfter: defaults.heldIdleAfter, onHeldIdle: (owner, time) => heldIdle.report(owner, time) },
       ),
       leaks: new LeakWatch(defaults.leakAfter),
       frames: new TransactionFrames(),
@@ -182,6 +187,12 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     });
   }
 
+  #findPlace(owner: LeaseOwner): string | undefined {
+    const { holders, leaks } = this.#surroundings;
+    const record = [...holders].find(({ scope }) => scope === owner);
+    return record && findUserFrame(leaks.stackOf(record));
+  }
+
   #recordIn(scope: LiveScope, fork?: SessionForkOptions): SessionRecord {
     return scope.member(this, () => this.#open(scope, fork));
   }
@@ -237,6 +248,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     } else {
       around.member(scope, () => ({
         heldConnections: 0,
+        heldIdleFor: 0,
         close: (ending) => scope.end(ending),
         dropConnections: () => scope.dropConnections(),
         endForgotten: () => scope.endForgotten(),

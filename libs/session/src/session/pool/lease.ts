@@ -4,6 +4,7 @@ import { followCursor, isCursor } from '../follow-cursor.js';
 import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
 import type { PoolClient } from '../watch-pools.js';
 import type { ConnectionReset } from './connection-reset.js';
+import { IdleTimer } from './idle-timer.js';
 import { endsConnection, explainLoss, findSqlState } from './lost-connection.js';
 import { GRACE_MS } from './pool-defaults.js';
 import { Silence } from './silence.js';
@@ -18,6 +19,14 @@ export interface LeaseOwner {
 export interface Beginning {
   readonly owner: LeaseOwner;
   lease: Lease | undefined;
+}
+
+export interface LeaseOptions {
+  readonly beginnings: AsyncLocalStorage<Beginning>;
+  readonly reset: ConnectionReset;
+  /** Milliseconds after which a transaction without a statement is reported. */
+  readonly heldIdleAfter: number | undefined;
+  readonly onHeldIdle: (owner: LeaseOwner, milliseconds: number) => void;
 }
 
 interface Answer {
@@ -50,6 +59,7 @@ export class Lease {
   readonly #send: PoolClient['query'];
   readonly #beginnings: AsyncLocalStorage<Beginning>;
   readonly #reset: ConnectionReset;
+  readonly #idleTimer: IdleTimer | undefined;
   /** Gives it back to the pool when it is reset. */
   #giveBackReset: PoolClient['release'] | undefined;
   #scope: LeaseOwner | undefined;
@@ -64,7 +74,14 @@ export class Lease {
   /** What ended the connection. */
   #loss: Error | undefined;
 
-  constructor(client: PoolClient, beginnings: AsyncLocalStorage<Beginning>, reset: ConnectionReset) {
+  constructor(client: PoolClient, { beginnings, reset, heldIdleAfter, onHeldIdle }: LeaseOptions) {
+    if (heldIdleAfter !== undefined) {
+      this.#idleTimer = new IdleTimer(heldIdleAfter, () => {
+        if (this.heldIdleFor > 0) {
+          onHeldIdle(this.#owner ?? this.#scope ?? NOBODY, this.heldIdleFor);
+        }
+      });
+    }
     this.#reset = reset;
     this.client = client;
     this.#send = client.query.bind(client);
@@ -84,6 +101,11 @@ export class Lease {
   get isLeftOpen(): boolean {
     const status = this.client.getTransactionStatus?.();
     return !this.isOver && (status === 'T' || status === 'E');
+  }
+
+  /** Milliseconds for which no statement has run in the transaction that is open on it; 0 where there is none. */
+  get heldIdleFor(): number {
+    return this.isOut && this.isLeftOpen ? this.silence.pause : 0;
   }
 
   /** Takes over the connection for somebody who asked the pool for it. */
@@ -171,6 +193,7 @@ export class Lease {
       return await question();
     } finally {
       this.silence.answer();
+      this.#idleTimer?.start();
     }
   }
 
@@ -281,6 +304,7 @@ export class Lease {
   }
 
   #release(release: PoolClient['release'], error?: Error | boolean): void {
+    this.#idleTimer?.stop();
     const { isLeftOpen } = this;
     const label = this.#label;
     const isUsable = !isLeftOpen && !this.#isSpent && this.#loss === undefined;
