@@ -25,7 +25,7 @@ function chaos(...options: string[]): Promise<Ended> {
 
 describe('npm run chaos', () => {
   it('finds nothing in a round of faults and a short search for leaks', async () => {
-    const { code = 0, stdout } = await chaos('--minutes', '0.3', '--seed', '2');
+    const { code = 0, stdout } = await chaos('--minutes', '0.15', '--seed', '2');
 
     const lines = stdout.split('\n');
     expect(lines.filter((line) => FINDING.test(line))).toEqual([]);
