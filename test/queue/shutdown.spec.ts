@@ -5,7 +5,7 @@ import type { TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { countEffects, untilCompleted } from './support/effects.js';
 import { Hold, untilHeld } from './support/hold.js';
-import { startSendingApp } from './support/sending-app.js';
+import { startSendingApp, startWorkingApp } from './support/sending-app.js';
 import { type EffectInput, HOLD } from './support/worker-app/effect-handler.js';
 import type { WorkerSettings } from './support/worker-app/worker-settings.js';
 import { WorkerProcesses } from './support/worker-processes.js';
@@ -17,6 +17,7 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
   let database: TestDatabase;
   let app: TestApp;
   let workers: WorkerProcesses;
+  const others: TestApp[] = [];
 
   beforeAll(async () => {
     database = await createTestDatabase();
@@ -26,6 +27,7 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
 
   afterEach(async () => {
     await workers.kill();
+    await Promise.all(others.splice(0).map((other) => other.app.close()));
     await database.query('delete from pgboss.job');
     await database.query('delete from effect');
   });
@@ -37,14 +39,20 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
   });
 
   /** Jobs that may fail once, and take as long as they like: what comes back has not failed and not expired. */
-  const start = (settings: Partial<WorkerSettings>): Promise<NodeProcess> =>
-    workers.start({
-      name: 'one',
-      chunkSize: 1,
-      databaseUrl: database.url,
-      policy: { expireInSeconds: 3_600, retryLimit: 0 },
-      ...settings,
-    });
+  const complete = (settings: Partial<WorkerSettings>): WorkerSettings => ({
+    name: 'one',
+    chunkSize: 1,
+    databaseUrl: database.url,
+    policy: { expireInSeconds: 3_600, retryLimit: 0 },
+    ...settings,
+  });
+
+  const start = (settings: Partial<WorkerSettings>): Promise<NodeProcess> => workers.start(complete(settings));
+
+  /** Starts another worker, which need not be a process of its own. */
+  async function startAnother(settings: Partial<WorkerSettings> = {}): Promise<void> {
+    others.push(await startWorkingApp(complete({ name: 'two', ...settings })));
+  }
 
   const send = (inputs: readonly EffectInput[]): Promise<number> =>
     app.get<JobQueue>(JobQueue).sendMany('effects', inputs);
@@ -145,7 +153,7 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
 
     /** Has another worker do what came back, and looks that it is all there once. */
     async function expectAnotherToFinish(jobs: number): Promise<void> {
-      await start({ name: 'two' });
+      await startAnother();
       await untilCompleted(database, jobs);
       expect(await countEffects(database)).toMatchObject({ effects: jobs, inputs: jobs, completed: jobs });
     }
@@ -204,7 +212,7 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
       await send([{ key: 1, hold: 'deaf' }]);
       await worker.says('held: 1\n');
       await using hold = await Hold.take(database.url, HOLD + 1);
-      await start({ name: 'two', chunkSize, policy });
+      await startAnother({ chunkSize, policy });
       await database.query(`update pgboss.job set started_on = started_on - interval '2 hours'`);
       await untilHeld(database, HOLD + 1);
 
@@ -246,7 +254,7 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
       expect(created).not.toEqual([]);
       expect(new Set([completed, created, failed].flat())).toEqual(new Set([1, 2, 3, 4]));
       expect(others).toEqual({});
-      await start({ name: 'two' });
+      await startAnother();
       await database.until(`select count(*) = 4 from pgboss.job where state in ('completed', 'failed')`);
       expect(await findStates()).toEqual({ completed: [1, 3, 4], failed: [2] });
       expect(await findEffects()).toEqual([1, 3, 4]);

@@ -32,8 +32,11 @@ export const HOLD = 4_711;
 /** What PostgreSQL takes for no text. */
 const NO_TEXT = '\0';
 
-/** Makes the handler that leaves an effect, as a process has been told to run it. */
-export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<EffectInput, number>> {
+/** Makes the handler that leaves an effect, as a process has been told to run it, and tells what it does. */
+export function createEffectHandler(
+  settings: WorkerSettings,
+  tell: (line: string) => void = say,
+): Type<JobWorker<EffectInput, number>> {
   const {
     name,
     chunkSize,
@@ -66,8 +69,8 @@ export function createEffectHandler(settings: WorkerSettings): Type<JobWorker<Ef
         return key;
       }
       await this.session.flush();
-      signal.addEventListener('abort', () => say(`told to hurry: ${key}`));
-      say(`held: ${key}`);
+      signal.addEventListener('abort', () => tell(`told to hurry: ${key}`));
+      tell(`held: ${key}`);
       await (hold === 'lock' || attempt > 1
         ? this.session.execute('select pg_advisory_xact_lock_shared(?)', [HOLD + attempt - 1])
         : new Promise(() => undefined));
