@@ -45,59 +45,93 @@ describe('the worker', () => {
   afterEach(async () => {
     processes.forEach((started) => started.kill('SIGKILL'));
     await Promise.all(processes.splice(0).map((started) => started.ended()));
-    await untilGone(await server.pids().catch(() => []));
   });
 
   afterAll(async () => {
+    await untilGone(await server.pids().catch(() => []));
     await server.remove();
     await rm(compiled, { recursive: true, force: true });
   });
 
-  it('works the queue of a running demo together with others, and no more jobs of a run at once than it may have', async () => {
-    const web = start('main.js', { WORK: 'off' });
-    const client = await web.listening();
-    await Promise.all([startWorker(), startWorker()]);
+  it('says what to do when there is no database to work on', async () => {
+    const worker = start('worker/main.js');
 
-    const run = await client.complete({
-      from: 1,
-      to: 96,
-      engine: 'queue',
-      concurrency: 12,
-      simulate: { delayMs: 150 },
-    });
-
-    const { body } = await client.results(run.id);
-    expect(run).toMatchObject({ state: 'done', done: 96, failed: 0 });
-    expect(body.items.map(({ number }) => number)).toEqual(Array.from({ length: 96 }, (_, index) => index + 1));
-    // One alone has eight.
-    expect(mostAtOnce(body.items)).toBe(12);
-    expect(processes.map(({ errors }) => errors)).toEqual(['', '', '']);
+    expect(await worker.ended()).toBe(1);
+    expect(worker.errors).toBe(
+      `Error: No embedded PostgreSQL runs in "${server.folder}". Run \`npm start\` first, or set DATABASE_URL to use ` +
+        'a server of your own.\n',
+    );
   });
 
-  it('ends in good order, and leaves the rest to others', async () => {
-    const web = start('main.js', { WORK: 'off' });
-    const client = await web.listening();
-    const worker = await startWorker();
-    const { body } = await client.start({ from: 1, to: 60, engine: 'queue', simulate: { delayMs: 100 } });
-    await untilUnderWay(client, body.id);
+  describe('of a demo that does not work its queue', () => {
+    let web: DemoProcess;
+    let client: JobsClient;
 
-    worker.kill('SIGTERM');
+    beforeAll(async () => {
+      web = new DemoProcess(compiled, { POSTGRES_FOLDER: server.folder, WORK: 'off' });
+      client = await web.listening();
+    });
 
-    expect(await worker.ended()).toBe(0);
-    expect(worker.errors).toBe('');
-    expect(await countActive(server)).toBe(0);
-    const { body: left } = await client.find(body.id);
-    expect(left).toMatchObject({ state: 'running', failed: 0 });
-    expect(left.done).toBeLessThan(60);
-    await startWorker();
-    expect(await client.untilEnd(body.id)).toMatchObject({ state: 'done', done: 60, failed: 0 });
+    afterAll(async () => {
+      web.kill('SIGKILL');
+      await web.ended();
+      await untilGone(await server.pids().catch(() => []));
+    });
+
+    it('works the queue of a running demo together with others, and no more jobs of a run at once than it may have', async () => {
+      await Promise.all([startWorker(), startWorker()]);
+
+      const run = await client.complete({
+        from: 1,
+        to: 96,
+        engine: 'queue',
+        concurrency: 12,
+        simulate: { delayMs: 150 },
+      });
+
+      const { body } = await client.results(run.id);
+      expect(run).toMatchObject({ state: 'done', done: 96, failed: 0 });
+      expect(body.items.map(({ number }) => number)).toEqual(Array.from({ length: 96 }, (_, index) => index + 1));
+      // One alone has eight.
+      expect(mostAtOnce(body.items)).toBe(12);
+      expect([web, ...processes].map(({ errors }) => errors)).toEqual(['', '', '']);
+    });
+
+    it('ends in good order, and leaves the rest to others', async () => {
+      const worker = await startWorker();
+      const { body } = await client.start({ from: 1, to: 60, engine: 'queue', simulate: { delayMs: 100 } });
+      await untilUnderWay(client, body.id);
+
+      worker.kill('SIGTERM');
+
+      expect(await worker.ended()).toBe(0);
+      expect(worker.errors).toBe('');
+      expect(await countActive(server)).toBe(0);
+      const { body: left } = await client.find(body.id);
+      expect(left).toMatchObject({ state: 'running', failed: 0 });
+      expect(left.done).toBeLessThan(60);
+      await startWorker();
+      expect(await client.untilEnd(body.id)).toMatchObject({ state: 'done', done: 60, failed: 0 });
+    });
+
+    it('ends when the demo takes its database with it', async () => {
+      const worker = await startWorker();
+
+      web.kill('SIGTERM');
+
+      expect(await web.ended()).toBe(0);
+      expect(await worker.ended()).toBe(1);
+      expect(worker.errors).toContain(
+        'Error: The embedded PostgreSQL has ended. Run `npm start`, and start the worker again.\n',
+      );
+    });
   });
 
   it('goes on with a run when the demo was killed and started again', async () => {
     const first = start('main.js');
     const { body: started } = await (
       await first.listening()
-    ).start({ from: 1, to: 200, engine: 'queue', simulate: { failOn: [200], delayMs: 20 } });
+    ).start({ from: 1, to: 100, engine: 'queue', simulate: { failOn: [100], delayMs: 20 } });
     await untilUnderWay(await first.listening(), started.id);
 
     first.kill('SIGKILL');
@@ -111,33 +145,9 @@ describe('the worker', () => {
     expect(found).toMatchObject({ state: 'running', finishedAt: null });
     const all = await events;
     expect(all.filter(({ type }) => type === 'progress').length).toBeGreaterThan(1);
-    expect(all.at(-1)).toMatchObject({ type: 'end', data: { state: 'done', done: 199, failed: 1 } });
-    expect((await client.results(started.id)).body.total).toBe(200);
+    expect(all.at(-1)).toMatchObject({ type: 'end', data: { state: 'done', done: 99, failed: 1 } });
+    expect((await client.results(started.id)).body.total).toBe(100);
     expect(second.errors).toBe('');
-  });
-
-  it('says what to do when there is no database to work on', async () => {
-    const worker = start('worker/main.js');
-
-    expect(await worker.ended()).toBe(1);
-    expect(worker.errors).toBe(
-      `Error: No embedded PostgreSQL runs in "${server.folder}". Run \`npm start\` first, or set DATABASE_URL to use ` +
-        'a server of your own.\n',
-    );
-  });
-
-  it('ends when the demo takes its database with it', async () => {
-    const web = start('main.js');
-    await web.listening();
-    const worker = await startWorker();
-
-    web.kill('SIGTERM');
-
-    expect(await web.ended()).toBe(0);
-    expect(await worker.ended()).toBe(1);
-    expect(worker.errors).toContain(
-      'Error: The embedded PostgreSQL has ended. Run `npm start`, and start the worker again.\n',
-    );
   });
 });
 
