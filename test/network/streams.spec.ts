@@ -77,6 +77,23 @@ describe('a stream whose connection breaks', () => {
   });
 
   describe.each(Object.entries(faults))('because it %s', (_name, fail) => {
+    it.each(['run', 'begin'] as const)('ends with the last row on its way, in SessionFactory.%s()', async (kind) => {
+      const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+      // The rows have come, and the server has said that there are no more. What it says to the end of the cursor is lost.
+      const lost = network.once('answer', /from "note"/, fail);
+
+      const reading = factory[kind]((session) => Array.fromAsync(session.stream(Note)));
+
+      await lost;
+      const outcome = await reading.then(
+        ({ length }) => length,
+        () => 'failed',
+      );
+      expect([5_000, 'failed']).toContain(outcome);
+      await ended();
+      expect(scopes()).toEqual([]);
+    });
+
     it.each(['run', 'begin'] as const)('ends, and its scope with it, in SessionFactory.%s()', async (kind) => {
       const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
       const link = nextLink();

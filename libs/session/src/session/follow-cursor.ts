@@ -11,6 +11,8 @@ interface CursorConnection {
   readonly isOver: boolean;
   /** Waits for an answer to the cursor. */
   ask<Answer>(question: () => Promise<Answer>): Promise<Answer>;
+  /** Waits for `work`, or for the end of the connection. */
+  whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
   explain(error: unknown): unknown;
 }
 
@@ -50,7 +52,8 @@ export function followCursor(cursor: Cursor, connection: CursorConnection): void
       return read(rows, ...callback);
     }
     try {
-      return await connection.ask(() => read(rows));
+      // One that has said it is done is not told of the end of its connection.
+      return await connection.whileAlive(() => connection.ask(() => read(rows)));
     } catch (error) {
       throw connection.explain(error);
     }
