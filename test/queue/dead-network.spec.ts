@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectSession, type JobWorker } from 'nestjs-mikro-session';
 import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
+import { CapturedLog } from '../support/captured-log.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -109,6 +110,7 @@ describe('durable jobs on a network that swallows everything', () => {
       imports: [JobQueueModule.forRoot({ boss: { query_timeout: 1_000 } })],
       providers: [LoneFarNoteHandler],
     });
+    using log = new CapturedLog();
     await network.once('statement', /skip locked[^]*started_on/i, () => network.swallow());
     await database.query('delete from note');
 
@@ -118,6 +120,11 @@ describe('durable jobs on a network that swallows everything', () => {
     await app.app.close();
 
     expect(await database.query('select text from note')).toEqual([{ text: 'late' }]);
+    // It is tried again: nothing was lost that an error would be for.
+    expect(log.errors).toEqual([]);
+    expect(log.warnings).toContainEqual(
+      expect.stringMatching(/^pg-boss got no answer, and tries again: Query read timeout \(Queue: lone-far-notes, /),
+    );
   }, 20_000);
 
   it('wake their lanes again when the listener lost its connection, and the next one before it listened', async () => {

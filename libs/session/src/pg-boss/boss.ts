@@ -6,6 +6,7 @@ import { PgBoss } from 'pg-boss';
 
 import { isTransientError } from '../jobs/transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
+import { isGivenUp } from '../session/pool/lost-connection.js';
 import { isUnreachable } from '../session/pool/ask-aside.js';
 import { getPool } from '../session/watch-pools.js';
 import { findOwnPool, limitAnswers } from './answer-limit.js';
@@ -113,9 +114,11 @@ export class Boss {
     }
   }
 
-  /** A connection that is lost is opened again, and what it was for is done then. */
+  /** A connection that is lost is opened again, and what it was for is done then. So it is for a statement without answer. */
   #report(error: Error): void {
-    if (isTransientError(error)) {
+    if (isGivenUp(error)) {
+      this.#logger.warn(`pg-boss got no answer, and tries again: ${error.message}`);
+    } else if (isTransientError(error)) {
       this.#logger.warn(`pg-boss lost a connection, and tries again: ${error.message}`);
     } else {
       this.#logger.error(error.message, error.stack);

@@ -5,7 +5,7 @@ import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '
 import type { PoolClient } from '../watch-pools.js';
 import type { ConnectionReset } from './connection-reset.js';
 import { IdleTimer } from './idle-timer.js';
-import { endsConnection, explainLoss, findSqlState } from './lost-connection.js';
+import { endsConnection, explainLoss, findSqlState, isGivenUp } from './lost-connection.js';
 import { GRACE_MS } from './pool-defaults.js';
 import { Silence } from './silence.js';
 import { findTransactionControl } from './transaction-control.js';
@@ -41,9 +41,6 @@ const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
 const ENDINGS: ReadonlySet<string | undefined> = new Set(['COMMIT', 'ROLLBACK', 'BEGIN', 'START', 'PREPARE']);
 /** A server that has become a replica. */
 const READ_ONLY = '25006';
-/** What node-postgres says when its `query_timeout` is over. The answer may still come, and would be taken for another's. */
-// Seam: pg/query-timeout
-const GIVEN_UP = 'Query read timeout';
 const NOBODY: LeaseOwner = { label: 'a connection of the pool' };
 
 /** Knows what goes on on one connection, as long as there is one. */
@@ -290,7 +287,8 @@ export class Lease {
     if (state === READ_ONLY && !this.#isReadOnly) {
       this.#isSpent = true;
     }
-    if ((error as Error).message === GIVEN_UP) {
+    if (isGivenUp(error)) {
+      // The answer may still come, and would be taken for another's.
       this.destroy(error as Error);
     }
     if (isSentCommit && endsConnection(error)) {

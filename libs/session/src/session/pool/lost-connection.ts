@@ -10,6 +10,10 @@ interface Failure {
 /** The SQL states with which the server ends a connection. */
 const FAREWELL = /^(?:08...|57P0[1-5]|25P0[34])$/;
 
+/** What node-postgres says when its `query_timeout` is over. pg-boss adds the name of its queue. */
+// Seam: pg/query-timeout
+const GIVEN_UP = /^Query read timeout(?: \(Queue: |$)/;
+
 const REMEDIES: Readonly<Record<string, string>> = {
   '25P03': 'Wait for nothing but the database within a transaction, or raise `idle_in_transaction_session_timeout`.',
   '25P04': 'Do less in one transaction, or raise `transaction_timeout`.',
@@ -22,6 +26,12 @@ const TRY_AGAIN = 'Do the work again in a new session: a job does so with `retry
 export function findSqlState(error: unknown): string | undefined {
   const { code, severity } = (error ?? {}) as Failure;
   return typeof code === 'string' && typeof severity === 'string' ? code : undefined;
+}
+
+/** Whether a statement was given up because its answer took too long. */
+export function isGivenUp(error: unknown): boolean {
+  const { message } = (error ?? {}) as Failure;
+  return typeof message === 'string' && GIVEN_UP.test(message);
 }
 
 /** Whether nothing can be heard of the statement any more that failed with this error. */
