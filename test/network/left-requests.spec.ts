@@ -36,55 +36,63 @@ class NotesController {
 
 const cells = injections.flatMap((injection) => platforms.map((platform) => ({ injection, platform })));
 
-describe.each(cells)('a request whose client has left, over $platform with $injection injection', (cell) => {
-  let database: TestDatabase;
-  let network: NetworkProxy;
-  let app: TestApp;
+type Cell = (typeof cells)[number];
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    network = await NetworkProxy.start(database.url);
-    app = await startTestApp({
+/** An application on a network of its own, so that others can work while this one waits. */
+class Site {
+  private constructor(
+    readonly database: TestDatabase,
+    readonly network: NetworkProxy,
+    private readonly app: TestApp,
+  ) {}
+
+  static async start({ platform, injection }: Cell): Promise<Site> {
+    const database = await createTestDatabase();
+    const network = await NetworkProxy.start(database.url);
+    const app = await startTestApp({
       databaseUrl: network.url,
-      platform: cell.platform,
-      session: { injection: cell.injection },
+      platform,
+      session: { injection },
       controllers: [NotesController],
       orm: { pool: { min: 0, max: POOL_SIZE } },
     });
-  });
+    return new Site(database, network, app);
+  }
 
-  afterEach(() => network.heal());
+  async end(): Promise<void> {
+    await this.app.app.close();
+    await this.network.close();
+    await this.database.drop();
+  }
 
-  afterAll(async () => {
-    await app.app.close();
-    await network.close();
-    await database.drop();
-  });
+  noneLives(): Promise<void> {
+    const registry = this.app.get<SessionRegistry>(SessionRegistry);
+    return poll('no scope lives', () => Promise.resolve(registry.list().length === 0));
+  }
 
-  const noneLives = (): Promise<void> =>
-    poll('no scope lives', async () => app.get<SessionRegistry>(SessionRegistry).list().length === 0);
-
-  const poolServesAll = async (): Promise<void> => {
-    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
-    let waiting = POOL_SIZE;
+  /** Has every connection of the pool hold a transaction at once. Gives how many did. */
+  async poolServes(): Promise<number> {
+    const factory = this.app.get<SessionFactory<EntityManager>>(SessionFactory);
+    let holders = 0;
     const all = Promise.withResolvers<void>();
     await Promise.all(
       Array.from({ length: POOL_SIZE }, () =>
         factory.begin(async (session) => {
           await session.execute('select 1');
-          waiting -= 1;
-          if (waiting === 0) {
+          holders += 1;
+          if (holders === POOL_SIZE) {
             all.resolve();
           }
           await all.promise;
         }),
       ),
     );
-  };
+    return holders;
+  }
 
   /** Asks, and leaves as soon as `asked` says that the server is at it. */
-  const askAndLeave = async (path: string, asked: Promise<unknown>): Promise<void> => {
-    const request = get(`${app.url}/${path}`);
+  async askAndLeave(path: string, asked: Promise<unknown>): Promise<void> {
+    const request = get(`${this.app.url}/${path}`);
     request.on('error', () => undefined);
     const closed = new Promise((resolve) => {
       request.once('close', resolve);
@@ -92,7 +100,24 @@ describe.each(cells)('a request whose client has left, over $platform with $inje
     await asked;
     request.destroy();
     await closed;
-  };
+  }
+}
+
+describe('a request whose client has left, over each platform with each injection', () => {
+  const sites: Site[] = [];
+
+  beforeAll(async () => {
+    for (const cell of cells) {
+      sites.push(await Site.start(cell));
+    }
+  });
+
+  afterEach(() => Promise.all(sites.map(({ network }) => network.heal())));
+
+  afterAll(() => Promise.all(sites.map((site) => site.end())));
+
+  const everywhere = <Result>(work: (site: Site) => Promise<Result>): Promise<Result[]> =>
+    Promise.all(sites.map((site) => work(site)));
 
   const moments: readonly RegExp[] = [/^begin/, /^insert/, /^commit/];
   const directions: readonly Direction[] = ['statements', 'answers'];
@@ -100,31 +125,37 @@ describe.each(cells)('a request whose client has left, over $platform with $inje
   it.each(moments.flatMap((moment) => directions.map((direction) => ({ moment, direction }))))(
     'ends when the $direction of $moment are lost',
     async ({ moment, direction }) => {
-      const lost = network.once('statement', moment, (link) => link.swallow(direction));
+      const served = await everywhere(async (site) => {
+        const lost = site.network.once('statement', moment, (link) => link.swallow(direction));
+        await site.askAndLeave('write/lost', lost);
+        await site.noneLives();
+        return site.poolServes();
+      });
 
-      await askAndLeave('write/lost', lost);
-
-      await noneLives();
-      await expect(poolServesAll()).resolves.toBeUndefined();
+      expect(served).toEqual(cells.map(() => POOL_SIZE));
     },
   );
 
   it('ends when the whole network swallows everything', async () => {
-    const lost = network.once('statement', /^insert/, () => network.swallow());
+    const served = await everywhere(async (site) => {
+      const lost = site.network.once('statement', /^insert/, () => site.network.swallow());
+      await site.askAndLeave('write/lost', lost);
+      await site.noneLives();
+      await site.network.heal();
+      return site.poolServes();
+    });
 
-    await askAndLeave('write/lost', lost);
-
-    await noneLives();
-    await network.heal();
-    await expect(poolServesAll()).resolves.toBeUndefined();
+    expect(served).toEqual(cells.map(() => POOL_SIZE));
   });
 
   it('goes on with a statement that is only slow', async () => {
-    const sent = network.once('statement', /pg_sleep/);
+    const written = await everywhere(async (site) => {
+      const sent = site.network.once('statement', /pg_sleep/);
+      await site.askAndLeave('slow', sent);
+      await site.noneLives();
+      return site.database.query(`select text from note where text = 'slow'`);
+    });
 
-    await askAndLeave('slow', sent);
-
-    await noneLives();
-    await expect(database.query(`select text from note where text = 'slow'`)).resolves.toHaveLength(1);
+    expect(written).toEqual(cells.map(() => [{ text: 'slow' }]));
   });
 });
