@@ -253,6 +253,64 @@ describe('SessionModule where a private part of another package is gone', () => 
     expect(log.warnings).toEqual([expect.stringContaining('(seam "mikro-orm/pool")')]);
   });
 
+  it('warns of a pool that does not tell the class of its connections', async () => {
+    const { createKyselyDialect } = PostgreSqlConnection.prototype;
+    PostgreSqlConnection.prototype.createKyselyDialect = function (overrides) {
+      const { onPoolCreated } = overrides as { readonly onPoolCreated: (pool: object) => void };
+      const onCreated = (pool: object): void => {
+        using _hidden = hide(pool, 'Client');
+        onPoolCreated(pool);
+      };
+      return createKyselyDialect.call(this, { ...overrides, onPoolCreated: onCreated } as typeof overrides);
+    };
+    using log = new CapturedLog();
+    try {
+      await using app = await start({}, log);
+      await app.get(SessionFactory).begin((session) => session.count(Note));
+    } finally {
+      PostgreSqlConnection.prototype.createKyselyDialect = createKyselyDialect;
+    }
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "pg/pool-client")')]);
+  });
+
+  it('warns of a connection that does not tell which statements the server knows, once', async () => {
+    using log = new CapturedLog();
+    const onPoolCreated = (pool: Postgres.Pool): void => {
+      pool.on('acquire', (client) => {
+        const { query } = client;
+        const hidden = hide(Reflect.get(client, 'connection') as object, 'parsedStatements');
+        // node-postgres itself does nothing without it.
+        Object.assign(client, {
+          query: (...args: unknown[]) => {
+            hidden[Symbol.dispose]();
+            Object.assign(client, { query });
+            return Reflect.apply(query, client, args) as unknown;
+          },
+        });
+      });
+    };
+    await using app = await start({ driverOptions: { onPoolCreated } }, log);
+    const factory = app.get(SessionFactory);
+
+    await factory.begin(async (session) => Promise.all([session.count(Note), factory.begin((own) => own.count(Note))]));
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "pg/parsed-statements")')]);
+  });
+
+  it.each([
+    ['connection' as const, [expect.stringContaining('(seam "mikro-orm/connection-hooks")')]],
+    ['transaction' as const, []],
+  ])('looks for the hooks of a session context of a %s', async (sessionContext, warnings) => {
+    using log = new CapturedLog();
+    const hidden = hide(PostgreSqlConnection.prototype, 'composeSessionContextOnReserve');
+    const module = await compile({ sessionContext }, log);
+    hidden[Symbol.dispose]();
+
+    expect(log.warnings).toEqual(warnings);
+    await module.close();
+  });
+
   it('ends a connection whose statement ran out of its query_timeout', async () => {
     await using app = await start({ pool: { max: 1 }, driverOptions: { query_timeout: 100 } });
     const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);

@@ -14,6 +14,7 @@ export async function askAside<Answer>(
   if (Client === undefined) {
     return undefined;
   }
+  // Seam: pg/pool-client
   const client = new Client(options);
   client.on('error', () => undefined);
   let isLate = false;

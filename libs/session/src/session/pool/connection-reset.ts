@@ -45,6 +45,7 @@ export class ConnectionReset {
   async run(client: PoolClient, send: Send): Promise<void> {
     await send(RESET);
     if (client.connection !== undefined) {
+      // Seam: pg/parsed-statements
       // They are gone from the server.
       client.connection.parsedStatements = {};
     }

@@ -2,6 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import type { Connection, MikroORM } from '@mikro-orm/core';
 
+import { checkSessionContext } from './pool-seams.js';
+
 type Hook = (connection: unknown, ...rest: unknown[]) => unknown;
 /** A hook for each new connection, or for each time that one is taken from the pool. */
 type HookName = 'onCreateConnection' | 'onReserveConnection';
@@ -26,8 +28,12 @@ export class SetUpHooks {
    */
   follow(connection: Connection, { config }: MikroORM): boolean {
     const hooked = connection as unknown as Hooked;
+    let isSetUp = config.get('sessionContext') === 'connection';
+    if (isSetUp) {
+      checkSessionContext(hooked);
+    }
+    // Seam: mikro-orm/connection-hooks
     const { composeSessionContextOnReserve: compose } = hooked;
-    let isSetUp = compose !== undefined && config.get('sessionContext') === 'connection';
     for (const name of ['onCreateConnection', 'onReserveConnection'] as const) {
       const hook = hooked.options[name] ?? (config.get(name) as Hook | undefined);
       if (hook !== undefined) {
