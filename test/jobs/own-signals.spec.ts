@@ -8,7 +8,7 @@ import { type JobContext, type JobOptions, JobService, SessionContext, SessionFa
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
-const JOBS = 1_000;
+const JOBS = 200;
 
 describe('the signal of a job', () => {
   let database: TestDatabase;

@@ -9,7 +9,6 @@ export const slowSpecs: readonly string[] = [
   'test/chaos.spec.ts',
   'test/demo/worker.spec.ts',
   'test/demo/build.spec.ts',
-  'test/jobs/own-signals.spec.ts',
   'test/threads/trouble.spec.ts',
   'test/properties/programs.spec.ts',
   'test/queue/killed-worker.spec.ts',
