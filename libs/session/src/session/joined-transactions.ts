@@ -37,7 +37,15 @@ export class JoinedTransactions {
       // which may be lent to somebody else by then.
       const send = (): Promise<unknown> =>
         em.getConnection('write').execute(`rollback to savepoint ${savepointName}`, [], 'run', savepoint);
-      await (leaseOf(savepoint)?.asOwner(send) ?? send());
+      const lease = leaseOf(savepoint);
+      try {
+        await (lease?.asOwner(send) ?? send());
+      } catch (error) {
+        // With its connection all of the transaction is gone, as whoever began it finds.
+        if (lease?.isLossTold !== true) {
+          throw error;
+        }
+      }
     }
   }
 }
