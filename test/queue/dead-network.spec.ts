@@ -6,6 +6,7 @@ import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-bo
 import { CapturedLog } from '../support/captured-log.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
+import { poll } from '../support/poll.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
@@ -104,6 +105,27 @@ describe('durable jobs on a network that swallows everything', () => {
     expect(took).toBeLessThan(5_000);
   });
 
+  it.each([
+    ['a fetch', /skip locked[^]*started_on/i],
+    ['the listener', /pg_listening_channels/],
+    ['the listener, while nothing is sent', /^listen/i],
+  ] as const)('let the application close when one connection alone is dead: that of %s', async (_whose, text) => {
+    const isIdle = text.source.startsWith('^');
+    const dead = network.once(isIdle ? 'answered' : 'statement', text, (link) => link.swallow());
+    const boss = isIdle ? {} : { notifyHeartbeatIntervalMs: 100 };
+    const app = await startTestApp({
+      databaseUrl: network.url,
+      imports: [JobQueueModule.forRoot({ boss })],
+      providers: [LoneFarNoteHandler],
+    });
+    await dead;
+    const from = Date.now();
+
+    await app.app.close();
+
+    expect(Date.now() - from).toBeLessThan(5_000);
+  });
+
   it('are fetched when the network is back, by a lane that waits for the answer to a fetch', async () => {
     const app = await startTestApp({
       databaseUrl: network.url,
@@ -117,6 +139,7 @@ describe('durable jobs on a network that swallows everything', () => {
     await network.heal();
     await app.get<JobQueue>(JobQueue).send('lone-far-notes', 'late');
     await database.until(`select count(*) = 1 from pgboss.job where name = 'lone-far-notes' and state = 'completed'`);
+    await poll('the fetch is given up', async () => log.warnings.length > 0);
     await app.app.close();
 
     expect(await database.query('select text from note')).toEqual([{ text: 'late' }]);

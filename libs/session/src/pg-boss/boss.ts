@@ -7,9 +7,9 @@ import { PgBoss } from 'pg-boss';
 import { isTransientError } from '../jobs/transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
 import { isGivenUp } from '../session/pool/lost-connection.js';
-import { isUnreachable } from '../session/pool/ask-aside.js';
-import { getPool } from '../session/watch-pools.js';
+import { getPool, type Pool } from '../session/watch-pools.js';
 import { findOwnPool, limitAnswers } from './answer-limit.js';
+import { endForgotten } from './end-forgotten.js';
 import type { BossOptions } from './job-queue-options.js';
 
 /** Enough for what pg-boss does between the jobs, which run on the connections of MikroORM. */
@@ -20,6 +20,9 @@ const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 };
 
 /** Far more than a statement of pg-boss takes. Only its migrations may take longer. */
 const ANSWER_MS = 60_000;
+
+/** What pg-boss may take to stop when no job runs any more. */
+const STOP_MS = 3_000;
 
 /** What says how to reach a server, among the options of a pool of node-postgres. */
 const CONNECTION_OPTIONS = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'options'];
@@ -64,25 +67,39 @@ export class Boss {
     return this.#outside(work);
   }
 
-  /** Ends its connections when the server does not answer any more. Jobs that run get back to their queue when they expire. */
+  /**
+   * Ends what waits at the shutdown for an answer that cannot come: all of its connections when the server does not answer
+   * any more, else those whose answer the network has lost. Jobs that run get back to their queue when they expire.
+   */
   async endUnreachable(): Promise<void> {
     const boss = await this.#starting?.catch(() => undefined);
     const pool = boss === undefined ? undefined : findOwnPool(boss);
-    if (pool === undefined || this.#isEnded || !(await isUnreachable(pool))) {
+    if (pool === undefined || this.#isEnded) {
       return;
     }
+    if (await endForgotten(pool)) {
+      this.#abandon(pool);
+    }
+  }
+
+  #abandon(pool: Pool | undefined): void {
     this.#logger.warn(
       'The database did not answer at the shutdown of the application. The job queue is left as it is.',
     );
     this.#unreachable.resolve();
-    pool._clients?.forEach(({ connection }) => connection?.stream?.destroy());
+    this.#isEnded = true;
+    pool?._clients?.forEach(({ connection }) => connection?.stream?.destroy());
+    // What is left of pg-boss asks nothing more.
+    void pool?.end().catch(() => undefined);
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     const boss = await this.#starting?.catch(() => undefined);
-    // It asks the database for this and that, and waits for answers.
+    // It asks the database for this and that, waits for answers, and for the farewell of each connection.
+    const giveUp = setTimeout(() => this.#abandon(boss && findOwnPool(boss)), STOP_MS);
     await Promise.race([boss?.stop({ graceful: true }), this.#unreachable.promise]);
+    clearTimeout(giveUp);
     this.#isEnded = true;
   }
 
@@ -116,6 +133,9 @@ export class Boss {
 
   /** A connection that is lost is opened again, and what it was for is done then. So it is for a statement without answer. */
   #report(error: Error): void {
+    if (this.#isEnded) {
+      return;
+    }
     if (isGivenUp(error)) {
       this.#logger.warn(`pg-boss got no answer, and tries again: ${error.message}`);
     } else if (isTransientError(error)) {

@@ -13,6 +13,8 @@ export interface PoolClient {
   end: () => Promise<void>;
   /** I: none, T: open, E: open and failed. Null before the first answer. */
   getTransactionStatus?: () => 'I' | 'T' | 'E' | null;
+  /** False while a statement runs. */
+  readonly readyForQuery?: boolean | null;
   /** Of the server, which is not known before the connection is open. */
   readonly processID?: number | null;
   readonly connection?: {

@@ -33,7 +33,18 @@ export function checkPool(pool: unknown): void {
 /** Warns when a connection of node-postgres is not as it was. */
 export function checkClient(client: object): void {
   const { connection } = client as { readonly connection?: unknown };
-  const members = ['query', 'release', 'on', 'once', 'off', 'end', 'getTransactionStatus', 'connection', 'processID'];
+  const members = [
+    'query',
+    'release',
+    'on',
+    'once',
+    'off',
+    'end',
+    'getTransactionStatus',
+    'connection',
+    'processID',
+    'readyForQuery',
+  ];
   if (checkSeam(client, members, CLIENT)) {
     checkSeam(connection, ['stream'], CLIENT);
     checkSeam(connection, ['parsedStatements'], PARSED_STATEMENTS);
