@@ -4,7 +4,8 @@ import { type ChaosApp, POOL_SIZE } from './application/start-app.js';
 import type { Tally } from './tally.js';
 import { within } from './within.js';
 
-const SCOPES_BOUND_MS = 20_000;
+/** A connection that PostgreSQL has ended in a black hole is given up after some thirty seconds. */
+const SCOPES_BOUND_MS = 45_000;
 const POLL_MS = 20;
 const ROUND_TRIP_MS = 2_000;
 /** Connections that a black hole has taken show only when they are used: each try finds some of them. */

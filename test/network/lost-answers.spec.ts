@@ -114,6 +114,16 @@ describe('an answer that the network has lost, where nothing sets a limit', () =
     await expect(factory.begin((session) => session.count(Note))).resolves.toBeGreaterThan(0);
   });
 
+  it('fails a statement of which the server does not know any more', async () => {
+    const asked = nextLink(/^select 7/, (link) => link.swallow());
+    const lost = factory.begin((session) => session.execute('select 7'));
+    await asked;
+    await database.query(`select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction'
+      and datname = current_database()`);
+
+    await expect(whileTimePasses(lost)).rejects.toThrow('its server does not know it any more');
+  });
+
   it('is not taken for that of a statement that takes long', async () => {
     const slow = factory.begin((session) => session.execute('select 7 as seven from pg_sleep(2)'));
 

@@ -6,11 +6,20 @@ import type { Lease } from './lease.js';
 const INTERVAL_MS = 5_000;
 /** For how many looks in a row the server must be out of reach before its connections are given up. */
 const UNREACHABLE_LOOKS = 4;
+/**
+ * For how many looks in a row the server must not know a connection. Behind one address there may be several servers, one
+ * of which would know it.
+ */
+const UNKNOWN_LOOKS = 6;
 
 const FORGOTTEN = 'the network has lost a statement or its answer, and the server works on none';
 const OUT_OF_REACH = 'the server does not answer, not on a new connection either';
 
+const GONE = 'its server does not know it any more';
+
 interface Suspicion {
+  /** In how many looks in a row the server did not know it. */
+  readonly unknownLooks: number;
   readonly answers: number;
   readonly bytes: number | undefined;
 }
@@ -80,22 +89,31 @@ export class AnswerWatch {
       this.#suspicions.clear();
       return;
     }
-    const { isUnreachable, connections } = await findForgotten(this.pool, silent);
+    const { isUnreachable, connections, unknown } = await findForgotten(this.pool, silent);
     await letAnswersIn();
     this.#unreachableLooks = isUnreachable ? this.#unreachableLooks + 1 : 0;
-    const isHopeless = this.#unreachableLooks >= UNREACHABLE_LOOKS;
     const before = this.#suspicions;
-    this.#suspicions = new Map((isUnreachable ? silent : connections).map((lease) => [lease, suspect(lease)]));
-    for (const [lease] of this.#suspicions) {
-      if (isUnreachable ? isHopeless : before.has(lease)) {
-        destroyIfSilent(lease, before.get(lease), isUnreachable ? OUT_OF_REACH : FORGOTTEN);
+    this.#suspicions = new Map();
+    for (const lease of isUnreachable ? silent : [...connections, ...unknown]) {
+      const suspicion = before.get(lease);
+      const isUnknown = unknown.includes(lease);
+      const unknownLooks = isUnknown ? (suspicion?.unknownLooks ?? 0) + 1 : 0;
+      this.#suspicions.set(lease, suspect(lease, unknownLooks));
+      if (isUnreachable) {
+        if (this.#unreachableLooks >= UNREACHABLE_LOOKS) {
+          destroyIfSilent(lease, suspicion, OUT_OF_REACH);
+        }
+      } else if (!isUnknown) {
+        destroyIfSilent(lease, suspicion, FORGOTTEN);
+      } else if (unknownLooks >= UNKNOWN_LOOKS) {
+        destroyIfSilent(lease, suspicion, GONE);
       }
     }
   }
 }
 
-function suspect({ silence, bytesRead }: Lease): Suspicion {
-  return { answers: silence.count, bytes: bytesRead };
+function suspect({ silence, bytesRead }: Lease, unknownLooks = 0): Suspicion {
+  return { answers: silence.count, bytes: bytesRead, unknownLooks };
 }
 
 function destroyIfSilent(lease: Lease, before: Suspicion | undefined, reason: string): void {

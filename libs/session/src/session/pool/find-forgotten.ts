@@ -7,9 +7,11 @@ export interface Forgotten<Connection> {
   readonly isUnreachable: boolean;
   /** Those that the server has answered, or never heard: it waits for us, as we wait for it. */
   readonly connections: readonly Connection[];
+  /** Those that the server does not know: they have ended, or one address leads to several servers. */
+  readonly unknown: readonly Connection[];
 }
 
-const NONE = { isUnreachable: false, connections: [] };
+const NONE = { isUnreachable: false, connections: [], unknown: [] };
 
 // The process of a connection through a pooler is not that of the server: `own` tells.
 const SQL = `select pid, pg_backend_pid() as own, pid <> pg_backend_pid()
@@ -34,18 +36,19 @@ export async function findForgotten<Connection extends { readonly client: PoolCl
     return rows[0]?.own === aside.processID ? { rows, address: addressOf(aside) } : undefined;
   });
   if (answer === 'silence') {
-    return { isUnreachable: true, connections: [] };
+    return { ...NONE, isUnreachable: true };
   }
   if (answer === undefined) {
     return NONE;
   }
-  const waiting = new Set(answer.rows.filter(({ waits }) => waits === true).map(({ pid }) => pid));
+  const states = new Map(answer.rows.map(({ pid, waits }) => [pid, waits]));
+  const known = connections.filter(
+    ({ client }) => typeof client.processID === 'number' && addressOf(client) === answer.address,
+  );
   return {
     isUnreachable: false,
-    connections: connections.filter(
-      ({ client }) =>
-        typeof client.processID === 'number' && waiting.has(client.processID) && addressOf(client) === answer.address,
-    ),
+    connections: known.filter(({ client }) => states.get(client.processID as number) === true),
+    unknown: known.filter(({ client }) => !states.has(client.processID as number)),
   };
 }
 
