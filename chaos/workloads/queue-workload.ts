@@ -5,7 +5,8 @@ import type { PoisonDeed, QueueDeed } from '../application/queues.js';
 import { HangError, within } from '../within.js';
 import type { Workload } from './jobs-workload.js';
 
-const BOUND_MS = 20_000;
+/** Without a limit of its own, a block on a connection that PostgreSQL has ended in a black hole takes some 35 seconds. */
+const BOUND_MS = 45_000;
 const LONGEST_PAUSE_MS = 500;
 /** How often a job is tried that always throws. */
 const BAD_RETRIES = 2;
