@@ -14,10 +14,6 @@ interface Asking {
 export async function endForgotten(pool: Pool): Promise<boolean> {
   const asking = [...(pool._clients ?? [])].filter(isAsking).map((client) => ({ client, bytesRead: readBy(client) }));
   const { isUnreachable, connections } = await findForgotten<Asking>(pool, asking);
-  // What has come meanwhile is read first.
-  await new Promise((resolve) => {
-    setImmediate(resolve);
-  });
   connections
     .filter(({ client, bytesRead }) => isAsking(client) && readBy(client) === bytesRead)
     .forEach(({ client }) => client.connection?.stream?.destroy());

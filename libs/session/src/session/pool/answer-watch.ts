@@ -59,7 +59,6 @@ export class AnswerWatch {
       return;
     }
     const { isUnreachable, connections } = await findForgotten(this.pool, [...suspects.keys()]);
-    await letAnswersIn();
     for (const lease of isUnreachable ? suspects.keys() : connections) {
       destroyIfSilent(lease, suspects.get(lease), isUnreachable ? OUT_OF_REACH : FORGOTTEN);
     }
@@ -90,7 +89,6 @@ export class AnswerWatch {
       return;
     }
     const { isUnreachable, connections, unknown } = await findForgotten(this.pool, silent);
-    await letAnswersIn();
     this.#unreachableLooks = isUnreachable ? this.#unreachableLooks + 1 : 0;
     const before = this.#suspicions;
     this.#suspicions = new Map();
@@ -121,11 +119,4 @@ function destroyIfSilent(lease: Lease, before: Suspicion | undefined, reason: st
   if (lease.silence.milliseconds > 0 && answers === before?.answers && bytes === before.bytes) {
     lease.destroy(new Error(reason));
   }
-}
-
-/** What has come meanwhile is read before anything is decided. */
-async function letAnswersIn(): Promise<void> {
-  await new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }

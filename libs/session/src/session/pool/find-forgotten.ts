@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import type { Pool, PoolClient } from '../watch-pools.js';
 import { askAside } from './ask-aside.js';
 
@@ -35,6 +37,8 @@ export async function findForgotten<Connection extends { readonly client: PoolCl
     const { rows } = (await aside.query(SQL)) as { readonly rows: readonly Row[] };
     return rows[0]?.own === aside.processID ? { rows, address: addressOf(aside) } : undefined;
   });
+  // What has come to the others meanwhile is read before anything is decided.
+  await nextTurn();
   if (answer === 'silence') {
     return { ...NONE, isUnreachable: true };
   }
