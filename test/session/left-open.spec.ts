@@ -65,6 +65,46 @@ describe('what a session left open at its end', () => {
       await expect(stream.next()).rejects.toThrow(SessionClosedError);
     });
 
+    it.each<[string, (read: (session: EntityManager) => Promise<unknown>) => Promise<unknown>]>([
+      ['begin()', (read) => factory.begin(read)],
+      ['transactional()', (read) => factory.run((session) => session.transactional(read))],
+      ['a savepoint', (read) => factory.begin((session) => session.transactional(read))],
+      [
+        'commit()',
+        (read) =>
+          factory.run(async (session) => {
+            await session.begin();
+            await read(session);
+            await session.commit();
+          }),
+      ],
+    ])('lets the transaction of its rows end: %s', async (_name, inTransaction) => {
+      const read = async (session: EntityManager): Promise<unknown> => {
+        await session.execute(`insert into note (text) values ('lost')`);
+        return (await session.stream(Note).next()).value;
+      };
+      const failure = { code: 'SESSION_STATE', message: expect.stringContaining('while a stream of it was half read') };
+
+      await expect(inTransaction(read)).rejects.toMatchObject(failure);
+      await expect(
+        inTransaction(async (session) => {
+          await read(session);
+          throw new Error('first');
+        }),
+      ).rejects.toThrow('first');
+      expect(await countNotes()).toBe(500);
+    });
+
+    it('lets the transaction of its rows be rolled back', async () => {
+      await factory.run(async (session) => {
+        await session.begin();
+        await session.stream(Note).next();
+        await session.rollback();
+
+        expect(await session.count(Note)).toBe(500);
+      });
+    });
+
     it('gives its connection back at once when its reader stops', async () => {
       await factory.run(async (session) => {
         for await (const note of session.stream(Note)) {

@@ -12,6 +12,9 @@ export async function endTransaction(
   work: () => Promise<void>,
 ): Promise<void> {
   const { ledger } = record;
+  if (record.isReading) {
+    await record.closeStreams(em, operation);
+  }
   const wasOpen = em.isInTransaction();
   const transaction: Transaction = em.getTransactionContext();
   let end: TransactionOutcome | undefined;

@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 interface OpenStream {
+  readonly em: EntityManager;
   readonly stream: AsyncIterator<unknown>;
   /** A stream within a transaction reads through the connection of that. */
   readonly hasConnection: boolean;
@@ -25,7 +26,7 @@ export class OpenStreams {
 
   /** Reads a stream of an EntityManager, as long as the session may be used. */
   async *read<Item>(em: EntityManager, stream: AsyncIterator<Item>): AsyncGenerator<Item, void> {
-    const open: OpenStream = { stream, hasConnection: !em.isInTransaction(), isPaused: false };
+    const open: OpenStream = { em, stream, hasConnection: !em.isInTransaction(), isPaused: false };
     this.#open.add(open);
     try {
       for (let next = await stream.next(); next.done !== true; next = await stream.next()) {
@@ -40,8 +41,10 @@ export class OpenStreams {
     }
   }
 
-  /** Closes the streams that nobody read to their end. */
-  async close(): Promise<void> {
-    await Promise.allSettled([...this.#open].map(async ({ stream }) => stream.return?.()));
+  /** Closes the streams that nobody read to their end, or those of one transaction. Tells whether there were any. */
+  async close(em?: EntityManager): Promise<boolean> {
+    const left = [...this.#open].filter((open) => em === undefined || (open.em === em && !open.hasConnection));
+    await Promise.allSettled(left.map(async ({ stream }) => stream.return?.()));
+    return left.length > 0;
   }
 }

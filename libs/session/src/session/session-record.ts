@@ -7,7 +7,7 @@ import type { Recorded } from './recorded.js';
 import type { Enrolled } from './roster.js';
 import { describeEnding, isCutShort, type ScopeEnding } from './scope-ending.js';
 import type { LiveScope, ScopeMember } from './live-scope.js';
-import { SessionCallbacks, type TransactionOutcome } from './session-callbacks.js';
+import { SessionCallbacks, type TransactionEnd, type TransactionOutcome } from './session-callbacks.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError, SessionStateError } from './session-error.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import type { BlockFrame } from './transaction-frames.js';
@@ -51,7 +51,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
 
   /** Tells whether it holds a connection now, or may when its stream is read on. */
   get isHolder(): boolean {
-    return this.#streams?.isReading === true || this.openTransactions.length > 0;
+    return this.isReading || this.openTransactions.length > 0;
   }
 
   /** How many half-read streams hold a connection of their own. */
@@ -142,6 +142,25 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     this.#streams ??= new OpenStreams(() => this.assertUsable());
     this.surroundings.holders.add(this);
     return this.#streams.read(em, stream);
+  }
+
+  get isReading(): boolean {
+    return this.#streams?.isReading === true;
+  }
+
+  /**
+   * Closes the streams that are half read in the transaction of an EntityManager: their cursors keep its connection busy,
+   * so that its end would wait for ever. A commit fails then, for their readers would miss rows.
+   *
+   * @throws {SessionStateError} before a commit, when there were any
+   */
+  async closeStreams(em: EntityManager, before: TransactionEnd): Promise<void> {
+    if ((await this.#streams?.close(em)) === true && before === 'commit') {
+      throw new SessionStateError(
+        `The transaction of "${this.scope.label}" was to be committed while a stream of it was half read. ` +
+          'Read the stream to its end before, or leave its loop with break.',
+      );
+    }
   }
 
   /** Runs a `transactional()` call, in which this session stands for the transaction that its frame is told of. */

@@ -1,5 +1,6 @@
 import { type EntityManager, TransactionPropagation, type TransactionOptions } from '@mikro-orm/core';
 
+import type { TransactionEnd } from './session-callbacks.js';
 import type { SessionRecord } from './session-record.js';
 
 const JOINING: ReadonlySet<unknown> = new Set([
@@ -39,7 +40,7 @@ export async function inTransaction<Em extends EntityManager, Result>(
             enter(fork);
           }
         }
-        const returned = await work(fork);
+        const returned = await readOut(record, fork, work);
         if (fork !== em) {
           record.ledger.assertCommittable(fork);
         }
@@ -81,5 +82,23 @@ export async function inTransaction<Em extends EntityManager, Result>(
     }
     record.release(inner, em);
     return em;
+  }
+}
+
+/** Runs the work of a block, and closes the streams of its transaction that are half read when it ends. */
+async function readOut<Em extends EntityManager, Result>(
+  record: SessionRecord,
+  em: Em,
+  work: (em: Em) => Result | Promise<Result>,
+): Promise<Result> {
+  let end: TransactionEnd = 'rollback';
+  try {
+    const result = await work(em);
+    end = 'commit';
+    return result;
+  } finally {
+    if (record.isReading) {
+      await record.closeStreams(em, end);
+    }
   }
 }
