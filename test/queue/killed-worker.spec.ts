@@ -22,7 +22,7 @@ describe('a worker that is killed', () => {
   it.each([
     [1_000, { chunkSize: 1 }],
     [1_000, { chunkSize: 1, prefetch: 10 }],
-    [2_000, { chunkSize: 25 }],
+    [2_000, { chunkSize: 100 }],
   ])('loses none of %i jobs and doubles no effect, with %j', async (jobs, options) => {
     const middle = 0.3 * jobs;
     await using hold = await Hold.take(two.database.url);
@@ -31,7 +31,8 @@ describe('a worker that is killed', () => {
       'effects',
       Array.from({ length: jobs }, (_, key) => (key === middle ? { key, hold: 'lock' as const } : { key })),
     );
-    await untilCompleted(two.database, 0.8 * middle);
+    // Four lanes hold a chunk each, and the one in the middle is held for two seconds.
+    await untilCompleted(two.database, 0.8 * middle - 4 * options.chunkSize);
     const victim = await untilHeld(two.database);
 
     two.processes.get(victim).kill('SIGKILL');

@@ -3,22 +3,18 @@ import type { JobResult, PgBoss } from 'pg-boss';
 import { toFailure, toFailureOutput } from './failure-output.js';
 import { LoneLane } from './lone-lane.js';
 import type { LoneTurns } from './lone-turns.js';
-import { findLostJobs } from './lost-jobs.js';
+import type { LostJobs } from './lost-jobs.js';
 import type { QueueFailure } from './queue-batch.js';
-import type { QueueClaims } from './queue-claims.js';
 import type { FetchedJob } from './queue-job.js';
 import type { FetchPolicy } from './queue-policy.js';
 
 /** How often a queue is looked at where nothing tells of its jobs: those of a retry, a flow, or a dead letter. */
 const POLLING_SECONDS = 2;
 
-/** How long a lane may wait for the jobs that run alone before it fetches again. */
-const PATIENCE_MS = 10_000;
-
 export interface HandlerLanesOptions {
   readonly boss: PgBoss;
   readonly queue: string;
-  readonly claims: QueueClaims;
+  readonly lost: LostJobs;
   readonly fetch: FetchPolicy;
   /** How many jobs a lane fetches at once. */
   readonly batchSize: number;
@@ -41,19 +37,17 @@ export class HandlerLanes {
 
   constructor(options: HandlerLanesOptions) {
     this.#options = options;
-    const { turns, ending } = options;
+    const { boss, queue, lost, turns, ending } = options;
     this.#lone = new LoneLane({
+      lost,
       turns,
       ending,
       start: async ({ onBegin, onEnd }) => {
-        const { boss, queue } = options;
-        const id: string = await this.#work(1, async (jobs) => {
-          boss.notifyWorker(id);
+        const id = await this.#work(1, async (jobs) => {
           await onBegin();
-          const { size } = await findLostJobs(boss, queue, jobs);
-          return this.#settle(jobs).finally(() => onEnd({ isLost: size > 0 }));
+          return this.#settle(jobs).finally(onEnd);
         });
-        return { stop: () => boss.offWork(queue, { id, wait: true }) };
+        return { fetch: () => boss.notifyWorker(id), stop: () => boss.offWork(queue, { id, wait: true }) };
       },
     });
   }
@@ -73,6 +67,7 @@ export class HandlerLanes {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#options.boss.offWork(this.#options.queue, { wait: true });
+    await this.#lone.closed;
   }
 
   #work(batchSize: number, handle: HandleBatch): Promise<string> {
@@ -87,30 +82,20 @@ export class HandlerLanes {
     this.#wake((lane + 1) % this.#ids.length);
     this.#busy.add(lane);
     try {
-      const [first] = jobs;
-      const isAnyReturned = await this.#options.turns.follow(this.#returnLost(jobs));
-      const results = await this.#settle(jobs);
-      if (isAnyReturned) {
-        // pg-boss takes a batch for expired, also one that holds no job any more.
-        await this.#lone.untilClosed(Math.min(PATIENCE_MS, (first?.expireInSeconds ?? 0) * 500));
-      }
-      return results;
+      await this.#options.turns.follow(this.#setLostAside(jobs));
+      return await this.#settle(jobs);
     } finally {
       this.#busy.delete(lane);
     }
   }
 
-  /** Gives the jobs that are to run alone back to the queue, where the lone lane fetches one after the other. */
-  async #returnLost(jobs: FetchedJob[]): Promise<boolean> {
-    const { boss, queue, claims } = this.#options;
-    const lost = await findLostJobs(boss, queue, jobs);
-    if (lost.size === 0) {
-      return false;
+  /** Leaves the jobs that are to run alone to the lone lane. */
+  async #setLostAside(jobs: FetchedJob[]): Promise<void> {
+    const lost = await this.#options.lost.find(jobs);
+    if (lost.size > 0) {
+      const kept = await this.#lone.take([...lost]);
+      keep(jobs, (job) => !lost.has(job) || kept.includes(job));
     }
-    const kept = await claims.giveBack([...lost]);
-    keep(jobs, (job) => !lost.has(job) || kept.includes(job));
-    this.#lone.open();
-    return true;
   }
 
   /** Runs jobs, and leaves to pg-boss those that have failed. The others are completed in the transaction of their work. */

@@ -7,6 +7,7 @@ import { readAffected, readSettled } from './command-answers.js';
 import { toOutput } from './job-output.js';
 import { inTransactionOf } from './open-transaction.js';
 import { JobClaimLostError } from './queue-error.js';
+import { moveWhereRoom } from './where-room.js';
 
 /** An attempt at a job that this process holds. */
 type Claim = Pick<JobAttempt, 'id' | 'retryCount'>;
@@ -14,12 +15,10 @@ type Claim = Pick<JobAttempt, 'id' | 'retryCount'>;
 /** Ends the claims of this process on jobs of one queue, and only those: another attempt at a job is left alone. */
 export class QueueClaims {
   readonly #boss: PgBoss;
-  readonly #schema: string;
   readonly #queue: string;
 
-  constructor(boss: PgBoss, schema: string, queue: string) {
+  constructor(boss: PgBoss, queue: string) {
     this.#boss = boss;
-    this.#schema = schema;
     this.#queue = queue;
   }
 
@@ -49,41 +48,9 @@ export class QueueClaims {
    * has been taken meanwhile, in a queue with a policy, is left as it is.
    */
   async release(claims: readonly Claim[]): Promise<void> {
-    const left = await this.#whereRoom(claims, (some) => this.#releaseTogether(some));
+    const left = await moveWhereRoom(claims, (some) => this.#releaseTogether(some));
     for (const { id } of left) {
       Logger.warn(`There is no room for job ${id} in queue "${this.#queue}" again: it fails.`, 'JobQueueModule');
-    }
-  }
-
-  /**
-   * Gives jobs that were not begun back to their queue, as if they had not been fetched.
-   *
-   * @returns those whose place has been taken meanwhile, in a queue with a policy
-   */
-  giveBack<One extends Claim>(claims: readonly One[]): Promise<readonly One[]> {
-    return this.#whereRoom(claims, (some) => this.#giveBackTogether(some));
-  }
-
-  /** @returns those that have no room */
-  async #whereRoom<One extends Claim>(
-    claims: readonly One[],
-    move: (claims: readonly One[]) => Promise<void>,
-  ): Promise<readonly One[]> {
-    try {
-      await move(claims);
-      return [];
-    } catch (error) {
-      if (!isPlaceTaken(error)) {
-        throw error;
-      }
-      if (claims.length === 1) {
-        return claims;
-      }
-      const left: One[] = [];
-      for (const one of claims) {
-        left.push(...(await this.#whereRoom([one], move)));
-      }
-      return left;
     }
   }
 
@@ -98,33 +65,11 @@ export class QueueClaims {
     });
   }
 
-  #giveBackTogether(claims: readonly Claim[]): Promise<void> {
-    return inBossTransaction(this.#boss, async (connection) => {
-      // Seam: pg-boss/job-table
-      // pg-boss has a word for it, and keeps it for itself. Without `started_on` the next fetch counts no attempt.
-      const { rows } = await connection.db.executeSql(
-        `update ${this.#schema}.job set state = 'created', started_on = null, heartbeat_on = null
-          where name = $1 and id = any($2::uuid[]) and state = 'active' and (id || ':' || retry_count) = any($3::text[])
-          returning id`,
-        [this.#queue, claims.map(({ id }) => id), claims.map(({ id, retryCount }) => `${id}:${retryCount}`)],
-      );
-      const returned = (rows as readonly { readonly id: string }[]).map(({ id }) => id);
-      if (returned.length > 0) {
-        await this.#wake(returned, connection);
-      }
-    });
-  }
-
   /** Tells all processes that there are jobs, which their return does not. */
   async #wake([id = '']: readonly string[], connection: { readonly db: Db }): Promise<void> {
     // It changes nothing.
     await this.#boss.update({ name: this.#queue, options: { id, ...connection } });
   }
-}
-
-/** Tells a violation of what is unique by the policy of a queue. */
-function isPlaceTaken(error: unknown): boolean {
-  return (error as { readonly code?: unknown } | null)?.code === '23505';
 }
 
 function toAttempts(claims: readonly Claim[]): JobAttempt[] {

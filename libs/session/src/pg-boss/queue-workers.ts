@@ -8,6 +8,7 @@ import { toPieceWork } from '../jobs/worker-runner.js';
 import type { SessionSource } from '../session/session-source.js';
 import { HandlerLanes } from './handler-lanes.js';
 import { LoneTurns } from './lone-turns.js';
+import { LostJobs } from './lost-jobs.js';
 import { type HandlerWork, QueueBatch, type QueueFailure } from './queue-batch.js';
 import { QueueClaims } from './queue-claims.js';
 import type { QueueHandler } from './queue-handlers.js';
@@ -31,8 +32,8 @@ export class QueueWorkers<Em extends EntityManager> {
   /** @param schema where the tables of pg-boss are */
   async start(boss: PgBoss, schema: string, handlers: readonly QueueHandler[]): Promise<void> {
     for (const handler of handlers) {
-      const claims = new QueueClaims(boss, schema, handler.options.queue);
-      await this.#startHandler(boss, claims, handler);
+      const lost = new LostJobs(boss, schema, handler.options.queue);
+      await this.#startHandler(boss, lost, handler);
     }
   }
 
@@ -54,15 +55,16 @@ export class QueueWorkers<Em extends EntityManager> {
     this.#batches.forEach((batch) => batch.cut(reason));
   }
 
-  async #startHandler(boss: PgBoss, claims: QueueClaims, { handler, options }: QueueHandler): Promise<void> {
+  async #startHandler(boss: PgBoss, lost: LostJobs, { handler, options }: QueueHandler): Promise<void> {
     const { queue, chunkSize = 1, prefetch = 1, localConcurrency } = options;
     const source = this.#source;
+    const claims = new QueueClaims(boss, queue);
     const work = toPieceWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
     const handlerWork: HandlerWork<Em> = { source, queue, chunkSize, work };
     const lanes = new HandlerLanes({
       boss,
       queue,
-      claims,
+      lost,
       fetch: splitPolicy(options).fetch,
       batchSize: chunkSize * prefetch,
       lanes: await getConcurrency(source.orm, localConcurrency),
