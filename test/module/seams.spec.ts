@@ -163,6 +163,7 @@ describe('SessionModule where a private part of another package is gone', () => 
     ['nestjs/gateway-pipeline', 'handleError', WsProxy.prototype],
     ['pg/pool', 'waitingCount', Pool.prototype],
     ['pg/client', 'getTransactionStatus', Client.prototype],
+    ['pg/submittable', 'getTypeParser', Client.prototype],
   ])('warns of the loss of the seam "%s" (%s), and goes on', async (seam, member, owner) => {
     using _hidden = hide(owner, member);
     using log = new CapturedLog();

@@ -113,6 +113,22 @@ describe('a stream whose connection breaks', () => {
       expect(scopes()).toEqual([]);
     });
 
+    it('ends with a statement of its reader on its way, in a transaction', async () => {
+      const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+      const failed = network.once('statement', /^select 7/, fail);
+
+      const reading = factory.begin(async (session) => {
+        for await (const _row of session.stream(Note)) {
+          await session.execute('select 7');
+        }
+      });
+
+      await expect(reading).rejects.toThrow(/lost|terminated|ECONNRESET/);
+      await failed;
+      await ended();
+      expect(scopes()).toEqual([]);
+    });
+
     it.each(['reads on', 'has stopped to read'])('ends a streamed response whose client %s', async (what) => {
       const link = nextLink();
       const { body } = await fetch(`${app.url}/rows`);

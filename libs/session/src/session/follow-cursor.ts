@@ -1,7 +1,9 @@
 import type { PoolClient } from './watch-pools.js';
 
 /** The little of a cursor of pg-cursor that is needed here. */
-interface Cursor {
+export interface Cursor {
+  readonly text?: string;
+  readonly values?: readonly unknown[] | null;
   read?: (rows: number, ...callback: unknown[]) => Promise<unknown>;
   close: (...args: unknown[]) => Promise<void>;
 }

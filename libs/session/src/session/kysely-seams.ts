@@ -8,8 +8,19 @@ const TRANSACTION: Seam = {
   loss: 'The end of a transaction cannot be known',
 };
 
+const STREAM: Seam = {
+  seam: 'kysely/stream',
+  of: 'kysely',
+  loss: 'A stream in a transaction cannot let other statements run',
+};
+
 /** @throws {SessionSetupError} when a transaction that has just begun does not tell what sessions ask it */
 export function assertTransaction(transaction: Transaction, isSavepoint: boolean): void {
   const members = isSavepoint ? ['isCommitted', 'isRolledBack', 'savepointName'] : ['isCommitted', 'isRolledBack'];
   assertSeam(transaction, members, TRANSACTION);
+}
+
+/** @throws {SessionSetupError} when what runs the statements of a transaction gives nobody its connection */
+export function assertExecutor(executor: unknown): void {
+  assertSeam(executor, ['provideConnection'], STREAM);
 }

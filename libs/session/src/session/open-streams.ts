@@ -9,7 +9,7 @@ interface OpenStream {
   isPaused: boolean;
 }
 
-/** Knows the streams of a session that are being read. The cursor of each keeps a connection busy until its end. */
+/** Knows the streams of a session that are being read. Outside of transactions, each keeps a connection until its end. */
 export class OpenStreams {
   readonly #open = new Set<OpenStream>();
 

@@ -149,8 +149,8 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
   }
 
   /**
-   * Closes the streams that are half read in the transaction of an EntityManager: their cursors keep its connection busy,
-   * so that its end would wait for ever. A commit fails then, for their readers would miss rows.
+   * Closes the streams that are half read in the transaction of an EntityManager. A commit fails then, for their readers
+   * would miss rows.
    *
    * @throws {SessionStateError} before a commit, when there were any
    */

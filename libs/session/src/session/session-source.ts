@@ -30,6 +30,7 @@ import type { TransactionOutcome } from './session-callbacks.js';
 import { SessionRecord } from './session-record.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { TransactionFrames } from './transaction-frames.js';
+import { guardStreams } from './stream-in-turns.js';
 import { guardTransactionEnd } from './transaction-end.js';
 import { guardTransactionStart } from './transaction-start.js';
 import { watchPools } from './watch-pools.js';
@@ -101,6 +102,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     leases.expectsPool = await watchPools(orm, (pool) => leases.follow(pool));
     guardTransactionStart(connection, leases);
     guardTransactionEnd(connection);
+    guardStreams(connection);
     refuseBegin(connection);
     keepSessionErrors(orm);
     return source;

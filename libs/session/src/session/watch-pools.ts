@@ -13,6 +13,7 @@ export interface PoolClient {
   end: () => Promise<void>;
   /** I: none, T: open, E: open and failed. Null before the first answer. */
   getTransactionStatus?: () => 'I' | 'T' | 'E' | null;
+  getTypeParser?: (type: number, format: string) => (value: string) => unknown;
   /** False while a statement runs. */
   readonly readyForQuery?: boolean | null;
   /** Of the server, which is not known before the connection is open. */

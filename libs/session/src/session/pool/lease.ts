@@ -1,12 +1,13 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 
-import { followCursor, isCursor } from '../follow-cursor.js';
+import { type Cursor, followCursor, isCursor } from '../follow-cursor.js';
 import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
 import type { PoolClient } from '../watch-pools.js';
 import type { ConnectionReset } from './connection-reset.js';
 import { IdleTimer } from './idle-timer.js';
 import { endsConnection, explainLoss, findSqlState, isGivenUp } from './lost-connection.js';
 import { GRACE_MS } from './pool-defaults.js';
+import { Portal } from './portal.js';
 import { Silence } from './silence.js';
 import { findTransactionControl } from './transaction-control.js';
 
@@ -65,6 +66,8 @@ export class Lease {
   #isGiven = false;
   #isReadOnly = false;
   #ownStatements = 0;
+  /** How many cursors were opened in transactions. */
+  #portals = 0;
   /** Whether the connection has ended. */
   isOver = false;
   #isSpent = false;
@@ -199,15 +202,36 @@ export class Lease {
   }
 
   #query(text: unknown, values: unknown, callback: unknown): unknown {
-    if (isCursor(text)) {
-      followCursor(text, this);
-    }
     const sql = typeof text === 'string' ? text : (text as { readonly text?: unknown } | null)?.text;
     if (typeof sql === 'string') {
       this.#reset.note(sql, { text, values, isGiven: this.#isGiven });
+      if (isCursor(text)) {
+        return this.#open(text, sql);
+      }
     }
     const hasPromise = typeof values !== 'function' && typeof callback !== 'function' && !isSubmittable(text);
     return typeof sql === 'string' && hasPromise ? this.#run(sql, text, values) : this.#send(text, values, callback);
+  }
+
+  /** Opens a cursor, which keeps the connection to itself outside of the transactions of sessions alone. */
+  #open(cursor: Cursor, text: string): unknown {
+    if (this.#owner === undefined || this.client.getTransactionStatus?.() === 'I') {
+      followCursor(cursor, this);
+      return this.#send(cursor);
+    }
+    // Seam: pg-cursor/close
+    this.#portals += 1;
+    const name = `session_${this.#portals}`;
+    const portal = new Portal({ client: this.client, send: this.#send, name, text, values: cursor.values ?? [] });
+    cursor.read = async (rows) => {
+      try {
+        return await this.ask(() => portal.read(rows));
+      } catch (error) {
+        throw this.explain(error);
+      }
+    };
+    cursor.close = () => this.ask(() => portal.close());
+    return cursor;
   }
 
   async #run(sql: string, text: unknown, values: unknown): Promise<unknown> {

@@ -16,6 +16,12 @@ const PARSED_STATEMENTS: Seam = {
   loss: 'A statement with a name may fail on a connection that was reset',
   remedy: "Do without such statements, or set `resetConnections` to 'never'",
 };
+const SUBMITTABLE: Seam = {
+  seam: 'pg/submittable',
+  of: 'pg',
+  via: '@mikro-orm/postgresql',
+  loss: 'A stream in a transaction may fail',
+};
 const CONNECTION_HOOKS: Seam = {
   seam: 'mikro-orm/connection-hooks',
   of: '@mikro-orm/postgresql',
@@ -48,6 +54,8 @@ export function checkClient(client: object): void {
   if (checkSeam(client, members, CLIENT)) {
     checkSeam(connection, ['stream'], CLIENT);
     checkSeam(connection, ['parsedStatements'], PARSED_STATEMENTS);
+    checkSeam(connection, ['parse', 'bind', 'describe', 'execute', 'close', 'sync'], SUBMITTABLE);
+    checkSeam(client, ['getTypeParser'], SUBMITTABLE);
   }
 }
 
