@@ -1,11 +1,13 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import {
+  type HttpRequest,
   InSession,
   type JobOutcome,
   type JobService,
   type OwnedSession,
   type SessionContext,
   type SessionFactory,
+  type SessionModuleOptions,
 } from 'nestjs-mikro-session';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -52,6 +54,23 @@ class ManyLengths {
 async function* words(): AsyncGenerator<string> {
   yield 'a';
 }
+
+interface PlatformRequest extends HttpRequest {
+  readonly user: string;
+}
+
+void ({ http: { transaction: true } } satisfies SessionModuleOptions);
+void ({ http: { transaction: { isolationLevel: 'serializable' } } } satisfies SessionModuleOptions);
+void ({
+  http: {
+    transaction: ({ user }: PlatformRequest) => (user === '' ? undefined : { readOnly: true }),
+    commitError: (error, { method }) => (method === 'GET' ? error : new Error('no commit')),
+  },
+} satisfies SessionModuleOptions);
+// @ts-expect-error there is no such option
+void ({ http: { transaction: { propagation: 'nested' } } } satisfies SessionModuleOptions);
+// @ts-expect-error it would tell too late
+void ({ http: { transaction: async () => ({}) } } satisfies SessionModuleOptions);
 
 // Never called: the compiler is the test.
 async function types(

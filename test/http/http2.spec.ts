@@ -3,7 +3,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } f
 import { Readable } from 'node:stream';
 
 import { EntityManager } from '@mikro-orm/postgresql';
-import { Controller, Get, Injectable, StreamableFile } from '@nestjs/common';
+import { Controller, Get, Injectable, Param, Res, StreamableFile } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { type Scope, SessionContext } from 'nestjs-mikro-session';
 
@@ -11,6 +11,7 @@ import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { watchCommits } from '../support/watched-commit.js';
 
 /** Where a test and the handlers it calls meet. */
 @Injectable()
@@ -165,4 +166,73 @@ describe.each(injections)('a request over HTTP/2 with %s injection', (injection)
     expect(await read('/answers')).toBe('0 notes');
     await noLiveScope(app);
   });
+});
+
+@Controller()
+class WritingController {
+  constructor(private readonly context: SessionContext<EntityManager>) {}
+
+  @Get('returns/:text')
+  returns(@Param('text') text: string): Note {
+    return this.context.current.create(Note, { text });
+  }
+
+  @Get('sends/:text')
+  sends(
+    @Param('text') text: string,
+    @Res() reply: { header(name: string, value: string): typeof reply; send(body: string): void },
+  ): void {
+    this.context.current.create(Note, { text });
+    reply.header('x-answer', 'yes').send(text.padEnd(100_000));
+  }
+
+  @Get('pipes/:text')
+  pipes(@Param('text') text: string, @Res() reply: { readonly raw: NodeJS.WritableStream }): void {
+    this.context.current.create(Note, { text });
+    Readable.from([text, ' '.repeat(100_000)]).pipe(reply.raw);
+  }
+}
+
+describe('http.transaction over HTTP/2', () => {
+  let database: TestDatabase;
+  let app: TestApp;
+  let client: ClientHttp2Session;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    app = await startTestApp({
+      databaseUrl: database.url,
+      adapter: new FastifyAdapter({ http2: true }),
+      session: { injection: 'contextual', http: { transaction: true } },
+      controllers: [WritingController],
+    });
+    app.app.useLogger(false);
+    await watchCommits(database);
+    client = connect(app.url);
+  });
+
+  beforeEach(() => database.query('delete from note'));
+
+  afterAll(async () => {
+    client.close();
+    await app.app.close();
+    await database.drop();
+  });
+
+  it.each(['returns', 'sends', 'pipes'])(
+    'commits before a handler that %s has answered, or answers that it failed',
+    async (path) => {
+      const read = async (text: string): Promise<unknown> => {
+        const stream = client.request({ ':path': `/${path}/${text}` });
+        const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
+        const body = Buffer.concat((await stream.toArray()) as Buffer[]).toString();
+        return { status: headers[':status'], mark: headers['x-answer'], isTold: body.includes(text) };
+      };
+
+      const mark = path === 'sends' ? 'yes' : undefined;
+      expect(await read('kept')).toEqual({ status: 200, mark, isTold: true });
+      expect(await read('refused')).toEqual({ status: 500, mark: undefined, isTold: false });
+      expect(await database.query('select text from note')).toEqual([{ text: 'kept' }]);
+    },
+  );
 });

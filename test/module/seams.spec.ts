@@ -13,13 +13,15 @@ import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { EntityManager, MikroORM, type Options, PostgreSqlConnection } from '@mikro-orm/postgresql';
 import { type INestApplication, Injectable } from '@nestjs/common';
 import { AbstractHttpAdapter, ContextIdFactory, ModulesContainer } from '@nestjs/core';
+import { ExceptionsHandler } from '@nestjs/core/exceptions/exceptions-handler.js';
 import { Module as ModuleRef } from '@nestjs/core/injector/module.js';
 import { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { ExpressAdapter } from '@nestjs/platform-express';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { WsProxy } from '@nestjs/websockets/context/ws-proxy.js';
 import { WebSocketsController } from '@nestjs/websockets/web-sockets-controller.js';
-import { InjectSession, SessionFactory, SessionModule } from 'nestjs-mikro-session';
+import { InjectSession, SessionFactory, SessionModule, type SessionModuleOptions } from 'nestjs-mikro-session';
 import type * as Postgres from 'pg';
 
 import { CapturedLog } from '../support/captured-log.js';
@@ -76,9 +78,13 @@ describe('SessionModule where a private part of another package is gone', () => 
     return Object.assign(orm, { [Symbol.asyncDispose]: () => orm.close() });
   }
 
-  function compile(options: Partial<Options>, log: CapturedLog): Promise<TestingModule> {
+  function compile(
+    options: Partial<Options>,
+    log: CapturedLog,
+    session: SessionModuleOptions = {},
+  ): Promise<TestingModule> {
     return Test.createTestingModule({
-      imports: [MikroOrmModule.forRoot(ormOptions(database.url, options)), SessionModule.forRoot()],
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url, options)), SessionModule.forRoot(session)],
       providers: [Gateway, WithSession],
     })
       .setLogger(log)
@@ -89,8 +95,9 @@ describe('SessionModule where a private part of another package is gone', () => 
   async function start(
     options: Partial<Options> = {},
     log = new CapturedLog(),
+    session: SessionModuleOptions = {},
   ): Promise<INestApplication & AsyncDisposable> {
-    const module = await compile(options, log);
+    const module = await compile(options, log, session);
     const app = module.createNestApplication();
     await app.init();
     return Object.assign(app, { [Symbol.asyncDispose]: () => app.close() });
@@ -179,6 +186,19 @@ describe('SessionModule where a private part of another package is gone', () => 
         ),
       ]),
     );
+  });
+
+  it.each<[string, string, object]>([
+    ['nestjs/http-answers', 'redirect', ExpressAdapter.prototype],
+    ['nestjs/exceptions-handler', 'next', ExceptionsHandler.prototype],
+  ])('warns of the loss of the seam "%s" (%s) where requests have transactions', async (seam, member, owner) => {
+    using _hidden = hide(owner, member);
+    using log = new CapturedLog();
+    await using plain = await start();
+    await using app = await start({}, log, { http: { transaction: true } });
+
+    expect(plain).not.toBe(app);
+    expect(log.warnings).toEqual([expect.stringContaining(`(seam "${seam}")`)]);
   });
 
   it('warns of a changed controller of gateways', async () => {

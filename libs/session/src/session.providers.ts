@@ -78,12 +78,12 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
           if (orm === undefined) {
             throw new SessionSetupError(missingOrm(contextName));
           }
-          connections.add(options);
           if (injection === 'request') {
             connections.requestScoped.add(getSessionToken(contextName));
           }
           await limitToShare(orm, sourceToken);
           const own = await SessionSource.create(orm, storage, options);
+          connections.add(own, options);
           tasks.add(own.contextual);
           return own;
         },

@@ -69,6 +69,21 @@ export class HttpScope extends LiveScope {
     this.#endWhenSettled();
   }
 
+  /** Does not end before `work` has settled. */
+  async keepOpen(work: () => Promise<void>): Promise<void> {
+    this.#handlers += 1;
+    try {
+      await work();
+    } finally {
+      this.leaveHandler();
+    }
+  }
+
+  /** Whether nobody is left to get an answer that has not begun. */
+  get isAbandoned(): boolean {
+    return this.#responseEnding === 'disconnected' || isOver(this.#response);
+  }
+
   /** Says that the connection is gone which the response was to be sent on. */
   abandon(): void {
     this.#onResponseOver(false);

@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import { RequestMethod } from '@nestjs/common';
+import { type OnModuleInit, RequestMethod } from '@nestjs/common';
+import { SSE_METADATA } from '@nestjs/common/internal';
 import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../session/assert-seam.js';
@@ -9,7 +10,9 @@ import type { ScopeStorage } from '../session/scope-storage.js';
 import { ClientScopes } from './client-scopes.js';
 import { settleWithStream } from './fastify-reply.js';
 import type { HttpInfo } from './http-options.js';
+import type { PlatformResponse } from './http-exchange.js';
 import { HttpScope } from './http-scope.js';
+import { HttpTransactions } from './http-transactions.js';
 import type { SessionConnections } from './session-connections.js';
 
 const SCOPE = Symbol('session scope');
@@ -28,15 +31,19 @@ type Handler = (request: HandlerRequest, response: unknown, next: unknown) => un
 type Register = (...args: unknown[]) => unknown;
 
 /** Opens a scope for each HTTP request, over Express and over Fastify. */
-export class HttpScopes {
+export class HttpScopes implements OnModuleInit {
+  readonly #host: HttpAdapterHost;
   readonly #storage: ScopeStorage;
   readonly #connections: SessionConnections;
+  readonly #transactions: HttpTransactions;
   readonly #getInfo: HttpInfo;
   readonly #waiting = new ClientScopes<HttpScope>();
 
   constructor(host: HttpAdapterHost, storage: ScopeStorage, connections: SessionConnections) {
+    this.#host = host;
     this.#storage = storage;
     this.#connections = connections;
+    this.#transactions = new HttpTransactions(connections);
     this.#getInfo = (request) => connections.httpInfo(request);
     // Emits at once under NestFactory, later under a testing module. A standalone application has no adapter.
     host.init$.subscribe(() => {
@@ -45,6 +52,14 @@ export class HttpScopes {
         this.#install(adapter);
       }
     });
+  }
+
+  /** All connections are known by now. */
+  onModuleInit(): void {
+    const adapter = this.#host.httpAdapter as AbstractHttpAdapter | null;
+    if (adapter !== null) {
+      this.#transactions.install(adapter);
+    }
   }
 
   #install(adapter: AbstractHttpAdapter): void {
@@ -94,6 +109,9 @@ export class HttpScopes {
   }
 
   #watch(handler: Handler): Handler {
+    // Server-sent events go on for hours.
+    // Seam: nestjs/sse-metadata
+    const isTransactional = !Reflect.hasMetadata(SSE_METADATA, handler);
     const watched: Handler = (request, response, next) => {
       const scope = request[SCOPE] ?? request.raw?.[SCOPE];
       if (scope === undefined) {
@@ -103,7 +121,11 @@ export class HttpScopes {
       settleWithStream(response);
       const leave = (): void => scope.leaveHandler();
       try {
-        const outcome = this.#runIn(scope, () => handler(request, response, next));
+        const work = (): unknown => handler(request, response, next);
+        const call = { scope, request, response: response as PlatformResponse, next };
+        const run =
+          isTransactional && this.#connections.wantTransactions ? () => this.#transactions.run(call, work) : work;
+        const outcome = this.#runIn(scope, run);
         Promise.resolve(outcome).then(leave, leave);
         return outcome;
       } catch (error) {

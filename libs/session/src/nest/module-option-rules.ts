@@ -1,5 +1,6 @@
 import { assertJobOptions } from '../jobs/job-option-rules.js';
 import type { ThreadsOptions } from '../jobs/threads/threads-options.js';
+import { assertBeginOptions } from '../session/begin-option-rules.js';
 import { assertForkOptions } from '../session/fork-options.js';
 import {
   aName,
@@ -37,7 +38,14 @@ const rules: Record<keyof SessionModuleOptions, Rule> = {
   threads: anObject,
 };
 
-const httpRules: Record<keyof HttpOptions, Rule> = { info: ofType('function') };
+const httpRules: Record<keyof HttpOptions, Rule> = {
+  info: ofType('function'),
+  transaction: {
+    what: 'true, the options of a transaction, or a function of the request',
+    holds: (value) => value === true || typeof value === 'function' || anObject.holds(value),
+  },
+  commitError: ofType('function'),
+};
 
 const threadRules: Record<keyof ThreadsOptions, Rule> = {
   application: {
@@ -77,6 +85,15 @@ export function assertAsyncOptions(options: object): void {
   assertOptions('SessionModule.forRootAsync()', options, { ...asyncRules, ...extraRules });
 }
 
+function assertHttpTransaction({ transaction, commitError }: HttpOptions): void {
+  if (typeof transaction === 'object') {
+    assertBeginOptions('SessionModule', transaction, 'http.transaction.');
+  }
+  if (commitError !== undefined && transaction === undefined) {
+    throw new TypeError('The option `http.commitError` stands without `http.transaction`, and would never be asked.');
+  }
+}
+
 function assertAll(options: SessionModuleOptions, known: Readonly<Record<string, Rule>>): void {
   assertOptions('SessionModule', options, known);
   const { fork, http, jobs, threads } = options;
@@ -85,6 +102,7 @@ function assertAll(options: SessionModuleOptions, known: Readonly<Record<string,
   }
   if (http !== undefined && http !== false) {
     assertOptions('SessionModule', http, httpRules, 'http.');
+    assertHttpTransaction(http);
   }
   if (jobs !== undefined) {
     assertJobOptions(jobs);

@@ -1,27 +1,56 @@
+import { types } from 'node:util';
+
 import type { InjectionToken } from '@nestjs/common';
 
+import { assertBeginOptions } from '../session/begin-option-rules.js';
 import type { ScopeInfo } from '../session/scope-info.js';
-import type { HttpRequest } from './http-options.js';
+import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import type { HttpOptions, HttpRequest } from './http-options.js';
 import type { SessionModuleOptions } from './session-module-options.js';
+
+interface Connection {
+  readonly source: SessionSource;
+  readonly options: SessionModuleOptions;
+}
+
+/** A transaction that a request is to have. */
+export interface WantedTransaction {
+  readonly source: SessionSource;
+  readonly options: BeginOptions;
+  readonly http: HttpOptions;
+}
 
 /** Knows the options of every connection that SessionModule was imported for. */
 export class SessionConnections {
   /** The tokens of the sessions that are request-scoped providers. */
   readonly requestScoped = new Set<InjectionToken>();
-  readonly #options: SessionModuleOptions[] = [];
+  readonly #connections: Connection[] = [];
 
-  add(options: SessionModuleOptions): void {
-    this.#options.push(options);
+  add(source: SessionSource, options: SessionModuleOptions): void {
+    this.#connections.push({ source, options });
   }
 
   get wantHttpScopes(): boolean {
-    return this.#options.some(({ http }) => http !== false);
+    return this.#connections.some(({ options: { http } }) => http !== false);
+  }
+
+  get wantTransactions(): boolean {
+    return this.#connections.some(({ options: { http } }) => http !== false && http?.transaction !== undefined);
+  }
+
+  /** Gives the transactions that the options of all connections want for a request. */
+  transactionsOf(request: HttpRequest): WantedTransaction[] {
+    return this.#connections.flatMap(({ source, options: { http } }) => {
+      const options = http === false ? undefined : beginOptions(http?.transaction, request);
+      return http === false || http === undefined || options === undefined ? [] : [{ source, options, http }];
+    });
   }
 
   /** Gives what the options of all connections have to say of a request. */
   httpInfo(request: HttpRequest): ScopeInfo {
     let info: ScopeInfo = {};
-    for (const { http } of this.#options) {
+    for (const { options } of this.#connections) {
+      const { http } = options;
       if (http !== false && http?.info !== undefined) {
         const told: object = http.info(request);
         if (told instanceof Promise) {
@@ -32,4 +61,18 @@ export class SessionConnections {
     }
     return info;
   }
+}
+
+function beginOptions(wanted: HttpOptions['transaction'], request: HttpRequest): BeginOptions | undefined {
+  if (typeof wanted !== 'function') {
+    return wanted === true ? {} : wanted;
+  }
+  const options = wanted(request);
+  if (types.isPromise(options)) {
+    throw new TypeError('Expected `http.transaction` to return an object, got a promise, which tells too late.');
+  }
+  if (options !== undefined) {
+    assertBeginOptions('SessionModule', options, 'http.transaction.');
+  }
+  return options;
 }

@@ -16,6 +16,6 @@ const rules: Record<keyof BeginOptions, Rule> = {
 };
 
 /** @throws {TypeError} for the first option of a transaction that is not known, or is not as it has to be */
-export function assertBeginOptions(whose: string, options: unknown): void {
-  assertOptions(whose, options, rules, 'transaction.');
+export function assertBeginOptions(whose: string, options: unknown, prefix = 'transaction.'): void {
+  assertOptions(whose, options, rules, prefix);
 }

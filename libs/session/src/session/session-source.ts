@@ -22,6 +22,7 @@ import { Roster } from './roster.js';
 import type { LiveScope, ScopeOptions } from './live-scope.js';
 import { ScopeLookup } from './scope-lookup.js';
 import type { ScopeStorage } from './scope-storage.js';
+import { ScopeTransaction } from './scope-transaction.js';
 import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';
 import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
@@ -180,13 +181,16 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       if (transaction === undefined) {
         return work(session);
       }
-      await session.begin(transaction);
-      record.ledger.managed.add(session);
+      const open = await ScopeTransaction.begin(record, transaction);
       const result = await work(session);
-      record.ledger.managed.delete(session);
-      await session.commit();
+      await open.commit();
       return result;
     });
+  }
+
+  /** Begins a transaction in a scope, which its maker ends. */
+  begin(scope: LiveScope, transaction: BeginOptions): Promise<ScopeTransaction> {
+    return ScopeTransaction.begin(this.#recordIn(scope), transaction);
   }
 
   #findPlace(owner: LeaseOwner): string | undefined {

@@ -1,0 +1,178 @@
+import type { HttpTransaction } from './http-transaction.js';
+import { AnswerHeaders } from './answer-headers.js';
+import type { AnyResponse } from './response-end.js';
+
+const METHODS = ['writeHead', 'flushHeaders', 'write', 'end'] as const;
+
+type Method = (typeof METHODS)[number];
+type Writer = (...args: unknown[]) => unknown;
+type Writable = Record<Method, Writer>;
+
+interface Call {
+  readonly write: Writer;
+  readonly args: unknown[];
+}
+
+interface HeldAnswerOptions {
+  readonly transaction: HttpTransaction;
+  /** Called when the commit has failed, before the answer that takes the place of this one. */
+  readonly onDrop: () => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
+interface Piping {
+  unpipe(target: unknown): unknown;
+}
+
+/** How much of an answer is held before its writer is asked to wait, where the response does not say. */
+const HIGH_WATER_MARK = 16_384;
+
+/**
+ * Holds back what is written to a response by hand until the transaction of its request has ended, which the first write
+ * brings about. It is sent then, or dropped when the commit failed.
+ */
+export class HeldAnswer {
+  readonly #response: AnyResponse;
+  readonly #options: HeldAnswerOptions;
+  readonly #calls: Call[] = [];
+  readonly #pipings = new Set<Piping>();
+  #state: 'ready' | 'held' | 'sent' = 'ready';
+  #isEnded = false;
+  #hasHead = false;
+  #held = 0;
+
+  private constructor(response: AnyResponse, options: HeldAnswerOptions) {
+    this.#response = response;
+    this.#options = options;
+  }
+
+  /** Takes the methods of a response over. */
+  static watch(response: AnyResponse, options: HeldAnswerOptions): void {
+    const held = new HeldAnswer(response, options);
+    response.on('pipe', (source: unknown) => held.#pipings.add(source as Piping));
+    const writable = response as unknown as Writable;
+    for (const method of METHODS) {
+      const write = writable[method];
+      writable[method] = (...args) =>
+        held.#state === 'sent' || (held.#state === 'ready' && options.transaction.isOver)
+          ? write.apply(response, args)
+          : held.#hold(method, { write, args });
+    }
+  }
+
+  #hold(method: Method, call: Call): unknown {
+    const [first] = call.args;
+    if (this.#state === 'ready') {
+      this.#begin(method === 'writeHead' ? (first as number) : this.#response.statusCode);
+    }
+    const isFirst = !this.#hasHead;
+    this.#hasHead = true;
+    switch (method) {
+      case 'writeHead':
+        if (!isFirst) {
+          throw Object.assign(new Error('Cannot write headers after they are sent to the client'), {
+            code: 'ERR_HTTP_HEADERS_SENT',
+          });
+        }
+        this.#calls.push(call);
+        return this.#response;
+      case 'flushHeaders':
+        this.#calls.push(call);
+        return undefined;
+      case 'write':
+        this.#calls.push(call);
+        this.#held += (first as string | Uint8Array).length;
+        return !this.#isFull;
+      case 'end':
+        if (this.#isEnded) {
+          drop(...call.args);
+          return this.#response;
+        }
+        this.#isEnded = true;
+        this.#calls.push(call);
+        return this.#response;
+    }
+  }
+
+  get #isFull(): boolean {
+    return this.#held > (this.#response.writableHighWaterMark || HIGH_WATER_MARK);
+  }
+
+  #begin(status: number): void {
+    this.#state = 'held';
+    const response = this.#response;
+    const { statusCode } = response;
+    const headers = new AnswerHeaders(response);
+    // Whoever asks may write no other answer: this one may be on its way.
+    Object.defineProperty(response, 'headersSent', { configurable: true, get: () => true });
+    const { transaction, onFailure } = this.#options;
+    transaction
+      .answer(status)
+      .then(
+        () => {
+          this.#letThrough();
+          response.statusCode = statusCode;
+          headers.restore();
+          this.#send();
+        },
+        (error: unknown) => {
+          this.#letThrough();
+          this.#drop();
+          throw error;
+        },
+      )
+      .catch(onFailure);
+  }
+
+  #letThrough(): void {
+    this.#state = 'sent';
+    Reflect.deleteProperty(this.#response, 'headersSent');
+  }
+
+  #send(): void {
+    for (const { write, args } of this.#calls.splice(0)) {
+      write.apply(this.#response, args);
+    }
+    if (this.#isFull && !this.#isEnded && !this.#response.writableNeedDrain) {
+      this.#response.emit('drain');
+    }
+  }
+
+  /** Forgets what was written, and lets its writers write nothing into the answer that takes its place. */
+  #drop(): void {
+    this.#pipings.forEach((source) => source.unpipe(this.#response));
+    this.#calls.splice(0).forEach(({ args }) => drop(...args));
+    this.#options.onDrop();
+    if (this.#isEnded) {
+      return;
+    }
+    const response = this.#response;
+    const writable = response as unknown as Writable;
+    const { write, end } = writable;
+    writable.write = drop;
+    writable.end = (...args) => {
+      writable.end = (...late) => {
+        drop(...late);
+        return response;
+      };
+      // Over HTTP/2 it writes by that.
+      writable.write = write;
+      end.apply(response, args);
+      writable.write = drop;
+      return response;
+    };
+    if (response.stream === undefined) {
+      // Whoever writes on is told of the end by that of the connection.
+      response.setHeader('connection', 'close');
+    }
+  }
+}
+
+/** Writes nothing, and calls back all the same: somebody may wait for that. */
+function drop(...args: unknown[]): boolean {
+  const callback = args.at(-1);
+  if (typeof callback === 'function') {
+    process.nextTick(callback);
+  }
+  return true;
+}

@@ -1,0 +1,39 @@
+import type { SessionRecord } from './session-record.js';
+import type { BeginOptions } from './session-source.js';
+
+/** The transaction of a session that belongs to the opener of its scope: no code within may end it. */
+export class ScopeTransaction {
+  private constructor(private readonly record: SessionRecord) {}
+
+  static async begin(record: SessionRecord, options: BeginOptions): Promise<ScopeTransaction> {
+    await record.session.begin(options);
+    record.ledger.managed.add(record.session);
+    return new ScopeTransaction(record);
+  }
+
+  async flush(): Promise<void> {
+    await this.record.session.flush();
+  }
+
+  async commit(): Promise<void> {
+    const { ledger, session } = this.record;
+    ledger.managed.delete(session);
+    await session.commit();
+  }
+
+  /** Rolls back what may be open still, and forgets all entities. The session is as a new one then. */
+  async rollBack(): Promise<void> {
+    const { isOpen, ledger, session } = this.record;
+    if (!isOpen) {
+      return;
+    }
+    ledger.managed.delete(session);
+    try {
+      if (session.isInTransaction()) {
+        await session.rollback();
+      }
+    } finally {
+      session.clear();
+    }
+  }
+}
