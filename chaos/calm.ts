@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
+import { holdTogether } from '../test/support/hold-together.js';
 import { type ChaosApp, POOL_SIZE } from './application/start-app.js';
 import type { Tally } from './tally.js';
 import { within } from './within.js';
@@ -50,19 +51,9 @@ async function untilNoScope({ registry, name }: ChaosApp, tally: Tally): Promise
 
 /** Holds every connection of the pool at the same moment. */
 async function holdAll({ jobs }: ChaosApp, onHeld: (count: number) => void): Promise<void> {
-  let count = 0;
-  const all = Promise.withResolvers<void>();
   await jobs.map(
     Array.from({ length: POOL_SIZE }, (_, index) => index),
-    async (session) => {
-      await session.execute('select 1');
-      count += 1;
-      onHeld(count);
-      if (count === POOL_SIZE) {
-        all.resolve();
-      }
-      await all.promise;
-    },
+    holdTogether(POOL_SIZE, onHeld),
     { concurrency: POOL_SIZE, timeout: ROUND_TRIP_MS },
   );
 }

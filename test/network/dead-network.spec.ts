@@ -8,6 +8,7 @@ import {
   SessionFactory,
 } from 'nestjs-mikro-session';
 
+import { holdPool } from '../support/hold-together.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -66,18 +67,7 @@ class Site {
 
   async servesAll(): Promise<void> {
     await this.network.heal();
-    const allHold = Promise.withResolvers<void>();
-    let holders = 0;
-    const hold = (): Promise<void> =>
-      this.factory.begin(async (session) => {
-        await session.execute('select 1');
-        holders += 1;
-        if (holders === POOL_SIZE) {
-          allHold.resolve();
-        }
-        await allHold.promise;
-      });
-    await Promise.all(Array.from({ length: POOL_SIZE }, hold));
+    await holdPool(this.factory, POOL_SIZE);
   }
 
   /** Closes the application. Gives the milliseconds that it took. */

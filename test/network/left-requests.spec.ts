@@ -4,6 +4,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Controller, Get, Param } from '@nestjs/common';
 import { InjectSession, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
+import { holdPool } from '../support/hold-together.js';
 import type { Direction } from '../support/network-link.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
@@ -70,24 +71,9 @@ class Site {
     return poll('no scope lives', () => Promise.resolve(registry.list().length === 0));
   }
 
-  /** Has every connection of the pool hold a transaction at once. Gives how many did. */
-  async poolServes(): Promise<number> {
-    const factory = this.app.get<SessionFactory<EntityManager>>(SessionFactory);
-    let holders = 0;
-    const all = Promise.withResolvers<void>();
-    await Promise.all(
-      Array.from({ length: POOL_SIZE }, () =>
-        factory.begin(async (session) => {
-          await session.execute('select 1');
-          holders += 1;
-          if (holders === POOL_SIZE) {
-            all.resolve();
-          }
-          await all.promise;
-        }),
-      ),
-    );
-    return holders;
+  /** Tells how many connections of the pool can be had. */
+  poolServes(): Promise<number> {
+    return holdPool(this.app.get<SessionFactory<EntityManager>>(SessionFactory), POOL_SIZE);
   }
 
   /** Asks, and leaves as soon as `asked` says that the server is at it. */

@@ -252,15 +252,7 @@ export class Interpreter {
     const part = this.#plan({ kind: 'own', steps, outer: place, line: place.line });
     await this.#report(part, async () => {
       await using session = this.#app.factory.create();
-      const own: Place = {
-        ...place,
-        part: part.number,
-        outer: place,
-        session,
-        given: session,
-        marks: [],
-        life: { isOver: false },
-      };
+      const own = besides(place, part.number, session);
       part.place = own;
       this.sessions.set(session, part.number);
       this.journal.note(part.number, { event: 'entered' });
@@ -288,15 +280,7 @@ export class Interpreter {
     const client = new AbortController();
     const abort = (): void => client.abort();
     const work = async (session: EntityManager): Promise<void> => {
-      const own: Place = {
-        ...place,
-        part: number,
-        outer: place,
-        session,
-        given: session,
-        marks: [],
-        life: { isOver: false },
-      };
+      const own = besides(place, part.number, session);
       part.place = own;
       this.#meet(session, number);
       this.journal.note(number, { event: 'entered' });
@@ -338,6 +322,11 @@ export class Interpreter {
       this.#running.delete(work);
     }
   }
+}
+
+/** The place of a session of its own within another. */
+function besides(place: Place, part: number, session: EntityManager): Place {
+  return { ...place, part, outer: place, session, given: session, marks: [], life: { isOver: false } };
 }
 
 /** Tells whether a session has ended for good. */

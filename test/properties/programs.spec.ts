@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 
 import * as fc from 'fast-check';
 
+import { holdPool } from '../support/hold-together.js';
 import { injections } from '../support/test-app.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -77,23 +78,6 @@ describe.each(injections)('any program with %s injection', (injection) => {
   const findRows = async (): Promise<string[]> =>
     (await database.query<{ tag: string }>('select tag from mark where tag <> $1', [TAKEN])).map(({ tag }) => tag);
 
-  /** Holds as many transactions at once as the pool has connections, and tells how many. */
-  const serveAll = async (): Promise<number> => {
-    const allHold = Promise.withResolvers<void>();
-    let holders = 0;
-    const hold = (): Promise<void> =>
-      app.factory.begin(async (session) => {
-        await session.execute('select 1');
-        holders += 1;
-        if (holders === POOL_SIZE) {
-          allHold.resolve();
-        }
-        await allHold.promise;
-      });
-    await Promise.all(Array.from({ length: POOL_SIZE }, hold));
-    return holders;
-  };
-
   const check = async (steps: Program): Promise<void> => {
     runs += 1;
     const interpreter = new Interpreter(app, { name: `${runs}`, observe });
@@ -105,7 +89,7 @@ describe.each(injections)('any program with %s injection', (injection) => {
       await database.until(
         `select not exists (select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%')`,
       );
-      const served = await within(serveAll());
+      const served = await within(holdPool(app.factory, POOL_SIZE));
       const { complaints, committed, unknown } = judge(journal.entries);
       const rows = await findRows();
       expect({

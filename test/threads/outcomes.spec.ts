@@ -1,5 +1,3 @@
-import { rm } from 'node:fs/promises';
-
 import { DriverException, UniqueConstraintViolationException } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { HttpException } from '@nestjs/common';
@@ -14,10 +12,9 @@ import {
   TransactionAbortedError,
 } from 'nestjs-mikro-session';
 
-import type { TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import type { TestDatabase } from '../support/test-database.js';
 import { FateChunkWorker, FateWorker, fates, type Input, type Result } from './app/fate.workers.js';
-import { compileThreadApp, startThreadApp } from './support/thread-app.js';
+import { ThreadStage } from './support/thread-stage.js';
 
 const classes = [
   TypeError,
@@ -50,16 +47,13 @@ function takeApart(reason: unknown): unknown {
 }
 
 describe('jobs in threads', () => {
-  let folder: string;
+  let stage: ThreadStage;
   let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
 
   beforeAll(async () => {
-    folder = await compileThreadApp();
-    database = await createTestDatabase();
-    app = await startThreadApp({ folder, databaseUrl: database.url });
-    jobs = app.get(JobService);
+    stage = await ThreadStage.set();
+    ({ database, jobs } = stage);
     await database.query('create unique index on note (text)');
     await database.query(`
       create function refuse() returns trigger language plpgsql as $$
@@ -72,11 +66,7 @@ describe('jobs in threads', () => {
       for each row execute function refuse()`);
   }, 60_000);
 
-  afterAll(async () => {
-    await app.app.close();
-    await database.drop();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => stage.clear());
 
   interface End {
     readonly outcomes: readonly unknown[];

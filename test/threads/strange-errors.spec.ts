@@ -1,36 +1,26 @@
-import { rm } from 'node:fs/promises';
-
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, type JobOptions } from 'nestjs-mikro-session';
 
-import type { TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import type { TestDatabase } from '../support/test-database.js';
 import { strangers, StrangeWorker } from './app/strange.worker.js';
-import { compileThreadApp, startThreadApp } from './support/thread-app.js';
+import { ThreadStage } from './support/thread-stage.js';
 
 // An application starts in each new thread.
 import.meta.jest.setTimeout(60_000);
 
 describe('a job in a thread that throws', () => {
-  let folder: string;
+  let stage: ThreadStage;
   let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
 
   beforeAll(async () => {
-    folder = await compileThreadApp();
-    database = await createTestDatabase();
-    app = await startThreadApp({ folder, databaseUrl: database.url });
-    jobs = app.get(JobService);
+    stage = await ThreadStage.set();
+    ({ database, jobs } = stage);
   }, 60_000);
 
   afterEach(() => database.query('delete from note'));
 
-  afterAll(async () => {
-    await app.app.close();
-    await database.drop();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => stage.clear());
 
   const manners: readonly JobOptions[] = [
     {},
@@ -54,7 +44,7 @@ describe('a job in a thread that throws', () => {
   });
 
   it('leaves the thread to others, also when many do so at once, and the application closes', async () => {
-    const own = await startThreadApp({ folder, databaseUrl: database.url });
+    const own = await stage.startAnother();
     const inputs = ['first', ...Object.keys(strangers), 'last'];
 
     const outcomes = await own

@@ -1,11 +1,9 @@
-import { rm } from 'node:fs/promises';
 import { threadId as mainThreadId } from 'node:worker_threads';
 
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory } from 'nestjs-mikro-session';
 
-import type { TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import type { TestDatabase } from '../support/test-database.js';
 import {
   LockWorker,
   NestingWorker,
@@ -14,31 +12,24 @@ import {
   type Whereabouts,
   WhereWorker,
 } from './app/thread.workers.js';
-import { compileThreadApp, startThreadApp } from './support/thread-app.js';
+import { ThreadStage } from './support/thread-stage.js';
 
 // An application starts in each new thread.
 import.meta.jest.setTimeout(60_000);
 
 describe('the threads of jobs', () => {
-  let folder: string;
+  let stage: ThreadStage;
   let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
 
   beforeAll(async () => {
-    folder = await compileThreadApp();
-    database = await createTestDatabase();
-    app = await startThreadApp({ folder, databaseUrl: database.url });
-    jobs = app.get(JobService);
+    stage = await ThreadStage.set();
+    ({ database, jobs } = stage);
   }, 60_000);
 
   afterEach(() => database.query('delete from note'));
 
-  afterAll(async () => {
-    await app.app.close();
-    await database.drop();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => stage.clear());
 
   const texts = async (): Promise<string[]> =>
     (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
@@ -81,7 +72,7 @@ describe('the threads of jobs', () => {
   });
 
   it('give jobs the info of the scope that starts them', async () => {
-    const [where] = await app
+    const [where] = await stage.app
       .get<SessionFactory>(SessionFactory)
       .run(() => jobs.map([1], WhereWorker, { threads: 1 }), { info: { tenant: 'b' } });
 
@@ -132,7 +123,7 @@ describe('the threads of jobs', () => {
   });
 
   it('are as many as the largest run has asked for, with smaller shares, once the jobs of the others have ended', async () => {
-    const own = await startThreadApp({ folder, databaseUrl: database.url });
+    const own = await stage.startAnother();
     const ownJobs = own.get<JobService<EntityManager>>(JobService);
     const unlock = await hold(2);
     const first = ownJobs.map([2, 2], LockWorker, { threads: 1 });
@@ -151,7 +142,7 @@ describe('the threads of jobs', () => {
   });
 
   it('are those of one application', async () => {
-    const other = await startThreadApp({ folder, databaseUrl: database.url });
+    const other = await stage.startAnother();
 
     const here = await jobs.map([1], WhereWorker, { threads: 1 });
     const there = await other.get<JobService<EntityManager>>(JobService).map([1], WhereWorker, { threads: 1 });
@@ -162,7 +153,7 @@ describe('the threads of jobs', () => {
   });
 
   it('close their applications, and give their connections back, when the application shuts down', async () => {
-    const own = await startThreadApp({ folder, databaseUrl: database.url, data: { saysFarewell: true } });
+    const own = await stage.startAnother({ data: { saysFarewell: true } });
     const found = await own.get<JobService<EntityManager>>(JobService).map([1, 2], WhereWorker, { threads: 2 });
     const pids = [...distinct(found, 'pid')].join();
     const count = `select count(*)::int from pg_stat_activity where pid in (${pids})`;
@@ -283,7 +274,7 @@ describe('the threads of jobs', () => {
   });
 
   it('tell jobs that the application shuts down, and wait for them', async () => {
-    const own = await startThreadApp({ folder, databaseUrl: database.url });
+    const own = await stage.startAnother();
     const running = own.get<JobService<EntityManager>>(JobService).map(['c'], SignalWorker, { threads: 1 });
     await database.until(`select count(*) = 1 from pg_stat_activity where application_name = 'waits'`);
 
@@ -297,7 +288,7 @@ describe('the threads of jobs', () => {
     ['before', (cancel: AbortController) => cancel.abort()],
     ['while its threads start', (cancel: AbortController) => setImmediate(() => cancel.abort())],
   ])('begin no job of a run that is aborted %s', async (_when, abort) => {
-    const own = await startThreadApp({ folder, databaseUrl: database.url });
+    const own = await stage.startAnother();
     const cancel = new AbortController();
     abort(cancel);
 
@@ -329,7 +320,7 @@ describe('the threads of jobs', () => {
   });
 
   it('begin no job when the application shuts down while they start', async () => {
-    const own = await startThreadApp({ folder, databaseUrl: database.url });
+    const own = await stage.startAnother();
     const running = own.get<JobService<EntityManager>>(JobService).settle([1], WhereWorker, { threads: 1 });
 
     await own.app.close();

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
 import { BroadcastChannel } from 'node:worker_threads';
 
 import type { EntityManager } from '@mikro-orm/postgresql';
@@ -15,11 +14,11 @@ import {
 
 import { CapturedLog } from '../support/captured-log.js';
 import { poll } from '../support/poll.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { startTestApp } from '../support/test-app.js';
+import type { TestDatabase } from '../support/test-database.js';
 import { LockWorker, TROUBLE_CHANNEL, TroubleWorker, WhereWorker } from './app/thread.workers.js';
 import { twins } from './app/twins.js';
-import { compileThreadApp, startThreadApp } from './support/thread-app.js';
+import { ThreadStage } from './support/thread-stage.js';
 
 const LOCK = 10;
 
@@ -27,31 +26,22 @@ const LOCK = 10;
 import.meta.jest.setTimeout(60_000);
 
 describe('trouble in the threads of jobs', () => {
-  let folder: string;
+  let stage: ThreadStage;
   let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
   let channel: BroadcastChannel;
 
   beforeAll(async () => {
     channel = new BroadcastChannel(TROUBLE_CHANNEL);
-    folder = await compileThreadApp();
-    database = await createTestDatabase();
-    app = await startThreadApp({
-      folder,
-      databaseUrl: database.url,
-      threads: { resourceLimits: { maxOldGenerationSizeMb: 128 } },
-    });
-    jobs = app.get(JobService);
+    stage = await ThreadStage.set({ threads: { resourceLimits: { maxOldGenerationSizeMb: 128 } } });
+    ({ database, jobs } = stage);
   }, 60_000);
 
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
     channel.close();
-    await app.app.close();
-    await database.drop();
-    await rm(folder, { recursive: true, force: true });
+    await stage.clear();
   });
 
   const texts = async (): Promise<string[]> =>
@@ -298,7 +288,7 @@ describe('trouble in the threads of jobs', () => {
   });
 
   it('by an application that does not start is told to the run, and the next run tries again', async () => {
-    const own = await startThreadApp({ folder, databaseUrl: database.url, data: { failure: 'not today' } });
+    const own = await stage.startAnother({ data: { failure: 'not today' } });
     const ownJobs = own.get<JobService<EntityManager>>(JobService);
 
     const first = ownJobs.settle([1], WhereWorker, { threads: 1 });
@@ -328,7 +318,7 @@ describe('trouble in the threads of jobs', () => {
     ['Expected `threads.application` to be the URL of a file', { application: new URL('https://localhost/a.js') }],
     ['`threads.data.now` is a function', { data: { now: () => 1 } }],
   ])('by wrong options of the module keeps the application from starting (%s)', async (message, threads) => {
-    const starting = startThreadApp({ folder, databaseUrl: database.url, threads });
+    const starting = stage.startAnother({ threads });
 
     await expect(starting).rejects.toThrow(TypeError);
     await expect(starting).rejects.toThrow(message);
