@@ -1,6 +1,7 @@
-import { Client } from 'pg';
+import type { Client } from 'pg';
 
 import { findRunningPostgres, hasRunningPostgres } from './running-postgres.js';
+import { createClient, join } from './server-users.js';
 
 export interface JoinedPostgres {
   /** Connection URL of the database `postgres`. */
@@ -17,8 +18,7 @@ export async function joinPostgres(folder: string): Promise<JoinedPostgres | und
     return undefined;
   }
   const { url } = findRunningPostgres(folder);
-  const client = new Client(url);
-  client.on('error', () => undefined);
+  const client = createClient(url);
   if (await canUse(client)) {
     return { url, leave: () => client.end() };
   }
@@ -26,14 +26,10 @@ export async function joinPostgres(folder: string): Promise<JoinedPostgres | und
   return undefined;
 }
 
-/** The keeper takes the lock alone before it ends the server. */
 async function canUse(client: Client): Promise<boolean> {
   try {
     await client.connect();
-    const { rows } = await client.query<{ can: boolean }>(
-      `select pg_try_advisory_lock_shared(hashtext('users of the embedded server')) as can`,
-    );
-    return rows[0]?.can === true;
+    return await join(client);
   } catch {
     // It is ending: who starts one then waits for that, or says why not.
     return false;

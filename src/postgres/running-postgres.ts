@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
+import { isAlive } from './is-alive.js';
+
 const POLL_MS = 500;
 
 /** A server that somebody else has started, and ends. */
@@ -73,14 +75,5 @@ function readPostmaster(data: string): Postmaster | undefined {
       return undefined;
     }
     throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -8,6 +8,13 @@ import { transformFile } from '@swc/core';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+const jsc = {
+  target: 'es2024',
+  parser: { syntax: 'typescript', decorators: true },
+  transform: { legacyDecorator: true, decoratorMetadata: true },
+  rewriteRelativeImportExtensions: true,
+} as const;
+
 /**
  * Compiles an application and the library into a folder of their own, which `npm run build` does not touch. It lies
  * within `node_modules`, so that Node finds the packages from there. One build serves all files of a run: each gets a
@@ -54,15 +61,7 @@ async function compileAll(folders: Readonly<Record<string, string>>, builds: str
 
 async function compile(from: string, to: string): Promise<void> {
   for await (const file of glob('**/*.ts', { cwd: from })) {
-    const { code } = await transformFile(join(from, file), {
-      swcrc: false,
-      jsc: {
-        target: 'es2024',
-        parser: { syntax: 'typescript', decorators: true },
-        transform: { legacyDecorator: true, decoratorMetadata: true },
-      },
-      module: { type: 'es6' },
-    });
+    const { code } = await transformFile(join(from, file), { swcrc: false, jsc, module: { type: 'es6' } });
     const target = join(to, file.replace(/\.ts$/, '.js'));
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, code);
