@@ -4,6 +4,7 @@ import { JobError, type JobOptions, type JobOutcome, JobService } from 'nestjs-m
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { withoutStacks } from '../support/without-stacks.js';
 
 const DEEP = 50_000;
 
@@ -25,11 +26,13 @@ function circular(): Error {
 }
 
 function deep(make: (cause: unknown) => unknown): unknown {
-  let error: unknown = new Error('the first');
-  for (let depth = 0; depth < DEEP; depth += 1) {
-    error = make(error);
-  }
-  return error;
+  return withoutStacks(() => {
+    let error: unknown = new Error('the first');
+    for (let depth = 0; depth < DEEP; depth += 1) {
+      error = make(error);
+    }
+    return error;
+  });
 }
 
 /** An error whose cause is a new one, each time it is asked for. */

@@ -7,6 +7,7 @@ import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { withoutStacks } from '../support/without-stacks.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
@@ -41,11 +42,13 @@ class Celsius {
 }
 
 function chain(length: number): Error {
-  let error = new Error('the first cause');
-  for (let nth = 0; nth < length; nth += 1) {
-    error = new Error(`cause ${nth}`, { cause: error });
-  }
-  return error;
+  return withoutStacks(() => {
+    let error = new Error('the first cause');
+    for (let nth = 0; nth < length; nth += 1) {
+      error = new Error(`cause ${nth}`, { cause: error });
+    }
+    return error;
+  });
 }
 
 function circle(): Error {

@@ -5,6 +5,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectSession, type JobWorker } from 'nestjs-mikro-session';
 
 import { Note } from '../../support/note.entity.js';
+import { withoutStacks } from '../../support/without-stacks.js';
 
 const DEEP = 50_000;
 
@@ -21,11 +22,13 @@ function withGetters(): Error {
 }
 
 function deep(make: (cause: unknown) => unknown): unknown {
-  let error: unknown = new Error('the first');
-  for (let depth = 0; depth < DEEP; depth += 1) {
-    error = make(error);
-  }
-  return error;
+  return withoutStacks(() => {
+    let error: unknown = new Error('the first');
+    for (let depth = 0; depth < DEEP; depth += 1) {
+      error = make(error);
+    }
+    return error;
+  });
 }
 
 /** An error whose cause is a new one, each time it is asked for. */
