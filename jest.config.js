@@ -26,7 +26,7 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mts',
   setupFilesAfterEnv: ['<rootDir>/test/support/no-process.ts'],
   testSequencer: '<rootDir>/test/support/longest-first.mjs',
-  maxWorkers: 2,
+  maxWorkers: 3,
   // A hang still ends, but a slow machine is no failure.
   testTimeout: 30_000,
 };

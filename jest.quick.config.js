@@ -1,6 +1,8 @@
 import suite from './jest.suite.config.js';
 import { slowSpecs } from './test/support/slow-specs.ts';
 
+process.env['TEST_QUICK'] = 'on';
+
 /** What needs no second process and no long time: for the inner loop. */
 export default {
   ...suite,

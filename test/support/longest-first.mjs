@@ -1,6 +1,6 @@
 import Sequencer from '@jest/test-sequencer';
 
-import { findSlowSpec } from './slow-specs.ts';
+import { findLongSpec } from './slow-specs.ts';
 
 /** Begins with the rooms and the specs that take longest, so that none of them is left to run alone at the end. */
 export default class LongestFirst extends Sequencer {
@@ -15,6 +15,6 @@ function rank({ path }) {
   if (path.endsWith('/room.ts')) {
     return -1;
   }
-  const place = findSlowSpec(path);
+  const place = findLongSpec(path);
   return place === -1 ? Number.MAX_SAFE_INTEGER : place;
 }

@@ -2,17 +2,19 @@ import { globSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { findSlowSpec } from './slow-specs.ts';
+import { findLongSpec, isSlow } from './slow-specs.ts';
 
 const tests = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Runs the quick specs of a folder as one test file, its `room.ts`. Jest loads all modules anew for each test file,
- * which takes longer than most of these specs do.
+ * Runs the specs of a folder as one test file, its `room.ts`, but for the long ones: and the quick ones alone where
+ * `TEST_QUICK` is set. Jest loads all modules anew for each test file, which takes longer than most of these specs do.
  */
 export async function openRoom(folder: string): Promise<void> {
   for (const spec of findHeld(folder)) {
-    await import(spec);
+    if (process.env['TEST_QUICK'] === undefined || !isSlow(spec)) {
+      await import(spec);
+    }
   }
 }
 
@@ -25,5 +27,5 @@ function findHeld(folder: string): string[] {
   return readdirSync(folder)
     .filter((name) => name.endsWith('.spec.ts'))
     .map((name) => join(folder, name))
-    .filter((spec) => findSlowSpec(spec) === -1);
+    .filter((spec) => findLongSpec(spec) === -1);
 }

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /**
- * The specs that start a process or a thread, restart a server or an application, compile a program or take their time
- * in the nature of the thing, the longest first. `npm run test:quick` leaves them out, `npm test` begins with them.
+ * The specs that start a process or a thread, restart a server or an application, compile a program or take very long,
+ * the longest first. Each of them is a test file of its own.
  */
-export const slowSpecs: readonly string[] = [
+const longSpecs: readonly string[] = [
   'test/chaos.spec.ts',
   'test/demo/worker.spec.ts',
   'test/demo/build.spec.ts',
@@ -39,55 +39,70 @@ export const slowSpecs: readonly string[] = [
   'test/demo/large-numbers.spec.ts',
   'test/demo/embedded-postgres.spec.ts',
   'test/threads/outcomes.spec.ts',
-  'test/messages/gateways.spec.ts',
-  'test/messages/microservices.spec.ts',
   'test/readme.spec.ts',
-  'test/jobs/chunks.spec.ts',
-  'test/http/streams.spec.ts',
-  'test/queue/telemetry.spec.ts',
-  'test/queue/job-queue-module.spec.ts',
   'test/demo/restart.spec.ts',
-  'test/properties/rollbacks.spec.ts',
   'test/demo/database-url.spec.ts',
-  'test/graphql/operation.spec.ts',
   'test/demo/validation.spec.ts',
-  'test/graphql/end-of-operation.spec.ts',
-  'test/demo/runs.spec.ts',
-  'test/http/passport.spec.ts',
-  'test/demo/migrations.spec.ts',
-  'test/jobs/retry.spec.ts',
-  'test/network/first-run.spec.ts',
-  'test/graphql/mercurius.spec.ts',
-  'test/http/inject-session.spec.ts',
-  'test/demo/security-headers.spec.ts',
-  'test/http/routing.spec.ts',
-  'test/http/exception-filter.spec.ts',
-  'test/demo/run-events.spec.ts',
-  'test/graphql/subscription.spec.ts',
-  'test/misuse/unflushed-changes.spec.ts',
-  'test/session/after-rollback.spec.ts',
-  'test/network/streams.spec.ts',
-  'test/messages/listeners.spec.ts',
-  'test/queue/chunks.spec.ts',
-  'test/graphql/apollo.spec.ts',
-  'test/session/rolled-back-entity.spec.ts',
-  'test/graphql/apart.spec.ts',
-  'test/session/reset-connections.spec.ts',
-  'test/misuse/shared-session.spec.ts',
-  'test/misuse/pool-deadlock.spec.ts',
-  'test/background/bullmq.spec.ts',
-  'test/jobs/job-limits.spec.ts',
-  'test/http/end-of-request.spec.ts',
-  'test/module/seams.spec.ts',
-  'test/http/other-contexts.spec.ts',
-  'test/module/connections.spec.ts',
 ];
+
+/** The specs that take their time in the nature of the thing. */
+const tediousSpecs: readonly string[] = [
+  'test/background/bullmq.spec.ts',
+  'test/demo/migrations.spec.ts',
+  'test/demo/run-events.spec.ts',
+  'test/demo/runs.spec.ts',
+  'test/demo/security-headers.spec.ts',
+  'test/graphql/apart.spec.ts',
+  'test/graphql/apollo.spec.ts',
+  'test/graphql/end-of-operation.spec.ts',
+  'test/graphql/mercurius.spec.ts',
+  'test/graphql/operation.spec.ts',
+  'test/graphql/subscription.spec.ts',
+  'test/http/end-of-request.spec.ts',
+  'test/http/exception-filter.spec.ts',
+  'test/http/inject-session.spec.ts',
+  'test/http/other-contexts.spec.ts',
+  'test/http/passport.spec.ts',
+  'test/http/routing.spec.ts',
+  'test/http/streams.spec.ts',
+  'test/jobs/chunks.spec.ts',
+  'test/jobs/job-limits.spec.ts',
+  'test/jobs/retry.spec.ts',
+  'test/messages/gateways.spec.ts',
+  'test/messages/listeners.spec.ts',
+  'test/messages/microservices.spec.ts',
+  'test/misuse/pool-deadlock.spec.ts',
+  'test/misuse/shared-session.spec.ts',
+  'test/misuse/unflushed-changes.spec.ts',
+  'test/module/connections.spec.ts',
+  'test/module/seams.spec.ts',
+  'test/network/first-run.spec.ts',
+  'test/network/streams.spec.ts',
+  'test/properties/rollbacks.spec.ts',
+  'test/queue/chunks.spec.ts',
+  'test/queue/job-queue-module.spec.ts',
+  'test/queue/telemetry.spec.ts',
+  'test/session/after-rollback.spec.ts',
+  'test/session/reset-connections.spec.ts',
+  'test/session/rolled-back-entity.spec.ts',
+];
+
+/** What `npm run test:quick` leaves out. `npm test` begins with the long ones. */
+export const slowSpecs: readonly string[] = [...longSpecs, ...tediousSpecs];
 
 const root = new URL('../../', import.meta.url);
 
-/** Whether a spec, named by its absolute path, is one of them: its place among them, or -1. */
-export function findSlowSpec(path: string): number {
-  return slowSpecs.findIndex((spec) => fileURLToPath(new URL(spec, root)) === path);
+/** Whether a spec, named by its absolute path, is a long one: its place among them, or -1. */
+export function findLongSpec(path: string): number {
+  return longSpecs.findIndex((spec) => isAt(path, spec));
+}
+
+export function isSlow(path: string): boolean {
+  return slowSpecs.some((spec) => isAt(path, spec));
+}
+
+function isAt(path: string, spec: string): boolean {
+  return fileURLToPath(new URL(spec, root)) === path;
 }
 
 /** @throws {Error} when the list names a file that is not there */

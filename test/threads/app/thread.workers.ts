@@ -143,7 +143,7 @@ export class TroubleWorker implements JobWorker<Trouble, unknown> {
       case 'out of memory': {
         const kept: unknown[] = [];
         for (;;) {
-          kept.push(Array.from({ length: 1_000_000 }).fill(kept));
+          kept.push(Array.from({ length: 1_000_000 }, () => kept));
         }
       }
       case 'function':

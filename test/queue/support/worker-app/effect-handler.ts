@@ -101,7 +101,7 @@ function endProcess(end: NonNullable<EffectInput['end']>): void {
     case 'memory': {
       const kept: unknown[] = [];
       for (;;) {
-        kept.push(Array.from({ length: 1_000_000 }).fill(kept));
+        kept.push(Array.from({ length: 1_000_000 }, () => kept));
       }
     }
   }
