@@ -1,3 +1,5 @@
+import { EventEmitter, once } from 'node:events';
+import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
@@ -32,6 +34,8 @@ import { holdCommits, letCommit, untilCommitting, watchCommits } from '../suppor
 /** The little that the responses of Express and Fastify have in common, and that of Node. */
 interface AnyResponse {
   readonly raw?: NodeJS.WritableStream & { writeHead(status: number, headers: object): unknown };
+  /** Only Fastify's reply is given up for the response itself. */
+  hijack?(): void;
   status(code: number): this;
   header(name: string, value: string): this;
   send(body: unknown): unknown;
@@ -39,6 +43,9 @@ interface AnyResponse {
 
 const rawOf = (response: AnyResponse): NonNullable<AnyResponse['raw']> =>
   response.raw ?? (response as unknown as NonNullable<AnyResponse['raw']>);
+
+/** Calls from outside of every request. */
+const outside = new EventEmitter();
 
 /** Longer than what a response takes before its writer is to wait. */
 const LONG = 'x'.repeat(1_000_000);
@@ -61,6 +68,7 @@ class AnswerController {
   @Post('sends/:text')
   sends(@Param('text') text: string, @Res() response: AnyResponse): void {
     this.session.create(Note, { text });
+    rawOf(response).once('close', () => outside.emit('closed'));
     response.status(201).header('set-cookie', 'id=1').header('x-answer', 'yes').send({ text });
   }
 
@@ -88,6 +96,7 @@ class AnswerController {
   @Post('pipes/:text')
   pipes(@Param('text') text: string, @Res() response: AnyResponse): void {
     this.session.create(Note, { text });
+    rawOf(response).once('close', () => outside.emit('closed'));
     Readable.from([LONG, 'end']).pipe(rawOf(response));
   }
 
@@ -100,6 +109,20 @@ class AnswerController {
       await nextTurn();
     }
     rawOf(response).end();
+  }
+
+  @Post('hands-on/:text')
+  handsOn(@Param('text') text: string, @Res() response: AnyResponse): void {
+    this.session.create(Note, { text });
+    outside.once('answer', () => response.status(201).send({ text }));
+    outside.emit('ready');
+  }
+
+  @Post('hijacks/:text')
+  hijacks(@Param('text') text: string, @Res() response: AnyResponse): void {
+    this.session.create(Note, { text });
+    response.hijack?.();
+    rawOf(response).end(text);
   }
 
   @Post('twice/:text')
@@ -228,6 +251,47 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
         expect(await texts()).toEqual([]);
       });
     });
+
+    it.each([
+      ['kept', 201],
+      ['refused', 500],
+    ])('is sent from outside of the request: %s', async (text, status) => {
+      const ready = once(outside, 'ready');
+      const answered = post(`hands-on/${text}`);
+      await ready;
+      outside.emit('answer');
+
+      expect((await answered).status).toBe(status);
+      expect(await texts()).toEqual(status === 500 ? [] : [text]);
+    });
+
+    it.each([
+      ['kept', 201, 'kept'],
+      ['refused', 500, expect.not.stringContaining('refused')],
+    ])('is sent past the platform: %s', async (text, status, body) => {
+      const response = await post(`hijacks/${text}`);
+
+      expect(response.status).toBe(status);
+      expect(await response.text()).toEqual(body);
+    });
+
+    it.each(['sends', 'pipes'])(
+      'of a handler that %s, whose client goes away meanwhile, is committed',
+      async (path) => {
+        await holdCommits(database);
+        const request = httpRequest(`${app.url}/${path}/slow`, { method: 'POST' }).end();
+        request.on('error', () => undefined);
+        const closed = once(outside, 'closed');
+        await untilCommitting(database);
+        request.destroy();
+        await closed;
+
+        await letCommit(database);
+
+        await noLiveScope(app);
+        expect(await texts()).toEqual(['slow']);
+      },
+    );
 
     it('of a status of 400 or more, sent by hand, rolls back', async () => {
       const response = await post('refuses/lost');

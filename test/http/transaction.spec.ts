@@ -19,12 +19,14 @@ import {
   type MiddlewareConsumer,
   Module,
   type NestInterceptor,
+  Next,
   NotFoundException,
   Param,
   type PipeTransform,
   Post,
   Redirect,
   Res,
+  Scope as RequestScope,
   ServiceUnavailableException,
   UseFilters,
   UseGuards,
@@ -247,7 +249,9 @@ class NoteController {
   @UseFilters(ForgivingFilter)
   @Get('forgiven')
   async forgiven(): Promise<void> {
+    const known = await this.session.findOneOrFail(Note, { text: 'known' });
     await this.writer.write('lost');
+    known.text = 'never flushed';
     this.session.create(Note, { text: 'never flushed' });
     throw new Error('on purpose');
   }
@@ -298,6 +302,21 @@ class NoteController {
   }
 }
 
+@Injectable({ scope: RequestScope.REQUEST })
+class Impossible {
+  constructor() {
+    throw new Error('cannot be made');
+  }
+}
+
+@Controller('impossible')
+class ImpossibleController {
+  constructor(readonly impossible: Impossible) {}
+
+  @Get()
+  get(): void {}
+}
+
 @Module({})
 class AnsweringModule {
   constructor(private readonly context: SessionContext<EntityManager>) {}
@@ -334,8 +353,8 @@ describe.each(platforms)('http.transaction over %s', (platform) => {
           },
         },
         imports: [AnsweringModule],
-        controllers: [NoteController],
-        providers: [Stage, Writer],
+        controllers: [NoteController, ImpossibleController],
+        providers: [Stage, Writer, Impossible],
         configure: (nest) => nest.setGlobalPrefix('api', { exclude: ['middleware'] }),
       });
       stage = app.get(Stage);
@@ -433,10 +452,12 @@ describe.each(platforms)('http.transaction over %s', (platform) => {
     });
 
     it('rolls back what an exception filter makes a success of, and leaves the filter a new session', async () => {
+      await database.query(`insert into note (text) values ('known')`);
+
       const response = await get('forgiven');
 
       expect(await response.json()).toEqual({ forgiven: false });
-      expect(await texts()).toEqual(['audit: on purpose']);
+      expect(await texts()).toEqual(['known', 'audit: on purpose']);
     });
 
     it('answers a failed commit with a 500, and with nothing of the answer that was to be', async () => {
@@ -528,6 +549,13 @@ describe.each(platforms)('http.transaction over %s', (platform) => {
       expect(log.errors).toEqual([expect.stringContaining('read-only transaction')]);
     });
 
+    it('answers with what an exception filter says where the route cannot be made', async () => {
+      const response = await get('impossible');
+
+      expect(response.status).toBe(500);
+      expect(await response.json()).toEqual({ statusCode: 500, message: 'Internal server error' });
+    });
+
     it('may be read-only for some requests', async () => {
       http = {
         transaction: ({ method }) => (method === 'GET' ? { readOnly: true } : {}),
@@ -568,5 +596,43 @@ describe.each(platforms)('http.transaction over %s', (platform) => {
       expect((await get('nothing')).status).toBe(500);
       expect(log.errors).toEqual([expect.stringContaining(message)]);
     });
+  });
+});
+
+@Controller()
+class PassingController {
+  constructor(@InjectSession() private readonly session: EntityManager) {}
+
+  @Get('passed/on')
+  pass(@Next() next: () => void): void {
+    this.session.create(Note, { text: 'first' });
+    next();
+  }
+
+  @Get('passed/:to')
+  take(): string {
+    this.session.create(Note, { text: 'second' });
+    return 'taken';
+  }
+}
+
+describe('http.transaction over express', () => {
+  it('is one for all routes that a request passes through', async () => {
+    const database = await createTestDatabase();
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      session: { injection: 'contextual', http: { transaction: true } },
+      controllers: [PassingController],
+    });
+
+    const answer = await fetch(`${app.url}/passed/on`).then((response) => response.text());
+
+    expect(answer).toBe('taken');
+    expect(await database.query('select text from note order by text')).toEqual([
+      { text: 'first' },
+      { text: 'second' },
+    ]);
+    await app.app.close();
+    await database.drop();
   });
 });

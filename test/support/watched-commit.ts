@@ -29,6 +29,8 @@ export const letCommit = (database: TestDatabase): Promise<unknown> =>
   database.query('select pg_advisory_unlock($1)', [SLOW]);
 
 export const untilCommitting = (database: TestDatabase): Promise<void> =>
-  database.until(`select count(*) = 1 from pg_locks where locktype = 'advisory' and objid = $1 and not granted`, [
-    SLOW,
-  ]);
+  database.until(
+    `select count(*) = 1 from pg_locks join pg_database on pg_database.oid = database
+     where datname = current_database() and locktype = 'advisory' and objid = $1 and not granted`,
+    [SLOW],
+  );

@@ -21,19 +21,15 @@ export class ScopeTransaction {
     await session.commit();
   }
 
-  /** Rolls back what may be open still, and forgets all entities. The session is as a new one then. */
+  /** Rolls back what may be open still. The session can be used for other work then. */
   async rollBack(): Promise<void> {
     const { isOpen, ledger, session } = this.record;
     if (!isOpen) {
       return;
     }
     ledger.managed.delete(session);
-    try {
-      if (session.isInTransaction()) {
-        await session.rollback();
-      }
-    } finally {
-      session.clear();
+    if (session.isInTransaction()) {
+      await session.rollback();
     }
   }
 }
