@@ -10,7 +10,14 @@ import {
   WrappedEntity,
 } from '@mikro-orm/core';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
-import { EntityManager, MikroORM, type Options, PostgreSqlConnection } from '@mikro-orm/postgresql';
+import {
+  EntityManager,
+  Kysely,
+  MikroORM,
+  type Options,
+  PostgreSqlConnection,
+  QueryBuilder,
+} from '@mikro-orm/postgresql';
 import { type INestApplication, Injectable } from '@nestjs/common';
 import { AbstractHttpAdapter, ContextIdFactory, ModulesContainer } from '@nestjs/core';
 import { ExceptionsHandler } from '@nestjs/core/exceptions/exceptions-handler.js';
@@ -115,6 +122,7 @@ describe('SessionModule where a private part of another package is gone', () => 
     ['mikro-orm/contexts', 'create', RequestContext],
     ['mikro-orm/connection', 'rollback', PostgreSqlConnection.prototype],
     ['mikro-orm/wrapped-entity', '__loadedProperties', WrappedEntity.prototype],
+    ['mikro-orm/query-builder', 'getNativeQuery', QueryBuilder.prototype],
   ])('does not start without the seam "%s" (%s)', async (seam, member, owner) => {
     using _hidden = hide(owner, member);
 
@@ -161,6 +169,27 @@ describe('SessionModule where a private part of another package is gone', () => 
         /^The end of a transaction cannot be known: "isRolledBack" of kysely .*"kysely\/tr/,
       ),
     });
+  });
+
+  it('hands out no Kysely instance that it could not check', async () => {
+    await using app = await start();
+    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    const executor = await factory.run((session) => session.getDriver().getConnection().getClient().getExecutor());
+    const owners: [string, object][] = [
+      ['withPlugin', Kysely.prototype],
+      ['withConnectionProvider', Object.getPrototypeOf(executor) as object],
+    ];
+
+    for (const [member, owner] of owners) {
+      using _hidden = hide(owner, member);
+
+      await expect(factory.run((session) => session.getKysely())).rejects.toMatchObject({
+        code: 'SESSION_SETUP',
+        message: expect.stringMatching(
+          `^What a session hands out cannot be checked when it is executed: "${member}" of kysely .*"kysely/executor"`,
+        ),
+      });
+    }
   });
 
   it.each<[string, string, object]>([

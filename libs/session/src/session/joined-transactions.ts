@@ -36,7 +36,7 @@ export class JoinedTransactions {
       // As a query it is refused when the outer transaction has ended. Kysely's own command would go to its connection,
       // which may be lent to somebody else by then.
       const send = (): Promise<unknown> =>
-        em.getConnection('write').execute(`rollback to savepoint ${savepointName}`, [], 'run', savepoint);
+        em.getDriver().getConnection('write').execute(`rollback to savepoint ${savepointName}`, [], 'run', savepoint);
       const lease = leaseOf(savepoint);
       try {
         await (lease?.asOwner(send) ?? send());

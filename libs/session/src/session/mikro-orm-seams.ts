@@ -1,6 +1,7 @@
 import {
   type AnyEntity,
   Collection,
+  type EntityManager,
   helper,
   type MikroORM,
   RequestContext,
@@ -96,6 +97,15 @@ export function assertOrmSeams({ em, driver }: MikroORM): void {
   if (entity !== undefined) {
     const bare = Object.create(entity.prototype as object) as object;
     assertSeam(helper(bare), WRAPPED_ENTITY, seamOf('mikro-orm/wrapped-entity'));
+    assertBuilder(fork, entity.class);
+  }
+}
+
+/** @throws {SessionSetupError} when a query builder cannot be made to ask for its session any more */
+function assertBuilder(em: EntityManager & { createQueryBuilder?: (of: unknown) => unknown }, entity: unknown): void {
+  if (em.createQueryBuilder !== undefined) {
+    const members = ['em', 'getConnection', 'getNativeQuery', 'clone'];
+    assertSeam(em.createQueryBuilder(entity), members, seamOf('mikro-orm/query-builder'));
   }
 }
 

@@ -1,10 +1,7 @@
-import type { EntityManager } from '@mikro-orm/core';
-
 interface OpenStream {
-  readonly em: EntityManager;
   readonly stream: AsyncIterator<unknown>;
-  /** A stream within a transaction reads through the connection of that. */
-  readonly hasConnection: boolean;
+  /** A stream within a transaction reads through the connection of that, any other through one of its own. */
+  readonly transaction: unknown;
   /** True while its reader is busy with a row. */
   isPaused: boolean;
 }
@@ -13,7 +10,10 @@ interface OpenStream {
 export class OpenStreams {
   readonly #open = new Set<OpenStream>();
 
-  constructor(private readonly assertUsable: () => void) {}
+  constructor(
+    private readonly assertUsable: () => void,
+    private readonly opening: () => void,
+  ) {}
 
   get isReading(): boolean {
     return this.#open.size > 0;
@@ -21,12 +21,14 @@ export class OpenStreams {
 
   /** The streams that hold a connection of their own until their reader goes on. */
   get paused(): OpenStream[] {
-    return [...this.#open].filter(({ hasConnection, isPaused }) => hasConnection && isPaused);
+    return [...this.#open].filter(({ transaction, isPaused }) => transaction === undefined && isPaused);
   }
 
-  /** Reads a stream of an EntityManager, as long as the session may be used. */
-  async *read<Item>(em: EntityManager, stream: AsyncIterator<Item>): AsyncGenerator<Item, void> {
-    const open: OpenStream = { em, stream, hasConnection: !em.isInTransaction(), isPaused: false };
+  /** Reads a stream, as long as the session may be used. */
+  async *read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void> {
+    this.assertUsable();
+    this.opening();
+    const open: OpenStream = { stream, transaction, isPaused: false };
     this.#open.add(open);
     try {
       for (let next = await stream.next(); next.done !== true; next = await stream.next()) {
@@ -42,8 +44,8 @@ export class OpenStreams {
   }
 
   /** Closes the streams that nobody read to their end, or those of one transaction. Tells whether there were any. */
-  async close(em?: EntityManager): Promise<boolean> {
-    const left = [...this.#open].filter((open) => em === undefined || (open.em === em && !open.hasConnection));
+  async close(transaction?: unknown): Promise<boolean> {
+    const left = [...this.#open].filter((open) => transaction === undefined || open.transaction === transaction);
     await Promise.allSettled(left.map(async ({ stream }) => stream.return?.()));
     return left.length > 0;
   }

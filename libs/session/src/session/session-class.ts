@@ -13,6 +13,7 @@ import {
 
 import { findAmbient } from './ambient.js';
 import { noteDirectWrites } from './direct-writes.js';
+import { handOutChecked } from './hand-out-checked.js';
 import { type ContextOptions, OPEN_CONTEXT } from './request-contexts.js';
 import { RECORD, type Recorded } from './recorded.js';
 import { endTransaction } from './end-transaction.js';
@@ -171,7 +172,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         ) as AsyncIterable<never>;
         return;
       }
-      yield* record.read(em, super.stream(entityName, options) as AsyncIterator<never>);
+      yield* record.read(super.stream(entityName, options) as AsyncIterator<never>, em.getTransactionContext());
     }
 
     override async transactional<Result>(
@@ -260,6 +261,13 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       }
     }
   }
+  handOutChecked(SessionEntityManager, (em) => {
+    const { [RECORD]: record, [CONTEXTUAL]: contextual } = em as SessionEntityManager;
+    if (record !== undefined || contextual === undefined) {
+      return em;
+    }
+    return contextual === 'session' ? lookup.tryCurrent() : lookup.known();
+  });
   noteDirectWrites(SessionEntityManager, (em) => {
     const { [RECORD]: record, [CONTEXTUAL]: contextual } = em as SessionEntityManager;
     const session = record?.session ?? (contextual && lookup.known());

@@ -1,6 +1,8 @@
 import type { EntityManager, Transaction } from '@mikro-orm/core';
 
 import { ExclusiveUse } from './exclusive-use.js';
+import { HandedOut } from './handed-out/handed-out.js';
+import type { Owner } from './handed-out/owner.js';
 import { OpenStreams } from './open-streams.js';
 import { guardUnitOfWork } from './owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
@@ -16,7 +18,7 @@ import { TransactionUndos } from './transaction-undos.js';
 import { assertFlushed } from './unflushed.js';
 
 /** What is known of one session. Its parts are made on first use: most sessions need few of them. */
-export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
+export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owner {
   before: SessionRecord | undefined;
   after: SessionRecord | undefined;
   #exclusive: ExclusiveUse | undefined;
@@ -24,7 +26,9 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
   #callbacks: SessionCallbacks | undefined;
   #undos: TransactionUndos | undefined;
   #streams: OpenStreams | undefined;
+  #handedOut: HandedOut | undefined;
   #isGuarded = false;
+  #isCompiling = false;
   #ending: ScopeEnding | undefined;
 
   constructor(
@@ -84,6 +88,9 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
    * @throws {SessionOwnershipError} in another task
    */
   assertUsable(): void {
+    if (this.#isCompiling) {
+      return;
+    }
     this.#assertOpen();
     const { scopes, ownership } = this.surroundings;
     const user = scopes.current;
@@ -137,11 +144,28 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
     }
   }
 
-  /** Reads a stream, which is closed should the session end first. */
-  read<Item>(em: EntityManager, stream: AsyncIterator<Item>): AsyncGenerator<Item, void> {
-    this.#streams ??= new OpenStreams(() => this.assertUsable());
-    this.surroundings.holders.add(this);
-    return this.#streams.read(em, stream);
+  /** What it hands out, which is checked when it is executed. */
+  get handedOut(): HandedOut {
+    return (this.#handedOut ??= new HandedOut(this));
+  }
+
+  compile<Text>(work: () => Text): Text {
+    const before = this.#isCompiling;
+    this.#isCompiling = true;
+    try {
+      return work();
+    } finally {
+      this.#isCompiling = before;
+    }
+  }
+
+  /** Reads a stream, which is closed should the session end first, or the transaction that it is of. */
+  read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void> {
+    this.#streams ??= new OpenStreams(
+      () => this.assertUsable(),
+      () => this.surroundings.holders.add(this),
+    );
+    return this.#streams.read(stream, transaction);
   }
 
   get isReading(): boolean {
@@ -155,7 +179,8 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord> {
    * @throws {SessionStateError} before a commit, when there were any
    */
   async closeStreams(em: EntityManager, before: TransactionEnd): Promise<void> {
-    if ((await this.#streams?.close(em)) === true && before === 'commit') {
+    const transaction = this.ledger.transactionOf(em);
+    if (transaction !== undefined && (await this.#streams?.close(transaction)) === true && before === 'commit') {
       throw new SessionStateError(
         `The transaction of "${this.scope.label}" was to be committed while a stream of it was half read. ` +
           'Read the stream to its end before, or leave its loop with break.',

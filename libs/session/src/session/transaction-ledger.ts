@@ -45,6 +45,11 @@ export class TransactionLedger {
     }
   }
 
+  /** Gives the last transaction of an EntityManager, if it had one. */
+  transactionOf(em: EntityManager): unknown {
+    return this.#transactions.get(em);
+  }
+
   /** Tells how the last transaction of an EntityManager ended, in which something threw. */
   failedEnd(em: EntityManager): TransactionOutcome {
     return failedEnd(this.#transactions.get(em));

@@ -1,0 +1,82 @@
+import type { Owner } from './owner.js';
+
+/** What sends the statements of a Kysely instance, and of all builders that were made with it. */
+export interface Executor {
+  readonly adapter: unknown;
+  readonly plugins: readonly unknown[];
+  transformQuery(node: unknown, queryId: unknown): unknown;
+  compileQuery(node: unknown, queryId: unknown): unknown;
+  executeQuery(query: unknown, options?: unknown): Promise<unknown>;
+  provideConnection(consumer: unknown, options?: unknown): Promise<unknown>;
+  stream(query: unknown, chunkSize: unknown, options?: unknown): AsyncIterator<unknown>;
+  withConnectionProvider(provider: unknown): Executor;
+  withPlugin(plugin: unknown): Executor;
+  withPlugins(plugins: unknown): Executor;
+  withPluginAtFront(plugin: unknown): Executor;
+  withoutPlugins(): Executor;
+}
+
+/** Asks before each statement whether the session that handed it out may be used. So do those that are made of it. */
+export class CheckedExecutor implements Executor {
+  constructor(
+    private readonly executor: Executor,
+    private readonly owner: Owner,
+    /** The transaction that its statements are in, or the connection that is lent to it. */
+    private readonly transaction: unknown,
+  ) {}
+
+  get adapter(): unknown {
+    return this.executor.adapter;
+  }
+
+  get plugins(): readonly unknown[] {
+    return this.executor.plugins;
+  }
+
+  transformQuery(node: unknown, queryId: unknown): unknown {
+    return this.executor.transformQuery(node, queryId);
+  }
+
+  compileQuery(node: unknown, queryId: unknown): unknown {
+    return this.executor.compileQuery(node, queryId);
+  }
+
+  async executeQuery(query: unknown, options?: unknown): Promise<unknown> {
+    this.owner.assertUsable();
+    return this.executor.executeQuery(query, options);
+  }
+
+  async provideConnection(consumer: unknown, options?: unknown): Promise<unknown> {
+    this.owner.assertUsable();
+    return this.executor.provideConnection(consumer, options);
+  }
+
+  stream(query: unknown, chunkSize: unknown, options?: unknown): AsyncIterator<unknown> {
+    this.owner.assertUsable();
+    return this.owner.read(this.executor.stream(query, chunkSize, options), this.transaction);
+  }
+
+  withConnectionProvider(provider: unknown): Executor {
+    return new CheckedExecutor(this.executor.withConnectionProvider(provider), this.owner, provider);
+  }
+
+  withPlugin(plugin: unknown): Executor {
+    return this.#with(this.executor.withPlugin(plugin));
+  }
+
+  withPlugins(plugins: unknown): Executor {
+    return this.#with(this.executor.withPlugins(plugins));
+  }
+
+  withPluginAtFront(plugin: unknown): Executor {
+    return this.#with(this.executor.withPluginAtFront(plugin));
+  }
+
+  withoutPlugins(): Executor {
+    return this.#with(this.executor.withoutPlugins());
+  }
+
+  #with(executor: Executor): Executor {
+    return new CheckedExecutor(executor, this.owner, this.transaction);
+  }
+}

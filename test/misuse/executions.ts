@@ -1,0 +1,167 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+
+import { Note } from '../support/note.entity.js';
+
+export type Execute = () => Promise<unknown>;
+
+/** Takes something from an EntityManager, and gives what executes it. */
+type Execution = (em: EntityManager) => Execute;
+
+interface Tables {
+  note: { id: number; text: string; tenant: string };
+}
+
+const compiled = (sql: string): never =>
+  ({ sql, parameters: [], query: { kind: 'SelectQueryNode' }, queryId: { queryId: sql } }) as never;
+
+const builders: Record<string, Execution> = {
+  'a query builder': (em) => {
+    const builder = em.createQueryBuilder(Note).select('*');
+    return () => builder.execute();
+  },
+  'a query builder of a repository': (em) => {
+    const builder = em.getRepository(Note).createQueryBuilder();
+    return () => builder.getResultList();
+  },
+  'a query builder for one row': (em) => {
+    const builder = em.qb(Note).select('*');
+    return () => builder.getSingleResult();
+  },
+  'a query builder with its count': (em) => {
+    const builder = em.qb(Note).select('*').limit(1);
+    return () => builder.getResultAndCount();
+  },
+  'a query builder that counts': (em) => {
+    const builder = em.qb(Note).count();
+    return () => builder.getCount();
+  },
+  'a query builder that writes': (em) => {
+    const builder = em.qb(Note).insert({ text: 'stolen' });
+    return () => builder.execute('run');
+  },
+  'a query builder that streams': (em) => {
+    const builder = em.qb(Note).select('*');
+    return () => Array.fromAsync(builder.stream());
+  },
+  'a query builder that streams raw rows': (em) => {
+    const rows = em.qb(Note).select('*').stream({ rawResults: true });
+    return () => Array.fromAsync(rows);
+  },
+  'a copy of a query builder': (em) => {
+    const builder = em.qb(Note).select('*').clone().clone();
+    return () => Array.fromAsync(builder.stream());
+  },
+  'a union of query builders': (em) => {
+    const union = em.qb(Note).select('id').union(em.qb(Note).select('id'));
+    return () => Array.fromAsync(union.stream({ rawResults: true }));
+  },
+};
+
+const kyselies: Record<string, Execution> = {
+  'a query of Kysely': (em) => {
+    const query = em.getKysely<Tables>().selectFrom('note').selectAll();
+    return () => query.execute();
+  },
+  'a query of Kysely for one row': (em) => {
+    const query = em
+      .getKysely<Tables>()
+      .with('n', (db) => db.selectFrom('note').selectAll())
+      .selectFrom('n')
+      .select('id');
+    return () => query.executeTakeFirst();
+  },
+  'a query of Kysely that writes': (em) => {
+    const kysely = em.getKysely<Tables>();
+    return () => kysely.insertInto('note').values({ id: -9, text: 'stolen', tenant: 'a' }).execute();
+  },
+  'a query of Kysely that streams': (em) => {
+    const query = em.getKysely<Tables>().selectFrom('note').selectAll();
+    return () => Array.fromAsync(query.stream());
+  },
+  'Kysely with names of entities': (em) => {
+    const kysely = em.getKysely<{ Note: { id: number } }>({ tableNamingStrategy: 'entity' });
+    return () => kysely.selectFrom('Note').select('id').execute();
+  },
+  'Kysely with a schema': (em) => {
+    const kysely = em.getKysely<Tables>().withSchema('public');
+    return () => kysely.selectFrom('note').selectAll().execute();
+  },
+  'Kysely without plugins': (em) => {
+    const kysely = em.getKysely<Tables>().withoutPlugins();
+    return () => kysely.selectFrom('note').selectAll().execute();
+  },
+  'a compiled query of Kysely': (em) => {
+    const kysely = em.getKysely();
+    return () => kysely.executeQuery(compiled('select 1'));
+  },
+  'the executor of Kysely': (em) => {
+    const executor = em.getKysely().getExecutor();
+    return async () => executor.executeQuery(compiled('select 1'));
+  },
+  'the schema of Kysely': (em) => {
+    const { schema } = em.getKysely();
+    return () => schema.dropTable('stolen').ifExists().execute();
+  },
+};
+
+const connections: Record<string, Execution> = {
+  'the connection': (em) => {
+    const connection = em.getConnection();
+    return () => connection.execute('select 1');
+  },
+  'the connection for reads': (em) => {
+    const connection = em.getConnection('read');
+    return () => connection.execute('select 1');
+  },
+  'a stream of the connection': (em) => {
+    const rows = em.getConnection().stream('select 1');
+    return () => Array.fromAsync(rows);
+  },
+  'Kysely of the connection': (em) => {
+    const kysely = em.getConnection().getClient();
+    return () => kysely.executeQuery(compiled('select 1'));
+  },
+  'a script of the connection': (em) => {
+    const connection = em.getConnection();
+    return () => connection.executeDump('select 1');
+  },
+  'the pool of the connection': (em) => {
+    const connection = em.getConnection();
+    return () => connection.getNativeClient();
+  },
+  'a transaction of the connection': (em) => {
+    const connection = em.getConnection();
+    return () => connection.transactional((transaction) => connection.execute('select 1', [], 'all', transaction));
+  },
+  'a transaction that the connection begins': (em) => {
+    const connection = em.getConnection();
+    return async () => connection.rollback(await connection.begin());
+  },
+};
+
+/** What a transaction of Kysely does not have. */
+const pooled: Record<string, Execution> = {
+  'a connection of Kysely': (em) => {
+    const builder = em.getKysely().connection();
+    return () => builder.execute((own) => own.executeQuery(compiled('select 1')));
+  },
+  'a transaction of Kysely': (em) => {
+    const builder = em.getKysely<Tables>().transaction();
+    return () => builder.execute((own) => own.selectFrom('note').selectAll().execute());
+  },
+  'a transaction of Kysely that is begun by hand': (em) => {
+    const builder = em.getKysely().startTransaction();
+    return async () => (await builder.execute()).rollback().execute();
+  },
+  'the introspection of Kysely': (em) => {
+    const { introspection } = em.getKysely();
+    return () => introspection.getTables();
+  },
+};
+
+const toList = (executions: Record<string, Execution>): [string, Execution][] => Object.entries(executions);
+
+/** What works in a transaction and outside of one. */
+export const everywhere: [string, Execution][] = [...toList(builders), ...toList(kyselies), ...toList(connections)];
+
+export const outsideOfTransactions: [string, Execution][] = [...everywhere, ...toList(pooled)];
