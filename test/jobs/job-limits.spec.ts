@@ -188,7 +188,8 @@ describe('the end of a job before its worker ends', () => {
     let waiting = 5;
     const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
     const holders = Array.from({ length: 5 }, () =>
-      factory.begin(() => {
+      factory.begin(async (session) => {
+        await session.execute('select 1');
         waiting -= 1;
         if (waiting === 0) {
           begun.resolve();
@@ -198,8 +199,8 @@ describe('the end of a job before its worker ends', () => {
     );
     await begun.promise;
 
-    const begin = await jobs.settle([1], () => 0, { timeout: 20 });
-    const block = await jobs.settle([1], (session) => session.transactional(() => 0), {
+    const begin = await jobs.settle([1], (session) => session.count(Note), { timeout: 20 });
+    const block = await jobs.settle([1], (session) => session.transactional((inner) => inner.count(Note)), {
       timeout: 20,
       transaction: 'none',
     });

@@ -26,7 +26,8 @@ describe('SessionRegistry', () => {
     await factory.run(
       async () => {
         await factory.begin(
-          async () => {
+          async (session) => {
+            await session.execute('select 1');
             expect(registry.list()).toMatchObject([
               { kind: 'run', label: 'outer', state: 'open', heldConnections: 0, age: expect.any(Number) },
               { kind: 'begin', label: 'inner', state: 'open', heldConnections: 1, openedAt: expect.any(Date) },
@@ -66,10 +67,14 @@ describe('the option `leakAfter`', () => {
       }
     })();
 
-    const factory = app.get<SessionFactory>(SessionFactory);
-    await factory.begin(() => 'has connected');
+    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    const wait = async (session: EntityManager): Promise<void> => {
+      await session.execute('select 1');
+      await reported.promise;
+    };
+    await factory.run((session) => session.execute('select 1'));
 
-    await factory.begin(() => reported.promise, { label: 'slow' });
+    await factory.begin(wait, { label: 'slow' });
 
     expect(log.warnings).toEqual([
       expect.stringMatching(

@@ -18,6 +18,7 @@ class NestingController {
   @Get()
   async nest(): Promise<string> {
     await this.session.begin();
+    await this.session.count(Note);
     try {
       return await this.factory.begin(async (inner) => `inner saw ${await inner.count(Note)}`);
     } catch (error) {
@@ -46,12 +47,22 @@ describe('a pool whose connections are all held by who waits for one more', () =
     await database.drop();
   });
 
+  /** A block that holds a connection. */
+  const hold = <Result>(
+    work: (session: EntityManager) => Result | Promise<Result>,
+    options?: { readonly label: string },
+  ): Promise<Result> =>
+    factory.begin(async (session) => {
+      await session.count(Note);
+      return work(session);
+    }, options);
+
   it('fails the newest wait, names the holders, and lets the others go on', async () => {
     const meet = barrier(SIZE);
 
     const results = await Promise.allSettled(
       ['left', 'right'].map((label) =>
-        factory.begin(
+        hold(
           async () => {
             await meet();
             return factory.begin(async (inner) => inner.count(Note), { label: `within ${label}` });
@@ -80,7 +91,7 @@ describe('a pool whose connections are all held by who waits for one more', () =
 
     const results = await Promise.allSettled(
       [1, 2].map(() =>
-        factory.begin(async () => {
+        hold(async () => {
           await meet();
           return jobs.map([1], (session) => session.count(Note));
         }),
@@ -97,7 +108,7 @@ describe('a pool whose connections are all held by who waits for one more', () =
 
     const results = await Promise.allSettled(
       [1, 2].map(() =>
-        factory.begin(async () => {
+        hold(async () => {
           await meet();
           return app.orm.em.fork().count(Note);
         }),
@@ -115,7 +126,10 @@ describe('a pool whose connections are all held by who waits for one more', () =
     });
     const own = watched.get<SessionFactory<EntityManager>>(SessionFactory);
 
-    const nested = own.begin(() => own.begin(() => 0));
+    const nested = own.begin(async (outer) => {
+      await outer.count(Note);
+      return own.begin((inner) => inner.count(Note));
+    });
 
     await expect(nested).rejects.toThrow('pool-deadlock.spec.ts');
     await watched.app.close();
@@ -125,11 +139,11 @@ describe('a pool whose connections are all held by who waits for one more', () =
     const gate = Promise.withResolvers<void>();
     const meet = barrier(SIZE);
 
-    const holder = factory.begin(async () => {
+    const holder = hold(async () => {
       await meet();
       await gate.promise;
     });
-    const nested = factory.begin(async () => {
+    const nested = hold(async () => {
       await meet();
       const inner = factory.begin((session) => session.count(Note));
       gate.resolve();

@@ -105,7 +105,7 @@ describe('a request whose client has left, over each platform with each injectio
   const everywhere = <Result>(work: (site: Site) => Promise<Result>): Promise<Result[]> =>
     Promise.all(sites.map((site) => work(site)));
 
-  const moments: readonly RegExp[] = [/^begin/, /^insert/, /^commit/];
+  const moments: readonly RegExp[] = [/^begin/, /\binsert/, /^commit/];
   const directions: readonly Direction[] = ['statements', 'answers'];
 
   it.each(moments.flatMap((moment) => directions.map((direction) => ({ moment, direction }))))(
@@ -124,7 +124,7 @@ describe('a request whose client has left, over each platform with each injectio
 
   it('ends when the whole network swallows everything', async () => {
     const served = await everywhere(async (site) => {
-      const lost = site.network.once('statement', /^insert/, () => site.network.swallow());
+      const lost = site.network.once('statement', /\binsert/, () => site.network.swallow());
       await site.askAndLeave('write/lost', lost);
       await site.noneLives();
       await site.network.heal();

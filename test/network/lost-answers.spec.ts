@@ -71,8 +71,8 @@ describe('an answer that the network has lost, where nothing sets a limit', () =
 
   const works: Record<string, { readonly at: RegExp; readonly work: (session: EntityManager) => Promise<unknown> }> = {
     BEGIN: { at: /^begin/, work: (session) => session.execute('select 1') },
-    'a statement': { at: /^select 7/, work: (session) => session.execute('select 7') },
-    'a flush': { at: /^insert/, work: add },
+    'a statement': { at: /select 7/, work: (session) => session.execute('select 7') },
+    'a flush': { at: /\binsert/, work: add },
   };
   const directions: readonly Direction[] = ['statements', 'answers'];
 
@@ -105,7 +105,7 @@ describe('an answer that the network has lost, where nothing sets a limit', () =
   });
 
   it('fails all of them when the server cannot be reached for long', async () => {
-    const asked = nextLink(/^select 7/, () => network.swallow());
+    const asked = nextLink(/select 7/, () => network.swallow());
     const lost = factory.begin((session) => session.execute('select 7'));
     await asked;
 
@@ -115,8 +115,11 @@ describe('an answer that the network has lost, where nothing sets a limit', () =
   });
 
   it('fails a statement of which the server does not know any more', async () => {
-    const asked = nextLink(/^select 7/, (link) => link.swallow());
-    const lost = factory.begin((session) => session.execute('select 7'));
+    const asked = nextLink(/select 7/, (link) => link.swallow());
+    const lost = factory.begin(async (session) => {
+      await session.execute('select 1');
+      await session.execute('select 7');
+    });
     await asked;
     await database.query(`select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction'
       and datname = current_database()`);

@@ -47,15 +47,16 @@ export function judge(entries: readonly Entry[]): Verdict {
 /** Tells whether there are enough transactions whose part, or one that was started in it, may wait for a connection. */
 function isDeadlock(parts: ReadonlyMap<number, SessionModel>): boolean {
   const waiting = new Set<number>();
-  for (const [part, { isOver, holdsConnection }] of parts) {
-    if (isOver || holdsConnection) {
-      continue;
-    }
-    for (let each: number | undefined = part; each !== undefined; each = parts.get(each)?.within) {
+  for (const [part, { mayWait }] of parts) {
+    for (
+      let each: number | undefined = mayWait ? part : undefined;
+      each !== undefined;
+      each = parts.get(each)?.within
+    ) {
       waiting.add(each);
     }
   }
   const isStuck = ([part, { kind, within }]: [number, SessionModel]): boolean =>
     waiting.has(kind === 'own' && within !== undefined ? within : part);
-  return [...parts].filter((entry) => entry[1].holdsConnection && isStuck(entry)).length >= POOL_SIZE;
+  return [...parts].filter((entry) => entry[1].mayHoldConnection && isStuck(entry)).length >= POOL_SIZE;
 }

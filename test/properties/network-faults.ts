@@ -64,7 +64,7 @@ export class NetworkFaults {
   async #find(execute: Execute, act: (link: NetworkLink) => void = () => undefined): Promise<NetworkLink> {
     const mark = `mark_${++this.#marks}`;
     let found: NetworkLink | undefined;
-    const forget = this.#network.each('statement', new RegExp(`^select 1 as ${mark}$`), (link) => {
+    const forget = this.#network.each('statement', new RegExp(`(?:^|; )select 1 as ${mark}$`), (link) => {
       found = link;
       act(link);
     });

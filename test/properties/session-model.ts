@@ -35,9 +35,17 @@ export class SessionModel {
     return this.#rows.committed;
   }
 
-  /** What a request leaves open is open until its response is closed. */
-  get holdsConnection(): boolean {
+  /**
+   * Whether it may hold a connection: one statement of its transaction is enough, which may run just now. What a request
+   * leaves open is open until its response is closed.
+   */
+  get mayHoldConnection(): boolean {
     return this.#rows.isInTransaction && (!this.isOver || this.kind === 'request');
+  }
+
+  /** Whether it may have to wait for a connection. */
+  get mayWait(): boolean {
+    return !this.isOver && !this.#rows.hasConnection;
   }
 
   follow(happening: Happening): void {
@@ -61,16 +69,16 @@ export class SessionModel {
       case 'read':
         return this.#read(happening.found, happening.errors);
       case 'wrong sql':
-        this.#expect('wrong sql', 'fails', happening.error);
+        this.#expectStatement('wrong sql', 'fails', happening.error);
         return rows.abort();
       case 'lose connection':
-        this.#expect('a statement on a lost connection', 'fails', happening.error);
+        this.#expectStatement('a statement on a lost connection', 'fails', happening.error);
         return rows.loseConnection();
       case 'cut statement':
-        this.#expect('a statement whose connection is cut', 'fails', happening.error);
+        this.#expectStatement('a statement whose connection is cut', 'fails', happening.error);
         return rows.loseConnection();
       case 'cancel statement':
-        this.#expect('a cancelled statement', 'fails', happening.error);
+        this.#expectStatement('a cancelled statement', 'fails', happening.error);
         return rows.abort();
       case 'lose the answer to commit':
         return this.#loseAnswer(happening.error);
@@ -109,14 +117,18 @@ export class SessionModel {
   }
 
   #insert(tag: string, error: string | undefined): void {
-    this.#expect('insert', this.#rows.statement, error);
+    this.#expectStatement('insert', this.#rows.statement, error);
     if (error === undefined) {
       this.#rows.insert(tag);
     }
   }
 
   #flush(error: string | undefined): void {
-    this.#expect('flush', this.#rows.flushing, error);
+    if (this.#rows.pending.length > 0) {
+      this.#expectStatement('flush', this.#rows.flushing, error);
+    } else {
+      this.#expect('flush', this.#rows.flushing, error);
+    }
     this.#settleFlush(error);
     if (error === undefined) {
       this.#rows.flush();
@@ -130,7 +142,7 @@ export class SessionModel {
     const { unknown } = this.surroundings;
     const { flushing, isQueued, pending, statement } = this.#rows;
     for (const error of errors.length === 0 ? [undefined] : errors) {
-      this.#expect('read', isQueued && flushing !== 'works' ? flushing : statement, error);
+      this.#expectStatement('read', isQueued && flushing !== 'works' ? flushing : statement, error);
     }
     const isStuck = errors.includes(DEADLOCK);
     if (isQueued && isStuck) {
@@ -215,8 +227,10 @@ export class SessionModel {
       return;
     }
     const hasReturned = this.#howTransactional === 'returned';
-    this.#expectEnd('transactional', hasReturned ? this.#rows.committing : 'fails', error);
-    if (hasReturned) {
+    if (!hasReturned) {
+      this.#expectEnd('transactional', 'fails', error);
+    } else {
+      this.#expect('transactional', this.#rows.committing, error);
       this.#expectUnknown('transactional', error);
     }
     const isUnknown = hasReturned && this.#isUnknown(error);
@@ -243,7 +257,7 @@ export class SessionModel {
         this.#expectEnd('the whole', 'fails', error);
         break;
       case 'returned':
-        this.#expectEnd('the whole', this.isManaged ? this.#rows.committing : this.#ending, error);
+        this.#expect('the whole', this.isManaged ? this.#rows.committing : this.#ending, error);
     }
     const isCommitted = this.isManaged && this.#how === 'returned';
     if (isCommitted) {
@@ -284,7 +298,7 @@ export class SessionModel {
   }
 
   #loseAnswer(error: string | undefined): void {
-    this.#expect('a statement', this.#rows.statement, error);
+    this.#expectStatement('a statement', this.#rows.statement, error);
     if (error === undefined) {
       this.#rows.loseAnswer();
     }
@@ -323,15 +337,26 @@ export class SessionModel {
     }
   }
 
+  #expectStatement(what: string, expected: Expected, error: string | undefined): void {
+    this.#expect(what, expected, error);
+    // One that failed may have failed before it was sent.
+    if (error === undefined) {
+      this.#rows.send();
+    }
+  }
+
   /** Judges what may have to wait for a connection. */
   #expect(what: string, expected: Expected, error: string | undefined): void {
     if (error !== DEADLOCK) {
       this.#expectEnd(what, expected, error);
-    } else if (this.#rows.isInTransaction) {
+      return;
+    }
+    if (this.#rows.hasConnection) {
       this.#complain(`${what} waited for a connection although its transaction has one`);
-    } else if (!this.surroundings.mayBeStuck()) {
+    } else if (!this.#rows.isStuck && !this.surroundings.mayBeStuck()) {
       this.#complain(`${what} failed with a deadlock that was none`);
     }
+    this.#rows.getStuck();
   }
 
   #expectEnd(what: string, expected: Expected, error: string | undefined): void {

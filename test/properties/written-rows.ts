@@ -18,6 +18,10 @@ interface Transaction {
   isLost: boolean;
   /** Whether the answer to its COMMIT will be lost. */
   isAnswerLost: boolean;
+  /** Whether a statement has run in it, or in a savepoint: it has a connection since then. */
+  hasConnection: boolean;
+  /** Whether its first statement waited for a connection that it could not have. */
+  isStuck: boolean;
   /** Whether its COMMIT failed, so that it is over, whatever is to be said of it. */
   isEnded: boolean;
 }
@@ -59,6 +63,16 @@ export class WrittenRows {
 
   get isInTransaction(): boolean {
     return this.#transaction !== undefined;
+  }
+
+  /** Whether the transaction has a connection, for sure. */
+  get hasConnection(): boolean {
+    return this.#outermost?.hasConnection === true;
+  }
+
+  /** Whether the transaction could have no connection. */
+  get isStuck(): boolean {
+    return this.#outermost?.isStuck === true;
   }
 
   /** Whether a read writes something first. */
@@ -235,10 +249,33 @@ export class WrittenRows {
 
   /** The answer to the COMMIT of the open transaction is going to be lost. */
   loseAnswer(): void {
-    const outermost = this.#levels.find(({ transaction }) => transaction !== undefined)?.transaction;
-    if (outermost !== undefined) {
-      outermost.isAnswerLost = true;
+    if (this.#outermost !== undefined) {
+      this.#outermost.isAnswerLost = true;
     }
+  }
+
+  /** A statement has run. */
+  send(): void {
+    if (this.#outermost !== undefined) {
+      this.#outermost.hasConnection = true;
+    }
+  }
+
+  /** The first statement could have no connection: nothing works in the transaction from then on. */
+  getStuck(): void {
+    if (this.#outermost !== undefined) {
+      this.#outermost.isStuck = true;
+    }
+    for (const { transaction } of this.#levels) {
+      if (transaction !== undefined) {
+        transaction.isAborted = 'yes';
+        transaction.isDoomed = true;
+      }
+    }
+  }
+
+  get #outermost(): Transaction | undefined {
+    return this.#levels.find(({ transaction }) => transaction !== undefined)?.transaction;
   }
 
   get #top(): Level {
@@ -287,7 +324,17 @@ export class WrittenRows {
 }
 
 function newTransaction(before: readonly Row[]): Transaction {
-  return { rows: [], before, isDoomed: false, isAborted: 'no', isLost: false, isAnswerLost: false, isEnded: false };
+  return {
+    rows: [],
+    before,
+    isDoomed: false,
+    isAborted: 'no',
+    isLost: false,
+    isAnswerLost: false,
+    hasConnection: false,
+    isStuck: false,
+    isEnded: false,
+  };
 }
 
 function hasLate(rows: readonly Row[]): boolean {

@@ -68,7 +68,7 @@ describe('a transaction that begins when its scope has ended', () => {
     await isHeld.promise;
 
     await factory.run((session) => {
-      late = session.begin();
+      late = writeWithin(session);
       late.catch(() => undefined);
     });
     release.resolve();

@@ -27,28 +27,35 @@ describe('the wait for a connection', () => {
 
   const countElsewhere = (): Promise<number> => factory.run((session) => session.count(Note));
 
+  /** A block that holds a connection. */
+  const hold = <Result>(work: (session: EntityManager) => Result | Promise<Result>): Promise<Result> =>
+    factory.begin(async (session) => {
+      await session.execute('select 1');
+      return work(session);
+    });
+
   it('is for an idle connection too, when another call of the same moment gets it', async () => {
-    await Promise.all(times(() => factory.begin(() => undefined)));
+    await Promise.all(times(() => hold(() => undefined)));
     const bothHoldOne = Promise.withResolvers<void>();
     let holders = 0;
-    const hold = (): Promise<void> =>
-      factory.begin(async () => {
+    const holdThree = (): Promise<void> =>
+      hold(async () => {
         holders += 1;
         if (holders === 2) {
           bothHoldOne.resolve();
         }
         await bothHoldOne.promise;
-        await factory.begin(() => factory.begin(() => undefined));
+        await hold(() => hold(() => undefined));
       });
 
-    const ends = await Promise.allSettled([hold(), hold()]);
+    const ends = await Promise.allSettled([holdThree(), holdThree()]);
 
     expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
     expect(ends).toContainEqual({ status: 'rejected', reason: expect.any(SessionPoolDeadlockError) });
   });
 
   it('fails a read with the same error as a transaction', async () => {
-    const work = factory.begin(() => factory.begin(() => factory.begin(countElsewhere)));
+    const work = hold(() => hold(() => hold(countElsewhere)));
 
     await expect(work).rejects.toThrow(SessionPoolDeadlockError);
   });
@@ -68,7 +75,8 @@ describe('the wait for a connection', () => {
           allHeldNone.resolve();
         }
         await allHeldNone.promise;
-        return session.transactional(async () => {
+        return session.transactional(async (inner) => {
+          await inner.execute('select 1');
           holders += 1;
           if (holders === POOL_SIZE) {
             allHoldOne.resolve();

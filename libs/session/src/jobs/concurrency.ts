@@ -20,7 +20,10 @@ export async function getPoolSize({ config, driver }: MikroORM): Promise<number>
   return max ?? config.get('pool')?.max ?? DEFAULT_CONCURRENCY;
 }
 
-/** Gives the number of jobs to run at once: as asked for, but not above the size of the pool. */
-export async function getConcurrency(orm: MikroORM, wanted: number = DEFAULT_CONCURRENCY): Promise<number> {
-  return Math.min(wanted, await getPoolSize(orm));
+/**
+ * Returns the number of jobs to run at once: as asked for. A job waits for a connection at its first statement, so that
+ * jobs which wait for something else may be more than the pool has connections.
+ */
+export async function getConcurrency(orm: MikroORM, wanted: number | undefined): Promise<number> {
+  return wanted ?? Math.min(DEFAULT_CONCURRENCY, await getPoolSize(orm));
 }

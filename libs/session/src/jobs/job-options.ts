@@ -6,7 +6,11 @@ import type { RetryOptions } from './retry.js';
 
 /** Options of the methods of JobService. */
 export interface JobOptions extends ProgressOptions {
-  /** How many jobs run at once. Never more than the pool has connections. @default 4, or `threads` if that is more */
+  /**
+   * How many jobs run at once. It may be more than the pool has connections: a job waits for one at its first statement.
+   *
+   * @default 4, but not more than the pool has connections; or `threads` if that is more
+   */
   readonly concurrency?: number;
   /** `job`: each job in a transaction of its own. `none`: the worker commits. Or the options of that transaction. @default 'job' */
   readonly transaction?: 'job' | 'none' | BeginOptions;

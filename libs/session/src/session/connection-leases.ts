@@ -4,14 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection, MikroORM, Transaction } from '@mikro-orm/core';
 
 import { ConnectionQueue, type ConnectionWait } from './pool/connection-queue.js';
-import { type Beginning, Lease, type LeaseOptions, type LeaseOwner } from './pool/lease.js';
+import { BegunTransaction, begunOf, type LeaseOwner, setBegun } from './pool/begun-transaction.js';
+import { DeferredClient, type Opening } from './pool/deferred-client.js';
+import { Lease, type LeaseOptions } from './pool/lease.js';
 import { ConnectionReset, type ResetConnections } from './pool/connection-reset.js';
 import { GRACE_MS, setDefaults } from './pool/pool-defaults.js';
 import { checkClient, warnOfUnfollowed } from './pool/pool-seams.js';
 import { SetUpHooks } from './pool/set-up-hooks.js';
 import { AnswerWatch } from './pool/answer-watch.js';
 import { isUnreachable } from './pool/ask-aside.js';
-import { leaseOf, setLease } from './pool/transaction-lease.js';
 import { SessionStateError } from './session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
 
@@ -37,10 +38,15 @@ export class ConnectionLeases {
   readonly #watches = new Map<Pool, AnswerWatch>();
   /** The pools whose server did not answer when the application shut down. */
   readonly #unreachable = new WeakSet<Pool>();
-  readonly #hooks = new SetUpHooks();
-  readonly #beginnings = new AsyncLocalStorage<Beginning>();
+  readonly #beginnings = new AsyncLocalStorage<BegunTransaction>();
+  readonly #hooks = new SetUpHooks(() => {
+    const begun = this.#beginnings.getStore();
+    return begun?.isClaimed === false ? begun.arriving : undefined;
+  });
   /** Whether the pool is MikroORM's own, and nobody else's. */
   expectsPool = false;
+  /** Whether a transaction takes its connection with its first statement, and not when it begins. */
+  #defers = true;
   #isWarned = false;
   #isClientChecked = false;
 
@@ -53,7 +59,8 @@ export class ConnectionLeases {
 
   /** Follows what MikroORM itself does to a connection. */
   followHooks(connection: Connection, orm: MikroORM): void {
-    if (!this.#hooks.follow(connection, orm)) {
+    this.#defers = this.#hooks.follow(connection, orm);
+    if (!this.#defers) {
       // Nobody could tell the settings of the hook from those of a session.
       this.resets = 'never';
     }
@@ -82,15 +89,15 @@ export class ConnectionLeases {
     const connect = pool.connect.bind(pool);
     const queue = new ConnectionQueue(pool, connect, patience);
     this.#pools.set(pool, queue);
-    const wait = async (): Promise<PoolClient> => {
+    const enter = (scope: LeaseOwner | undefined): ConnectionWait => {
       if (this.#unreachable.has(pool)) {
         throw new Error(UNREACHABLE);
       }
       const { isBusy } = queue;
-      const entry = queue.enter(this.findScope());
-      return isBusy ? this.waits(pool, entry) : entry.client;
+      const entry = queue.enter(scope);
+      return isBusy ? { ...entry, client: this.waits(pool, entry) } : entry;
     };
-    pool.connect = (...args) => (args.length > 0 ? connect(...args) : this.#checkOut(wait));
+    pool.connect = (...args) => (args.length > 0 ? connect(...args) : this.#connect(enter));
     const end = pool.end.bind(pool);
     pool.end = async (...args) => {
       queue.close(new SessionStateError('The pool of connections was closed before there was a connection to give.'));
@@ -108,22 +115,26 @@ export class ConnectionLeases {
     };
   }
 
-  /** Begins a transaction of an EntityManager, or a savepoint in one, and remembers its connection. */
+  /** Begins a transaction of an EntityManager, or a savepoint in one, and remembers what it runs on. */
   async begin(owner: LeaseOwner, around: Transaction, begin: () => Promise<Transaction>): Promise<Transaction> {
-    const outer = leaseOf(around);
-    const beginning: Beginning = { owner, lease: outer };
-    const run = (): Promise<Transaction> => this.#beginnings.run(beginning, begin);
-    const transaction = await (outer?.asOwner(run) ?? run());
-    setLease(transaction, beginning.lease);
-    if (around === undefined && beginning.lease === undefined) {
+    const begun = begunOf(around) ?? new BegunTransaction(owner);
+    const transaction = await begun.asOwner(() => this.#beginnings.run(begun, begin));
+    setBegun(transaction, begun);
+    if (around === undefined && !begun.isClaimed) {
       this.#warnOfUnknownBegin();
     }
     return transaction;
   }
 
-  /** Remembers the connection of a transaction that is being begun, whose begin may fail yet. */
+  /** Remembers what a transaction runs on that is being begun, whose begin may fail yet. */
   started(transaction: Transaction): void {
-    setLease(transaction, this.#beginnings.getStore()?.lease);
+    setBegun(transaction, this.#beginnings.getStore());
+  }
+
+  /** Runs the statements by which MikroORM sets a transaction that is being begun. */
+  async setting(work: () => Promise<void>): Promise<void> {
+    const begun = this.#beginnings.getStore();
+    await (begun?.whileBeingSet(work) ?? work());
   }
 
   /**
@@ -180,8 +191,36 @@ export class ConnectionLeases {
     }, GRACE_MS).unref();
   }
 
+  /** Gives a transaction that is being begun what stands for its connection, and everybody else a connection. */
+  async #connect(enter: (scope: LeaseOwner | undefined) => ConnectionWait): Promise<PoolClient> {
+    const scope = this.findScope();
+    const begun = this.#beginnings.getStore();
+    if (!this.#defers || begun?.isClaimed !== false) {
+      const { client } = await this.#checkOut(() => enter(scope).client, scope);
+      return client;
+    }
+    const connectLater = (): Opening => {
+      let entry: ConnectionWait | undefined;
+      const wait = (): Promise<PoolClient> => {
+        entry = enter(scope);
+        return entry.client;
+      };
+      return {
+        lease: this.#checkOut(wait, scope, begun),
+        leave: (reason) => entry?.leave(reason),
+      };
+    };
+    const client = new DeferredClient(begun, connectLater, this.#hooks);
+    begun.arriving = client;
+    return client as unknown as PoolClient;
+  }
+
   /** Waits for a connection that nobody has left a transaction open on. */
-  async #checkOut(wait: () => Promise<PoolClient>): Promise<PoolClient> {
+  async #checkOut(
+    wait: () => Promise<PoolClient>,
+    scope: LeaseOwner | undefined,
+    begun?: BegunTransaction,
+  ): Promise<Lease> {
     let client = await wait();
     while (this.#leaseOf(client).isLeftOpen) {
       client.release(true);
@@ -191,7 +230,7 @@ export class ConnectionLeases {
       this.#isClientChecked = true;
       checkClient(client);
     }
-    return this.#leaseOf(client).checkOut(this.findScope());
+    return this.#leaseOf(client).checkOut(scope, begun);
   }
 
   #warnOfUnknownBegin(): void {

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 
-import type { LeaseOwner } from './pool/lease.js';
+import type { LeaseOwner } from './pool/begun-transaction.js';
 
 /** Reports, once per place, the open transactions that hold a connection while no statement runs. */
 export class HeldIdle {

@@ -1,6 +1,6 @@
 import type { EntityManager, Transaction } from '@mikro-orm/core';
 
-import { leaseOf } from './pool/transaction-lease.js';
+import { begunOf } from './pool/begun-transaction.js';
 import type { TransactionOutcome } from './session-callbacks.js';
 
 interface Joined {
@@ -37,12 +37,12 @@ export class JoinedTransactions {
       // which may be lent to somebody else by then.
       const send = (): Promise<unknown> =>
         em.getDriver().getConnection('write').execute(`rollback to savepoint ${savepointName}`, [], 'run', savepoint);
-      const lease = leaseOf(savepoint);
+      const begun = begunOf(savepoint);
       try {
-        await (lease?.asOwner(send) ?? send());
+        await (begun?.asOwner(send) ?? send());
       } catch (error) {
         // With its connection all of the transaction is gone, as whoever began it finds.
-        if (lease?.isLossTold !== true) {
+        if (begun?.lease?.isLossTold !== true) {
           throw error;
         }
       }
@@ -96,4 +96,8 @@ export function failedEnd(transaction: Transaction): TransactionOutcome {
 
 export function isLost(transaction: Transaction): boolean {
   return (transaction as TransactionState | undefined)?.[LOST] === true;
+}
+
+export function isSavepoint(transaction: Transaction): boolean {
+  return 'savepointName' in (transaction as object);
 }

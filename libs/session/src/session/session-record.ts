@@ -53,9 +53,9 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
     return (this.#callbacks ??= new SessionCallbacks(this.scope, this.surroundings.runDetached));
   }
 
-  /** Tells whether it holds a connection now, or may when its stream is read on. */
+  /** Tells whether it holds a connection now, or may with the next statement of a transaction or when its stream is read on. */
   get isHolder(): boolean {
-    return this.isReading || this.openTransactions.length > 0;
+    return this.isReading || (this.#ledger?.open.length ?? 0) > 0;
   }
 
   /** How many half-read streams hold a connection of their own. */
@@ -65,7 +65,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
 
   /** The transactions that hold a connection now. */
   get openTransactions(): [EntityManager, Transaction][] {
-    return this.#ledger?.open ?? [];
+    return this.#ledger?.holding ?? [];
   }
 
   get heldConnections(): number {

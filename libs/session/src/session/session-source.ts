@@ -15,7 +15,7 @@ import { adoptRequestContexts, type ContextOptions, IS_FOLLOWER } from './reques
 import { endAfter, runInScope } from './run-in-scope.js';
 import { assertOrmSeams } from './mikro-orm-seams.js';
 import { HeldIdle } from './held-idle.js';
-import type { LeaseOwner } from './pool/lease.js';
+import type { LeaseOwner } from './pool/begun-transaction.js';
 import { findUserFrame } from './user-frame.js';
 import { hideTransaction } from './hide-transaction.js';
 import { Roster } from './roster.js';

@@ -1,7 +1,7 @@
 import type { Connection, Transaction } from '@mikro-orm/core';
 
 import { assertExecutor } from './kysely-seams.js';
-import { leaseOf } from './pool/transaction-lease.js';
+import { begunOf } from './pool/begun-transaction.js';
 
 interface Rows {
   readonly rows: readonly unknown[];
@@ -42,7 +42,7 @@ export function guardStreams(connection: Connection): void {
     return;
   }
   streaming.stream = (query, params, transaction, ...rest) =>
-    stream(query, params, leaseOf(transaction) === undefined ? transaction : inTurns(transaction), ...rest);
+    stream(query, params, begunOf(transaction)?.isClaimed === true ? inTurns(transaction) : transaction, ...rest);
 }
 
 /** Stands for a transaction that a stream is of. */

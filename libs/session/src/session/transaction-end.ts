@@ -1,8 +1,8 @@
 import type { Connection, Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
-import { isOpen, markLost, markUnknown } from './joined-transactions.js';
+import { isOpen, isSavepoint, markLost, markUnknown } from './joined-transactions.js';
 import { GRACE_MS } from './pool/pool-defaults.js';
-import { leaseOf } from './pool/transaction-lease.js';
+import { begunOf } from './pool/begun-transaction.js';
 import { ConnectionLostError } from './session-error.js';
 
 /**
@@ -17,10 +17,10 @@ export function guardTransactionEnd(connection: Connection): void {
     try {
       await asOwner(transaction, () => commit(transaction, ...rest));
     } catch (error) {
-      if (error === leaseOf(transaction)?.unknownCommit) {
+      if (error === begunOf(transaction)?.lease?.unknownCommit) {
         // Nobody is told of a rollback that may not have been one.
         markUnknown(transaction);
-      } else if (isOpen(transaction) && !('savepointName' in (transaction as object))) {
+      } else if (isOpen(transaction) && !isSavepoint(transaction)) {
         // It fails on a broken connection alone, which has nothing left to roll back. The first error tells more.
         await connection.rollback(transaction, ...rest).catch(() => undefined);
       }
@@ -32,8 +32,12 @@ export function guardTransactionEnd(connection: Connection): void {
     if (!isOpen(transaction) && !isCommitted) {
       return;
     }
+    const begun = begunOf(transaction);
+    if (!isSavepoint(transaction)) {
+      begun?.giveUpWait();
+    }
     let isAnnounced = events === undefined;
-    const bound = (): (() => void) | undefined => leaseOf(transaction)?.destroyAfter(GRACE_MS);
+    const bound = (): (() => void) | undefined => begun?.destroyAfter(GRACE_MS, 'ROLLBACK');
     let unbind = isAnnounced ? bound() : undefined;
     const announce: TransactionEventBroadcaster['dispatchEvent'] = async (event, about) => {
       await events?.dispatchEvent(event, about);
@@ -45,12 +49,11 @@ export function guardTransactionEnd(connection: Connection): void {
     };
     const announcer =
       events && Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent: announce });
-    const lease = leaseOf(transaction);
-    const isLossTold = lease?.isLossTold === true;
+    const isLossTold = begun?.lease?.isLossTold === true;
     try {
       const run = (): Promise<void> => asOwner(transaction, () => rollback(transaction, announcer, ...rest));
       // A statement that is cancelled keeps a rollback waiting, on a network that does not answer to that either.
-      await (lease?.whileAlive(run) ?? run());
+      await (begun?.whileAlive(run) ?? run());
     } catch (error) {
       // Not a subscriber but the statement failed, as it does on a broken connection alone.
       if (isAnnounced && isOpen(transaction)) {
@@ -68,5 +71,5 @@ export function guardTransactionEnd(connection: Connection): void {
 }
 
 function asOwner<Result>(transaction: Transaction, work: () => Promise<Result>): Promise<Result> {
-  return leaseOf(transaction)?.asOwner(work) ?? work();
+  return begunOf(transaction)?.asOwner(work) ?? work();
 }

@@ -1,6 +1,7 @@
 import { type EntityManager, type Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
 
-import { failedEnd, isCommitted, isLost, isOpen, JoinedTransactions } from './joined-transactions.js';
+import { failedEnd, isCommitted, isLost, isOpen, isSavepoint, JoinedTransactions } from './joined-transactions.js';
+import { begunOf } from './pool/begun-transaction.js';
 import type { TransactionOutcome } from './session-callbacks.js';
 
 /** Knows the transactions of one session: which are open, who is to end them, which can but be rolled back. */
@@ -24,7 +25,12 @@ export class TransactionLedger {
     return [...this.#transactions.keys()];
   }
 
-  /** The transactions that hold a connection now. A savepoint holds none of its own. */
+  /** The transactions that hold a connection now: not before their first statement. */
+  get holding(): [EntityManager, Transaction][] {
+    return this.open.filter(([, transaction]) => begunOf(transaction)?.holdsConnection !== false);
+  }
+
+  /** The transactions that have not ended, without savepoints. */
   get open(): [EntityManager, Transaction][] {
     return [...this.#transactions].filter(([, transaction]) => isOpen(transaction) && !isSavepoint(transaction));
   }
@@ -127,8 +133,4 @@ async function rollBack(em: EntityManager, transaction: Transaction): Promise<vo
       throw error;
     }
   }
-}
-
-function isSavepoint(transaction: Transaction): boolean {
-  return 'savepointName' in (transaction as object);
 }

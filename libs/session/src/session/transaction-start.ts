@@ -18,6 +18,7 @@ type Begin = Connection['begin'];
  * ended meanwhile: nobody else would.
  */
 export function guardTransactionStart(connection: Connection, leases: ConnectionLeases): void {
+  holdSettingsBack(connection, leases);
   // Seam: mikro-orm/connection
   const beginUntold = connection.begin.bind(connection);
   connection.begin = async (options = {}) => {
@@ -41,6 +42,16 @@ export function guardTransactionStart(connection: Connection, leases: Connection
     }
     return transaction;
   };
+}
+
+/** Lets the settings of a transaction travel with its first statement. */
+function holdSettingsBack(connection: Connection, leases: ConnectionLeases): void {
+  const setting = connection as Connection & { applySessionContext?: (...args: unknown[]) => Promise<void> };
+  // Seam: mikro-orm/session-context
+  const apply = setting.applySessionContext?.bind(setting);
+  if (apply !== undefined) {
+    setting.applySessionContext = (...args) => leases.setting(() => apply(...args));
+  }
 }
 
 /**

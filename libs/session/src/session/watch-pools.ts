@@ -8,8 +8,8 @@ export interface PoolClient {
   release: (error?: Error | boolean) => void;
   query: (text: unknown, values?: unknown, callback?: unknown) => unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
-  once(event: 'end', listener: () => void): unknown;
-  off(event: 'end', listener: () => void): unknown;
+  once(event: 'end' | 'drain', listener: () => void): unknown;
+  off(event: 'end' | 'drain', listener: () => void): unknown;
   end: () => Promise<void>;
   /** I: none, T: open, E: open and failed. Null before the first answer. */
   getTransactionStatus?: () => 'I' | 'T' | 'E' | null;

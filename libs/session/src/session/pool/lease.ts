@@ -3,50 +3,48 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 import { type Cursor, followCursor, isCursor } from '../follow-cursor.js';
 import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
 import type { PoolClient } from '../watch-pools.js';
+import { type BegunTransaction, isKyselyBegin, type LeaseOwner } from './begun-transaction.js';
 import type { ConnectionReset } from './connection-reset.js';
 import { IdleTimer } from './idle-timer.js';
 import { endsConnection, explainLoss, findSqlState, isGivenUp } from './lost-connection.js';
 import { GRACE_MS } from './pool-defaults.js';
 import { Portal } from './portal.js';
+import { WhoIsThere } from './set-up-hooks.js';
 import { Silence } from './silence.js';
 import { findTransactionControl } from './transaction-control.js';
-
-/** Whose transaction runs on a connection. */
-export interface LeaseOwner {
-  readonly label: string;
-}
-
-/** A transaction that MikroORM begins, until it is known on which connection. */
-export interface Beginning {
-  readonly owner: LeaseOwner;
-  lease: Lease | undefined;
-}
+import { unlessInTime } from './unless-in-time.js';
 
 export interface LeaseOptions {
-  readonly beginnings: AsyncLocalStorage<Beginning>;
+  /** The transactions that are being begun. */
+  readonly beginnings: AsyncLocalStorage<BegunTransaction>;
   readonly reset: ConnectionReset;
   /** Milliseconds after which a transaction without a statement is reported. */
   readonly heldIdleAfter: number | undefined;
   readonly onHeldIdle: (owner: LeaseOwner, milliseconds: number) => void;
 }
 
+/** What is sent before a statement, in one text with it. */
+interface Before {
+  readonly text: string;
+  readonly count: number;
+}
+
 interface Answer {
   readonly command?: string;
 }
 
-/** As Kysely begins a transaction, and nobody else spells it. */
-// Seam: kysely/begin
-const KYSELY_BEGIN = /^(?:begin$|start transaction(?: isolation level [a-z ]+?)?(?: read (?:only|write))?$)/;
 const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
 /** What the answer to a statement begins with that may have ended the transaction around it. */
 const ENDINGS: ReadonlySet<string | undefined> = new Set(['COMMIT', 'ROLLBACK', 'BEGIN', 'START', 'PREPARE']);
 /** A server that has become a replica. */
 const READ_ONLY = '25006';
+const NO_ANSWER: Answer & { readonly rows: readonly never[] } = { command: '', rows: [] };
 const NOBODY: LeaseOwner = { label: 'a connection of the pool' };
 
 /** Knows what goes on on one connection, as long as there is one. */
 export class Lease {
   isOut = false;
+  #isSetUp = false;
   /** Whether a statement has failed because the connection was lost. */
   isLossTold = false;
   /** What the last commit failed with whose end is unknown. */
@@ -55,17 +53,17 @@ export class Lease {
   /** How long the server has owed an answer to a statement. */
   readonly silence = new Silence();
   readonly #send: PoolClient['query'];
-  readonly #beginnings: AsyncLocalStorage<Beginning>;
+  readonly #beginnings: AsyncLocalStorage<BegunTransaction>;
   readonly #reset: ConnectionReset;
   readonly #idleTimer: IdleTimer | undefined;
+  /** Of the statement that comes next. */
+  #before: Before | undefined;
   /** Gives it back to the pool when it is reset. */
   #giveBackReset: PoolClient['release'] | undefined;
   #scope: LeaseOwner | undefined;
-  #owner: LeaseOwner | undefined;
+  #transaction: BegunTransaction | undefined;
   /** Whether anybody was given it yet: until then it is set up. */
   #isGiven = false;
-  #isReadOnly = false;
-  #ownStatements = 0;
   /** How many cursors were opened in transactions. */
   #portals = 0;
   /** Whether the connection has ended. */
@@ -78,7 +76,7 @@ export class Lease {
     if (heldIdleAfter !== undefined) {
       this.#idleTimer = new IdleTimer(heldIdleAfter, () => {
         if (this.heldIdleFor > 0) {
-          onHeldIdle(this.#owner ?? this.#scope ?? NOBODY, this.heldIdleFor);
+          onHeldIdle(this.#user ?? NOBODY, this.heldIdleFor);
         }
       });
     }
@@ -103,38 +101,36 @@ export class Lease {
     return !this.isOver && (status === 'T' || status === 'E');
   }
 
+  /** Whether the transaction that is open on it takes no statement any more. */
+  get hasFailed(): boolean {
+    return this.isOver || this.#loss !== undefined || this.client.getTransactionStatus?.() === 'E';
+  }
+
   /** Milliseconds for which no statement has run in the transaction that is open on it; 0 where there is none. */
   get heldIdleFor(): number {
     return this.isOut && this.isLeftOpen ? this.silence.pause : 0;
   }
 
-  /** Takes over the connection for somebody who asked the pool for it. */
-  checkOut(scope: LeaseOwner | undefined): PoolClient {
+  /** Takes over the connection for somebody who asked the pool for it, or for a transaction whose first statement did. */
+  checkOut(scope: LeaseOwner | undefined, transaction?: BegunTransaction): this {
     this.#isGiven = true;
     this.#scope = scope;
     const { release } = this.client;
-    this.#owner = undefined;
-    this.#isReadOnly = false;
+    this.#transaction = transaction;
     this.client.release = (error) => this.#release(release, error);
-    return this.client;
+    return this;
+  }
+
+  /** Whether it is to be set up now, which is done once. */
+  becomesSetUp(): boolean {
+    const isDue = !this.#isSetUp;
+    this.#isSetUp = true;
+    return isDue;
   }
 
   /** Whether code of a scope has checked it out, or its transaction runs on it. */
   isOf(scope: LeaseOwner): boolean {
-    return this.#scope === scope || this.#owner === scope;
-  }
-
-  /** Ends the connection unless the returned function is called in time. */
-  destroyAfter(milliseconds: number, statement = 'ROLLBACK'): () => void {
-    // The answer may have come, and not be read yet.
-    const timer = setTimeout(() => {
-      immediate = setImmediate(() => this.destroy(new Error(`it did not answer to ${statement}, and was given up`)));
-    }, milliseconds);
-    let immediate: NodeJS.Immediate | undefined;
-    return () => {
-      clearTimeout(timer);
-      clearImmediate(immediate);
-    };
+    return this.#scope === scope || this.#transaction?.owner === scope;
   }
 
   /** Waits for `work`, or for the end of the connection, which is the end of all that goes on on it. */
@@ -157,16 +153,6 @@ export class Lease {
       this.#giveBackReset = undefined;
       this.client.release = () => undefined;
       release(true);
-    }
-  }
-
-  /** Runs statements that begin or end a part of the transaction for MikroORM. */
-  async asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
-    this.#ownStatements += 1;
-    try {
-      return await work();
-    } finally {
-      this.#ownStatements -= 1;
     }
   }
 
@@ -198,10 +184,23 @@ export class Lease {
   }
 
   get #label(): string {
-    return (this.#owner ?? this.#scope ?? NOBODY).label;
+    return (this.#user ?? NOBODY).label;
+  }
+
+  get #user(): LeaseOwner | undefined {
+    return this.#transaction?.owner ?? this.#scope;
   }
 
   #query(text: unknown, values: unknown, callback: unknown): unknown {
+    if (text instanceof WhoIsThere) {
+      text.connection = this;
+      return Promise.resolve(NO_ANSWER);
+    }
+    const before = this.#before;
+    if (before !== undefined && typeof text === 'string' && text.startsWith(before.text)) {
+      this.#before = undefined;
+      return this.#queryAfter(before, text);
+    }
     const sql = typeof text === 'string' ? text : (text as { readonly text?: unknown } | null)?.text;
     if (typeof sql === 'string') {
       this.#reset.note(sql, { text, values, isGiven: this.#isGiven });
@@ -215,7 +214,7 @@ export class Lease {
 
   /** Opens a cursor, which keeps the connection to itself outside of the transactions of sessions alone. */
   #open(cursor: Cursor, text: string): unknown {
-    if (this.#owner === undefined || this.client.getTransactionStatus?.() === 'I') {
+    if (this.#transaction === undefined || this.client.getTransactionStatus?.() === 'I') {
       followCursor(cursor, this);
       return this.#send(cursor);
     }
@@ -234,7 +233,39 @@ export class Lease {
     return cursor;
   }
 
-  async #run(sql: string, text: unknown, values: unknown): Promise<unknown> {
+  /** Runs a statement in one round trip with others before it, whose answers nobody wants. */
+  async runAfter(others: readonly string[], sql: string): Promise<unknown> {
+    const text = others.map((other) => `${other}; `).join('');
+    // Whoever has wrapped `query` sees what is sent.
+    this.#before = { text, count: others.length };
+    return this.client.query(text + sql);
+  }
+
+  /** Waits until the server has said all to a statement that failed. Tells whether it was in a transaction. */
+  async wasInTransaction(): Promise<boolean> {
+    if (!this.isOver && this.client.readyForQuery !== true) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.client.once('drain', resolve);
+      this.client.once('end', resolve);
+      await promise;
+      this.client.off('drain', resolve);
+      this.client.off('end', resolve);
+    }
+    return this.isOver || this.isLeftOpen;
+  }
+
+  async #queryAfter(before: Before, text: string): Promise<unknown> {
+    const sql = text.slice(before.text.length);
+    this.#reset.note(sql, { text: sql, values: undefined, isGiven: this.#isGiven });
+    try {
+      return await this.#run(sql, text, undefined, before.count);
+    } catch (error) {
+      throw withoutBefore(before.text, error);
+    }
+  }
+
+  /** @param skipped how many statements of the text come before the one that was asked for */
+  async #run(sql: string, text: unknown, values: unknown, skipped = 0): Promise<unknown> {
     if (this.#loss instanceof SessionStateError) {
       throw this.#loss;
     }
@@ -248,6 +279,9 @@ export class Lease {
     } catch (error) {
       throw this.explain(error, isCommit && !isDead);
     }
+    if (skipped > 0) {
+      answer = withoutFirst(skipped, answer);
+    }
     if (isCommit && (answer as Answer).command === 'ROLLBACK') {
       throw new TransactionAbortedError();
     }
@@ -259,23 +293,18 @@ export class Lease {
 
   /** Whether a statement is MikroORM's own, and not one that a user wrote. */
   #isOwn(sql: string): boolean {
-    const beginning = KYSELY_BEGIN.test(sql) ? this.#beginnings.getStore() : undefined;
-    if (beginning !== undefined && beginning.lease === undefined) {
-      beginning.lease = this;
-      this.#owner = beginning.owner;
-      this.#isReadOnly = sql.endsWith('read only');
+    const beginning = isKyselyBegin(sql) ? this.#beginnings.getStore() : undefined;
+    if (beginning?.isClaimed === false) {
+      beginning.claim(sql, { lease: this, giveUpWait: () => undefined });
+      this.#transaction = beginning;
       return true;
     }
-    return this.#owner === undefined || this.#ownStatements > 0;
+    return this.#transaction === undefined || this.#transaction.isOwn;
   }
 
   #assertAllowed(sql: string, isOwn: boolean, isCommit: boolean): void {
-    const control = isOwn ? undefined : findTransactionControl(sql);
-    if (control !== undefined) {
-      throw new SessionStateError(
-        `The statement "${control}" was refused: it would end the transaction of "${this.#label}", which is ended by ` +
-          'the block or call that began it. Return to commit, throw to roll back, use session.transactional() for a part.',
-      );
+    if (!isOwn) {
+      this.#transaction?.assertAllowed(sql);
     }
     if (isCommit && this.client.getTransactionStatus?.() === 'I') {
       throw new SessionStateError(`There is no transaction of "${this.#label}" to commit: it had ended before.`);
@@ -308,7 +337,7 @@ export class Lease {
     if (state !== undefined && endsConnection(error)) {
       this.#loss ??= error as Error;
     }
-    if (state === READ_ONLY && !this.#isReadOnly) {
+    if (state === READ_ONLY && this.#transaction?.isReadOnly !== true) {
       this.#isSpent = true;
     }
     if (isGivenUp(error)) {
@@ -330,7 +359,7 @@ export class Lease {
     const { isLeftOpen } = this;
     const label = this.#label;
     const isUsable = !isLeftOpen && !this.#isSpent && this.#loss === undefined;
-    if (error === undefined && isUsable && this.#reset.isDue(this.#scope ?? this.#owner)) {
+    if (error === undefined && isUsable && this.#reset.isDue(this.#scope ?? this.#transaction?.owner)) {
       void this.#releaseReset(release);
       return;
     }
@@ -348,8 +377,10 @@ export class Lease {
     this.#giveBackReset = release;
     this.client.release = () => undefined;
     this.#scope = undefined;
-    this.#owner = undefined;
-    const isInTime = this.destroyAfter(GRACE_MS, 'the reset of its settings');
+    this.#transaction = undefined;
+    const isInTime = unlessInTime(GRACE_MS, () =>
+      this.destroy(new Error('it did not answer to the reset of its settings, and was given up')),
+    );
     const isReset = await this.#reset.run(this.client, this.#send).then(
       () => true,
       () => false,
@@ -363,4 +394,21 @@ export class Lease {
 
 function isSubmittable(query: unknown): boolean {
   return typeof (query as { readonly submit?: unknown } | null)?.submit === 'function';
+}
+
+/** The answer to what comes after the first statements of a text. */
+function withoutFirst(count: number, answers: Answer | readonly Answer[]): Answer | readonly Answer[] {
+  const rest = [answers].flat().slice(count);
+  // An empty text has no answer of its own.
+  return rest.length > 1 ? rest : (rest[0] ?? NO_ANSWER);
+}
+
+/** An error of the server counts characters from the beginning of what was sent. */
+function withoutBefore(before: string, error: unknown): unknown {
+  const { position } = (error ?? {}) as { position?: unknown };
+  if (before !== '' && typeof position === 'string') {
+    const rest = Number(position) - Array.from(before).length;
+    Object.assign(error as object, { position: rest > 0 ? String(rest) : undefined });
+  }
+  return error;
 }

@@ -1,0 +1,127 @@
+import type { Transaction } from '@mikro-orm/core';
+
+import { SessionStateError } from '../session-error.js';
+import type { Lease } from './lease.js';
+import type { SetUp } from './set-up-hooks.js';
+import { findTransactionControl } from './transaction-control.js';
+import { unlessInTime } from './unless-in-time.js';
+
+/** Whose transaction runs on a connection. */
+export interface LeaseOwner {
+  readonly label: string;
+}
+
+/** The object that stands for the connection of a transaction until its first statement. */
+interface Stand {
+  readonly lease: Lease | undefined;
+  giveUpWait(): void;
+}
+
+/** As Kysely begins a transaction, and nobody else spells it. */
+// Seam: kysely/begin
+const KYSELY_BEGIN = /^(?:begin$|start transaction(?: isolation level [a-z ]+?)?(?: read (?:only|write))?$)/;
+const BEGUN = Symbol('begun');
+
+/** Whether a statement is the one by which Kysely begins a transaction. */
+export function isKyselyBegin(sql: string): boolean {
+  return KYSELY_BEGIN.test(sql);
+}
+
+/** A transaction that MikroORM begins for an EntityManager. It has no connection before its first statement. */
+export class BegunTransaction {
+  isReadOnly = false;
+  /** What stands for the connection that was asked for last. */
+  arriving: { readonly setUps: SetUp[] } | undefined;
+  #isBeingSet = false;
+  #stand: Stand | undefined;
+  #ownStatements = 0;
+
+  constructor(readonly owner: LeaseOwner) {}
+
+  /** Whether the statement that begins it was seen. */
+  get isClaimed(): boolean {
+    return this.#stand !== undefined;
+  }
+
+  claim(sql: string, stand: Stand): void {
+    this.#stand = stand;
+    this.isReadOnly = sql.endsWith('read only');
+  }
+
+  /** The connection that it runs on, once it has one. */
+  get lease(): Lease | undefined {
+    return this.#stand?.lease;
+  }
+
+  /** Whether it keeps a connection from others. One that nobody follows is taken for having one. */
+  get holdsConnection(): boolean {
+    return this.#stand === undefined || this.#stand.lease !== undefined;
+  }
+
+  get isBeingSet(): boolean {
+    return this.#isBeingSet;
+  }
+
+  /** Whether MikroORM begins or ends a part of it just now. */
+  get isOwn(): boolean {
+    return this.#ownStatements > 0;
+  }
+
+  /** Runs statements that begin or end a part of the transaction for MikroORM. */
+  async asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#ownStatements += 1;
+    try {
+      return await work();
+    } finally {
+      this.#ownStatements -= 1;
+    }
+  }
+
+  /** Runs the statements by which MikroORM sets it, before anybody else has it. */
+  async whileBeingSet(work: () => Promise<void>): Promise<void> {
+    this.#isBeingSet = true;
+    try {
+      await work();
+    } finally {
+      this.#isBeingSet = false;
+    }
+  }
+
+  /** Waits for `work`, or for the end of the connection, which is the end of all that goes on on it. */
+  whileAlive<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.lease?.whileAlive(work) ?? work();
+  }
+
+  /** Ends the connection unless the returned function is called in time. */
+  destroyAfter(milliseconds: number, statement: string): () => void {
+    return unlessInTime(milliseconds, () =>
+      this.lease?.destroy(new Error(`it did not answer to ${statement}, and was given up`)),
+    );
+  }
+
+  /** Gives up the wait for a connection of a transaction that is rolled back. */
+  giveUpWait(): void {
+    this.#stand?.giveUpWait();
+  }
+
+  /** @throws {SessionStateError} for a statement that begins or ends a transaction, unless it is MikroORM's own */
+  assertAllowed(sql: string): void {
+    const control = this.isOwn ? undefined : findTransactionControl(sql);
+    if (control !== undefined) {
+      throw new SessionStateError(
+        `The statement "${control}" was refused: it would end the transaction of "${this.owner.label}", which is ended ` +
+          'by the block or call that began it. Return to commit, throw to roll back, use session.transactional() for a ' +
+          'part.',
+      );
+    }
+  }
+}
+
+/** Finds what is known of a transaction that MikroORM began for an EntityManager, or of the one around a savepoint. */
+export function begunOf(transaction: Transaction): BegunTransaction | undefined {
+  return (transaction as { [BEGUN]?: BegunTransaction } | undefined)?.[BEGUN];
+}
+
+export function setBegun(transaction: Transaction, begun: BegunTransaction | undefined): void {
+  Object.assign(transaction as object, { [BEGUN]: begun });
+}
