@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { Client } from 'pg';
+
 import { startEmbeddedPostgres } from '../../src/postgres/embedded-postgres.ts';
 import { checkSlowSpecs } from './slow-specs.ts';
 import type { TestServer } from './test-server.ts';
@@ -31,9 +33,19 @@ export default async function setUp(): Promise<void> {
     folder,
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
   });
+  await hashPasswordOnce(server.url);
   process.env['DATABASE_URL'] = server.url;
   const shared = globalThis as { testServer?: TestServer };
   shared.testServer = { folder, server };
+}
+
+/** Whoever connects hashes the password as often as the server did: 4,096 times by default, and tests connect often. */
+async function hashPasswordOnce(url: string): Promise<void> {
+  const client = new Client(url);
+  await client.connect();
+  await client.query('set scram_iterations = 1');
+  await client.query(`alter role current_user password '${new URL(url).password}'`);
+  await client.end();
 }
 
 /** A database has hundreds of files, and each test file makes one: on a disk that takes longer than most tests do. */

@@ -74,9 +74,15 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     throw error;
   }
   const orm = app.get<AnyOrm>(MikroORM);
-  await orm.schema.update();
+  await ((await isEmpty(orm)) ? orm.schema.create() : orm.schema.update());
   await orm.em.fork().nativeDelete(Note, {}, { filters: false });
   return { app, orm, url: await app.getUrl(), get: (token) => app.get(token as Type, { strict: false }) };
+}
+
+/** A database without tables needs no comparison, which takes longer than to make them. */
+async function isEmpty({ em }: AnyOrm): Promise<boolean> {
+  const rows = await em.fork().execute('select from pg_tables where schemaname = current_schema() limit 1');
+  return rows.length === 0;
 }
 
 /** Loads what is used alone: each test file loads its modules anew. */
