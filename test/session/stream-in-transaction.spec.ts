@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import type { EntityManager, Kysely } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
@@ -7,6 +7,13 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 
 /** More than two reads of a stream. */
 const ROWS = 250;
+
+interface Tables {
+  note: { id: number; text: string };
+}
+
+const selectNotes = (kysely: ReturnType<EntityManager['getKysely']>) =>
+  (kysely as unknown as Kysely<Tables>).selectFrom('note').selectAll();
 
 describe('a stream in a transaction', () => {
   let database: TestDatabase;
@@ -37,14 +44,7 @@ describe('a stream in a transaction', () => {
   const uses: Record<string, (session: EntityManager) => Promise<unknown>> = {
     find: (session) => session.find(Note, { text: 'x' }, { limit: 1 }),
     execute: (session) => session.execute('select 1'),
-    'a statement with parameters': (session) =>
-      session
-        .getKysely()
-        .selectFrom('note' as never)
-        .selectAll()
-        .where('text' as never, '=', 'x' as never)
-        .limit(1)
-        .execute(),
+    'a statement with parameters': (session) => selectNotes(session.getKysely()).where('text', '=', 'x').execute(),
     flush: async (session) => {
       session.create(Note, { text: 'new' });
       await session.flush();
@@ -153,6 +153,41 @@ describe('a stream in a transaction', () => {
 
     expect((outcome as { readonly code?: string } | undefined)?.code).toBe(code);
     expect(await count('new')).toBe(0);
+  });
+
+  it.each(['commit', 'rollback'] as const)('of the driver is not read on after its end, by %s', async (end) => {
+    await factory.run(async (session) => {
+      await session.begin();
+      const connection = session.getDriver().getConnection();
+      const rows = connection.stream('select text from note', [], session.getTransactionContext());
+      await rows.next();
+      await session[end]();
+      // The pool has one connection: the next transaction runs on the same.
+      await session.begin();
+      await session.execute(`insert into note (text) values ('new')`);
+
+      await expect(Array.fromAsync(rows)).rejects.toMatchObject({
+        code: 'SESSION_STATE',
+        message: expect.stringContaining('was read after the end of its transaction'),
+      });
+      await session.commit();
+    });
+
+    expect(await count('new')).toBe(1);
+  });
+
+  it('does not begin after the end of that', async () => {
+    await factory.run(async (session) => {
+      await session.begin();
+      const ended = session.getTransactionContext();
+      await session.commit();
+      await session.begin();
+
+      const late = Array.fromAsync(session.getDriver().getConnection().stream('select 1', [], ended));
+
+      await expect(late).rejects.toThrow('was read after the end of its transaction');
+      await session.commit();
+    });
   });
 
   it('ends with the time-out of its job', async () => {

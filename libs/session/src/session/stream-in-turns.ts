@@ -2,6 +2,7 @@ import type { Connection, Transaction } from '@mikro-orm/core';
 
 import { assertExecutor } from './kysely-seams.js';
 import { begunOf } from './pool/begun-transaction.js';
+import { readAfterEnd } from './pool/portal.js';
 
 interface Rows {
   readonly rows: readonly unknown[];
@@ -15,6 +16,12 @@ interface KyselyConnection {
 interface Executor {
   /** Lets one after the other use the connection. */
   provideConnection<Result>(use: (connection: KyselyConnection) => Promise<Result>): Promise<Result>;
+}
+
+interface KyselyTransaction {
+  readonly isCommitted: boolean;
+  readonly isRolledBack: boolean;
+  getExecutor(): Executor;
 }
 
 interface StreamingExecutor {
@@ -48,11 +55,11 @@ export function guardStreams(connection: Connection): void {
 /** Stands for a transaction that a stream is of. */
 function inTurns(transaction: Transaction): { getExecutor(): StreamingExecutor } {
   // Seam: kysely/stream
-  const executor = (transaction as { getExecutor(): Executor }).getExecutor();
-  assertExecutor(executor);
+  const kysely = transaction as KyselyTransaction;
+  assertExecutor(kysely.getExecutor());
   return {
     getExecutor: () => ({
-      stream: (query, chunkSize, options) => streamInTurns(executor, { query, chunkSize, signal: options?.signal }),
+      stream: (query, chunkSize, options) => streamInTurns(kysely, { query, chunkSize, signal: options?.signal }),
     }),
   };
 }
@@ -63,13 +70,20 @@ interface Streamed {
   readonly signal: AbortSignal | undefined;
 }
 
-async function* streamInTurns(executor: Executor, { query, chunkSize, signal }: Streamed): AsyncGenerator<Rows, void> {
+async function* streamInTurns(
+  transaction: KyselyTransaction,
+  { query, chunkSize, signal }: Streamed,
+): AsyncGenerator<Rows, void> {
+  const executor = transaction.getExecutor();
   let reading: AsyncIterableIterator<Rows> | undefined;
   const read = (): Promise<IteratorResult<Rows>> =>
     executor.provideConnection((connection) => (reading ??= connection.streamQuery(query, chunkSize)).next());
   try {
     for (;;) {
       signal?.throwIfAborted();
+      if (transaction.isCommitted || transaction.isRolledBack) {
+        throw readAfterEnd();
+      }
       const next = await orAborted(read(), signal);
       if (next.done === true) {
         return;

@@ -218,10 +218,17 @@ export class Lease {
       followCursor(cursor, this);
       return this.#send(cursor);
     }
-    // Seam: pg-cursor/close
     this.#portals += 1;
-    const name = `session_${this.#portals}`;
-    const portal = new Portal({ client: this.client, send: this.#send, name, text, values: cursor.values ?? [] });
+    const transaction = this.#transaction;
+    // Seam: pg-cursor/close
+    const portal = new Portal({
+      client: this.client,
+      send: this.#send,
+      isInTime: () => this.#transaction === transaction && this.client.getTransactionStatus?.() !== 'I',
+      name: `session_${this.#portals}`,
+      text,
+      values: cursor.values ?? [],
+    });
     cursor.read = async (rows) => {
       try {
         return await this.ask(() => portal.read(rows));

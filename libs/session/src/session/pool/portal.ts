@@ -1,3 +1,4 @@
+import { SessionStateError } from '../session-error.js';
 import type { PoolClient } from '../watch-pools.js';
 
 /** The messages of the protocol that are needed here, as the connection of node-postgres sends them. */
@@ -40,10 +41,19 @@ export interface PortalOptions {
   readonly client: PoolClient;
   /** The `query` of the client, as node-postgres made it. */
   readonly send: PoolClient['query'];
+  /** Whether the transaction is open, and its connection no other's. */
+  readonly isInTime: () => boolean;
   /** Unique on its connection. */
   readonly name: string;
   readonly text: string;
   readonly values: readonly unknown[];
+}
+
+/** Fails a read whose connection may be another's by now. */
+export function readAfterEnd(): SessionStateError {
+  return new SessionStateError(
+    'A stream was read after the end of its transaction. Read it to its end before, or leave its loop with break.',
+  );
 }
 
 /**
@@ -65,7 +75,10 @@ export class Portal {
     if (this.#isDone) {
       return [];
     }
-    const { name, text, values } = this.#options;
+    const { name, text, values, isInTime } = this.#options;
+    if (!isInTime()) {
+      throw readAfterEnd();
+    }
     const rows: Row[] = [];
     await this.#ask((wire) => {
       if (!this.#isOpen) {
@@ -81,8 +94,8 @@ export class Portal {
 
   /** Does nothing where the transaction has ended, or the connection: the portal went with it. */
   async close(): Promise<void> {
-    const { client, name } = this.#options;
-    if (!this.#isOpen || client.getTransactionStatus?.() === 'I') {
+    const { name, isInTime } = this.#options;
+    if (!this.#isOpen || !isInTime()) {
       return;
     }
     this.#isOpen = false;
