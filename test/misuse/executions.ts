@@ -47,9 +47,10 @@ const builders: Record<string, Execution> = {
     const rows = em.qb(Note).select('*').stream({ rawResults: true });
     return () => Array.fromAsync(rows);
   },
-  'a copy of a query builder': (em) => {
+  'a copy of a query builder, compiled already': (em) => {
     const builder = em.qb(Note).select('*').clone().clone();
-    return () => Array.fromAsync(builder.stream());
+    builder.getQuery();
+    return () => Array.fromAsync(builder.stream({ rawResults: true }));
   },
   'a union of query builders': (em) => {
     const union = em.qb(Note).select('id').union(em.qb(Note).select('id'));
@@ -86,6 +87,13 @@ const kyselies: Record<string, Execution> = {
     const kysely = em.getKysely<Tables>().withSchema('public');
     return () => kysely.selectFrom('note').selectAll().execute();
   },
+  'Kysely with a plugin': (em) => {
+    const kysely = em.getKysely<Tables>().withPlugin({
+      transformQuery: ({ node }) => node,
+      transformResult: async ({ result }) => result,
+    });
+    return () => kysely.selectFrom('note').selectAll().execute();
+  },
   'Kysely without plugins': (em) => {
     const kysely = em.getKysely<Tables>().withoutPlugins();
     return () => kysely.selectFrom('note').selectAll().execute();
@@ -95,7 +103,7 @@ const kyselies: Record<string, Execution> = {
     return () => kysely.executeQuery(compiled('select 1'));
   },
   'the executor of Kysely': (em) => {
-    const executor = em.getKysely().getExecutor();
+    const executor = em.getKysely().getExecutor().withPlugins([]);
     return async () => executor.executeQuery(compiled('select 1'));
   },
   'the schema of Kysely': (em) => {
@@ -114,7 +122,8 @@ const connections: Record<string, Execution> = {
     return () => connection.execute('select 1');
   },
   'a stream of the connection': (em) => {
-    const rows = em.getConnection().stream('select 1');
+    const sql = `insert into note (text) values ('stolen') returning id`;
+    const rows = em.getConnection().stream(sql, [], em.getTransactionContext());
     return () => Array.fromAsync(rows);
   },
   'Kysely of the connection': (em) => {
@@ -161,7 +170,7 @@ const pooled: Record<string, Execution> = {
 
 const toList = (executions: Record<string, Execution>): [string, Execution][] => Object.entries(executions);
 
-/** What works in a transaction and outside of one. */
-export const everywhere: [string, Execution][] = [...toList(builders), ...toList(kyselies), ...toList(connections)];
+/** What works in a transaction and outside of one. A connection, asked for first, needs no session to be made for it. */
+export const everywhere: [string, Execution][] = [...toList(connections), ...toList(builders), ...toList(kyselies)];
 
 export const outsideOfTransactions: [string, Execution][] = [...everywhere, ...toList(pooled)];

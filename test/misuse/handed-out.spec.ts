@@ -125,6 +125,7 @@ describe('what a session hands out', () => {
 
   const streams: [string, (session: EntityManager) => AsyncIterator<unknown>][] = [
     ['a query builder', (session) => session.qb(Note).select('*').stream()],
+    ['a copy of a query builder', (session) => session.qb(Note).select('*').clone().stream()],
     ['Kysely', (session) => session.getKysely<Tables>().selectFrom('note').selectAll().stream(10)],
     [
       'the connection',
