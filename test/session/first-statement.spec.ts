@@ -460,8 +460,8 @@ describe('a transaction', () => {
 
   it('gives connections in the order in which the first statements asked for them', async () => {
     const order: number[] = [];
-    const release = Promise.withResolvers<void>();
-    const holders = Array.from({ length: POOL_SIZE }, () =>
+    const releases = Array.from({ length: POOL_SIZE }, () => Promise.withResolvers<void>());
+    const holders = releases.map((release) =>
       factory.begin(async (session) => {
         await session.execute('select 1');
         await release.promise;
@@ -474,8 +474,11 @@ describe('a transaction', () => {
         order.push(input);
       }),
     );
-    release.resolve();
-    await Promise.all([...holders, ...waiting]);
+    // One place in the pool, for one after the other.
+    releases[0]?.resolve();
+    await Promise.all(waiting);
+    releases[1]?.resolve();
+    await Promise.all(holders);
 
     expect(order).toEqual([3, 1, 2]);
   });

@@ -37,7 +37,7 @@ export function noteDirectWrites(
     if (inherited !== undefined) {
       methods[name] = function (...args) {
         const em = find(this);
-        const undo = em?.[RECORD]?.undos?.of(em);
+        const undo = em?.[RECORD]?.knownTransactions?.undoOf(em);
         if (undo !== undefined) {
           undo.expectStrangers();
           entitiesOf(name, args).forEach((entity) => undo.add(entity, undefined));

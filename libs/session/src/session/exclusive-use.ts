@@ -1,6 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import type { SessionRecord } from './session-record.js';
 import { ConcurrentSessionUseError } from './session-error.js';
 
 export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'transactional';
@@ -19,7 +18,7 @@ type Used = EntityManager & { [USE]?: Use | undefined };
 
 /** Lets one operation at a time change the state of an EntityManager. */
 export class ExclusiveUse {
-  constructor(private readonly record: SessionRecord) {}
+  constructor(private readonly scope: { readonly label: string }) {}
 
   /**
    * Begins an operation, which `leave` ends. Gives nothing for a part of the operation that runs.
@@ -32,7 +31,7 @@ export class ExclusiveUse {
       return undefined;
     }
     if (running !== undefined) {
-      throw new ConcurrentSessionUseError(this.record.scope.label, operation, running.operation);
+      throw new ConcurrentSessionUseError(this.scope.label, operation, running.operation);
     }
     const use: Use = { operation, settled: undefined, isStarting: true };
     em[USE] = use;

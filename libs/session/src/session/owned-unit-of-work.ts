@@ -56,7 +56,7 @@ class OwnedUnitOfWork extends UnitOfWork {
     options?: Parameters<Register>[2],
   ): Entity {
     if (options?.loaded === true || options?.refresh === true) {
-      this[RECORD].undos?.of(this[MANAGER])?.meet(entity);
+      this[RECORD].knownTransactions?.undoOf(this[MANAGER])?.meet(entity);
     }
     const registered = super.register(entity, data, options);
     if (data !== undefined && options?.newEntity !== true) {
@@ -68,7 +68,7 @@ class OwnedUnitOfWork extends UnitOfWork {
   /** Every flush begins with it. */
   override computeChangeSets(): void {
     super.computeChangeSets();
-    const undo = this[RECORD].undos?.of(this[MANAGER]);
+    const undo = this[RECORD].knownTransactions?.undoOf(this[MANAGER]);
     if (undo !== undefined) {
       for (const { entity } of this.getChangeSets()) {
         undo.add(entity, rowOf(entity));
@@ -85,7 +85,7 @@ class OwnedUnitOfWork extends UnitOfWork {
 
   /** A subscriber to `onFlush` adds to a flush with it. */
   override computeChangeSet(...args: Parameters<ComputeChangeSet>): ReturnType<ComputeChangeSet> {
-    this[RECORD].undos?.of(this[MANAGER])?.add(args[0], rowOf(args[0]));
+    this[RECORD].knownTransactions?.undoOf(this[MANAGER])?.add(args[0], rowOf(args[0]));
     return super.computeChangeSet(...args);
   }
 }

@@ -73,7 +73,7 @@ export class PoolDeadlock {
    * stuck when the scope that uses it waits: nobody knows who is to end it.
    */
   #isStuck(record: SessionRecord, em: EntityManager): boolean {
-    return record.hasBlock(em) ? this.#waits.has(em) : this.#isWaiting(record);
+    return record.knownTransactions?.hasBlock(em) === true ? this.#waits.has(em) : this.#isWaiting(record);
   }
 
   #isWaiting({ scope }: SessionRecord): boolean {

@@ -7,7 +7,7 @@ export class ScopeTransaction {
 
   static async begin(record: SessionRecord, options: BeginOptions): Promise<ScopeTransaction> {
     await record.session.begin(options);
-    record.ledger.managed.add(record.session);
+    record.transactions.manage(record.session);
     return new ScopeTransaction(record);
   }
 
@@ -16,18 +16,18 @@ export class ScopeTransaction {
   }
 
   async commit(): Promise<void> {
-    const { ledger, session } = this.record;
-    ledger.managed.delete(session);
+    const { session, transactions } = this.record;
+    transactions.unmanage(session);
     await session.commit();
   }
 
   /** Rolls back what may be open still. The session can be used for other work then. */
   async rollBack(): Promise<void> {
-    const { isOpen, ledger, session } = this.record;
+    const { isOpen, session, transactions } = this.record;
     if (!isOpen) {
       return;
     }
-    ledger.managed.delete(session);
+    transactions.unmanage(session);
     if (session.isInTransaction()) {
       await session.rollback();
     }

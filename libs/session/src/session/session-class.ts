@@ -16,10 +16,8 @@ import { noteDirectWrites } from './direct-writes.js';
 import { handOutChecked } from './hand-out-checked.js';
 import { type ContextOptions, OPEN_CONTEXT } from './request-contexts.js';
 import { RECORD, type Recorded } from './recorded.js';
-import { endTransaction } from './end-transaction.js';
-import { flushAlone, flushWithin } from './session-flush.js';
 import type { SessionRecord } from './session-record.js';
-import { inTransaction, isJoining } from './session-transaction.js';
+import type { SessionTransactions } from './session-transactions.js';
 import { PARENT } from './transaction-undos.js';
 
 /** The property by which an EntityManager is told to answer with the session of the current scope. */
@@ -33,6 +31,8 @@ const EXACT = Symbol('exact');
 
 /** MikroORM keeps in a private field whether an EntityManager makes no transactions. */
 const IS_WITHOUT = Symbol('without transactions');
+
+const TRANSACTIONS = Symbol('transactions');
 
 /** `session`: that of the current scope, or an error. `application`: the same, or what MikroORM itself would answer. */
 export type Contextual = 'session' | 'application';
@@ -119,18 +119,11 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
 
     override async flush(): Promise<void> {
       const em = this.getContext();
-      const record = em[RECORD];
-      if (em !== this || record === undefined) {
-        return em === this ? super.flush() : em.flush();
+      if (em !== this) {
+        return em.flush();
       }
-      const use = record.exclusive.enter(em, 'flush');
-      try {
-        await (em.isInTransaction()
-          ? flushWithin(record, em, () => super.flush())
-          : flushAlone(record, em, () => super.flush()));
-      } finally {
-        record.exclusive.leave(em, use);
-      }
+      const transactions = em[RECORD]?.transactions;
+      return transactions === undefined ? super.flush() : transactions.flush(em, () => super.flush());
     }
 
     // Seam: mikro-orm/flush-mode
@@ -151,10 +144,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         mode === FlushMode.ALWAYS
           ? em[RECORD]?.isInFlushOf(em) === false
           : mode !== FlushMode.COMMIT && em.getUnitOfWork().shouldAutoFlush(meta);
-      let running = em[RECORD]?.exclusive.flushOf(em);
+      let running = em[RECORD]?.knownTransactions?.flushOf(em);
       while (running !== undefined && isWanted()) {
         await running;
-        running = em[RECORD]?.exclusive.flushOf(em);
+        running = em[RECORD]?.knownTransactions?.flushOf(em);
       }
       return super.tryFlush(entityName, options);
     }
@@ -180,71 +173,50 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       options: TransactionOptions = {},
     ): Promise<Result> {
       const em = this.getContext(false);
-      const record = em[RECORD];
       if (em !== this) {
         return em.transactional(work, options);
       }
-      if (record === undefined) {
+      if (em[RECORD] === undefined) {
         return lookup.within(em, work, (inner) => super.transactional(inner, options));
       }
-      if (em[IS_WITHOUT] === true || isJoining(em, options)) {
-        return super.transactional(work, options);
-      }
-      return record.exclusive.run(em, 'transactional', () =>
-        inTransaction(record, em, options, work, (inner) => super.transactional(inner, options)),
-      );
+      const transactions = em[TRANSACTIONS];
+      return transactions === undefined || transactions.isJoining(em, options)
+        ? super.transactional(work, options)
+        : transactions.transactional(em, options, work, (inner) => super.transactional(inner, options));
     }
 
     override async begin(options: Omit<TransactionOptions, 'ignoreNestedTransactions'> = {}): Promise<void> {
       const em = this.getContext(false);
-      const record = em[RECORD];
-      if (em !== this || record === undefined) {
-        return em === this ? super.begin(options) : em.begin(options);
+      if (em !== this) {
+        return em.begin(options);
       }
-      if (em[IS_WITHOUT] === true) {
-        return super.begin(options);
-      }
-      const use = record.exclusive.enter(em, 'begin');
-      try {
-        record.assertIdle(em);
-        await super.begin(options);
-        if (em.isInTransaction()) {
-          record.transactionUndos.begin(em);
-        }
-        const { ctx } = options;
-        const savepoint = ctx === undefined ? undefined : em.getTransactionContext();
-        if (savepoint !== undefined) {
-          record.ledger.joined.add(em, { savepoint, outer: ctx });
-        }
-      } finally {
-        record.exclusive.leave(em, use);
-      }
+      const transactions = em[TRANSACTIONS];
+      return transactions === undefined
+        ? super.begin(options)
+        : transactions.begin(em, options, () => super.begin(options));
     }
 
     override async commit(): Promise<void> {
       const em = this.getContext(false);
-      const record = em[RECORD];
-      if (em !== this || record === undefined) {
-        return em === this ? super.commit() : em.commit();
+      if (em !== this) {
+        return em.commit();
       }
-      if (em[IS_WITHOUT] === true) {
-        return super.commit();
-      }
-      record.assertNotManaged(em, 'commit');
-      await endTransaction(record, em, 'commit', () => super.commit());
+      const transactions = em[TRANSACTIONS];
+      return transactions === undefined ? super.commit() : transactions.end(em, 'commit', () => super.commit());
     }
 
     override async rollback(): Promise<void> {
       const em = this.getContext(false);
-      const record = em[RECORD];
-      if (em !== this || record === undefined) {
-        return em === this ? super.rollback() : em.rollback();
+      if (em !== this) {
+        return em.rollback();
       }
-      if (em[IS_WITHOUT] === true) {
-        return super.rollback();
-      }
-      record.assertNotManaged(em, 'rollback');
-      await endTransaction(record, em, 'rollback', () => super.rollback());
+      const transactions = em[TRANSACTIONS];
+      return transactions === undefined ? super.rollback() : transactions.end(em, 'rollback', () => super.rollback());
+    }
+
+    /** The transactions of its session, unless it makes none. */
+    get [TRANSACTIONS](): SessionTransactions | undefined {
+      return this[IS_WITHOUT] === true ? undefined : this[RECORD]?.transactions;
     }
 
     /** MikroORM gives an EntityManager back the transaction that one within it has suspended: to none but that one. */

@@ -94,12 +94,12 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
 
   /** Calls back after the current session has been closed. */
   onClose(callback: Callback): void {
-    this.#source.currentRecord.callbacks.addOnClose(callback);
+    this.#source.currentRecord.transactions.onClose(callback);
   }
 
   #addHook(on: TransactionEnd, callback: Callback): void {
-    const { callbacks, innermostTransaction, session } = this.#source.currentRecord;
-    callbacks.add(innermostTransaction ?? session, on, callback);
+    const { transactions, innermostTransaction, session } = this.#source.currentRecord;
+    transactions.onEnd(innermostTransaction ?? session, on, callback);
   }
 
   /** Closes the session of the current scope and forgets it. The next use in this scope makes a new one. */

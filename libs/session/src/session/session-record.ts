@@ -1,6 +1,5 @@
 import type { EntityManager, Transaction } from '@mikro-orm/core';
 
-import { ExclusiveUse } from './exclusive-use.js';
 import { HandedOut } from './handed-out/handed-out.js';
 import type { Owner } from './handed-out/owner.js';
 import { OpenStreams } from './open-streams.js';
@@ -9,22 +8,16 @@ import type { Recorded } from './recorded.js';
 import type { Enrolled } from './roster.js';
 import { describeEnding, isCutShort, type ScopeEnding } from './scope-ending.js';
 import type { LiveScope, ScopeMember } from './live-scope.js';
-import { SessionCallbacks, type TransactionEnd, type TransactionOutcome } from './session-callbacks.js';
-import { SessionClosedError, type SessionError, SessionOwnershipError, SessionStateError } from './session-error.js';
+import { SessionClosedError, type SessionError, SessionOwnershipError } from './session-error.js';
 import type { SessionSurroundings } from './session-surroundings.js';
-import type { BlockFrame } from './transaction-frames.js';
-import { TransactionLedger } from './transaction-ledger.js';
-import { TransactionUndos } from './transaction-undos.js';
+import { SessionTransactions, type TransactionOwner } from './session-transactions.js';
 import { assertFlushed } from './unflushed.js';
 
 /** What is known of one session. Its parts are made on first use: most sessions need few of them. */
-export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owner {
+export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owner, TransactionOwner {
   before: SessionRecord | undefined;
   after: SessionRecord | undefined;
-  #exclusive: ExclusiveUse | undefined;
-  #ledger: TransactionLedger | undefined;
-  #callbacks: SessionCallbacks | undefined;
-  #undos: TransactionUndos | undefined;
+  #transactions: SessionTransactions | undefined;
   #streams: OpenStreams | undefined;
   #handedOut: HandedOut | undefined;
   #isGuarded = false;
@@ -41,21 +34,19 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
     return this.#ending === undefined;
   }
 
-  get exclusive(): ExclusiveUse {
-    return (this.#exclusive ??= new ExclusiveUse(this));
+  get transactions(): SessionTransactions {
+    const { frames, runDetached } = this.surroundings;
+    return (this.#transactions ??= new SessionTransactions(this, frames, runDetached));
   }
 
-  get ledger(): TransactionLedger {
-    return (this.#ledger ??= new TransactionLedger());
-  }
-
-  get callbacks(): SessionCallbacks {
-    return (this.#callbacks ??= new SessionCallbacks(this.scope, this.surroundings.runDetached));
+  /** The same, once there was a use of them. */
+  get knownTransactions(): SessionTransactions | undefined {
+    return this.#transactions;
   }
 
   /** Tells whether it holds a connection now, or may with the next statement of a transaction or when its stream is read on. */
   get isHolder(): boolean {
-    return this.isReading || (this.#ledger?.open.length ?? 0) > 0;
+    return this.#streams?.isReading === true || this.#transactions?.areOpen === true;
   }
 
   /** How many half-read streams hold a connection of their own. */
@@ -65,7 +56,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
 
   /** The transactions that hold a connection now. */
   get openTransactions(): [EntityManager, Transaction][] {
-    return this.#ledger?.holding ?? [];
+    return this.#transactions?.holding ?? [];
   }
 
   get heldConnections(): number {
@@ -116,16 +107,6 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
     this.surroundings.ownership.report(error);
   }
 
-  /** What to undo of open transactions, once there was one. */
-  get undos(): TransactionUndos | undefined {
-    return this.#undos;
-  }
-
-  /** The same, made on first use. */
-  get transactionUndos(): TransactionUndos {
-    return (this.#undos ??= new TransactionUndos());
-  }
-
   /**
    * Takes note of a transaction that has just begun.
    *
@@ -138,7 +119,7 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
 
   /** Remembers a transaction, to roll it back should the session end first. */
   track(em: EntityManager, transaction: Transaction): void {
-    this.ledger.track(em, transaction);
+    this.transactions.track(em, transaction);
     if (this.isOpen) {
       this.surroundings.holders.add(this);
     }
@@ -168,87 +149,13 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
     return this.#streams.read(stream, transaction);
   }
 
-  get isReading(): boolean {
-    return this.#streams?.isReading === true;
-  }
-
-  /**
-   * Closes the streams that are half read in the transaction of an EntityManager. A commit fails then, for their readers
-   * would miss rows.
-   *
-   * @throws {SessionStateError} before a commit, when there were any
-   */
-  async closeStreams(em: EntityManager, before: TransactionEnd): Promise<void> {
-    const transaction = this.ledger.transactionOf(em);
-    if (transaction !== undefined && (await this.#streams?.close(transaction)) === true && before === 'commit') {
-      throw new SessionStateError(
-        `The transaction of "${this.scope.label}" was to be committed while a stream of it was half read. ` +
-          'Read the stream to its end before, or leave its loop with break.',
-      );
-    }
-  }
-
-  /** Runs a `transactional()` call, in which this session stands for the transaction that its frame is told of. */
-  enter<Result>(em: EntityManager, work: (frame: BlockFrame) => Result): Result {
-    return this.surroundings.frames.run(em, work);
-  }
-
-  /** Runs a flush, which what runs in it can be told to be part of. */
-  enterFlush<Result>(em: EntityManager, work: () => Result): Result {
-    return this.surroundings.frames.runFlush(em, work);
+  get streams(): OpenStreams | undefined {
+    return this.#streams;
   }
 
   /** Tells whether the running code is part of a flush, as a subscriber is. */
   isInFlushOf(em: EntityManager): boolean {
     return this.surroundings.frames.isInFlushOf(em);
-  }
-
-  /** Tells whether the transaction of an EntityManager ends with the `transactional()` call or the flush that made it. */
-  hasBlock(em: EntityManager): boolean {
-    const { flushing, managed } = this.ledger;
-    return flushing.has(em) || (em !== this.session && managed.has(em));
-  }
-
-  /** @throws {SessionStateError} while a transaction is open */
-  assertIdle(em: EntityManager): void {
-    if (em.isInTransaction()) {
-      throw new SessionStateError(
-        `begin() was called on the session of "${this.scope.label}", which has a transaction open already. ` +
-          'Use session.transactional() for a savepoint.',
-      );
-    }
-  }
-
-  /** @throws {SessionStateError} while a block owns the transaction */
-  assertNotManaged(em: EntityManager, operation: string): void {
-    if (this.#ledger?.managed.has(em) === true) {
-      throw new SessionStateError(
-        `${operation}() was called on the session of "${this.scope.label}", whose transaction is ended by the block ` +
-          'that began it: return to commit, throw to roll back. For a part of it use session.transactional().',
-      );
-    }
-  }
-
-  /** Takes note of how the transaction of an EntityManager ended, and runs the callbacks that wait for that. */
-  async settle(em: EntityManager, end: TransactionOutcome): Promise<void> {
-    this.settleRows(em, end);
-    await this.settleCallbacks(em, end);
-  }
-
-  settleRows(em: EntityManager, end: TransactionOutcome): void {
-    this.#undos?.settle(em, end, !this.isOpen);
-  }
-
-  async settleCallbacks(em: EntityManager, end: TransactionOutcome): Promise<void> {
-    await this.#callbacks?.settle(em, end);
-  }
-
-  /** Leaves what waits for the end of a savepoint to the transaction around it. */
-  release(savepoint: EntityManager, around: EntityManager): void {
-    if (savepoint !== around) {
-      this.#undos?.release(savepoint, around);
-      this.#callbacks?.move(savepoint, around);
-    }
   }
 
   /** Ends the connections that it holds, whatever they are at. */
@@ -278,11 +185,10 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
     }
     try {
       await this.#streams?.close();
-      await this.#rollBack();
+      await this.#transactions?.rollBackAll();
     } finally {
       this.session.getUnitOfWork(false).clear();
-      this.#ledger?.managers.forEach((em) => em.getUnitOfWork(false).clear());
-      await this.#callbacks?.close();
+      await this.#transactions?.close();
     }
     if (complaint !== undefined) {
       throw complaint;
@@ -301,19 +207,6 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
       return undefined;
     } catch (error) {
       return error;
-    }
-  }
-
-  async #rollBack(): Promise<void> {
-    if (this.#ledger === undefined) {
-      return;
-    }
-    const { managers, error } = await this.#ledger.rollBack();
-    for (const em of managers) {
-      await this.settle(em, 'rollback');
-    }
-    if (error !== undefined) {
-      throw error;
     }
   }
 }

@@ -277,7 +277,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     let transaction: Transaction;
     const settle = async (end: TransactionOutcome): Promise<void> => {
       if (fork !== undefined && scope.state === 'open' && scope.has(this)) {
-        await this.#recordIn(scope).settleCallbacks(fork, end);
+        await this.#recordIn(scope).knownTransactions?.settleCallbacks(fork, end);
       }
     };
     let result: Result;
