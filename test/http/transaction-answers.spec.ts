@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
@@ -7,8 +7,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { EntityManager } from '@mikro-orm/postgresql';
 import {
+  type ArgumentsHost,
   type CallHandler,
+  Catch,
   Controller,
+  type ExceptionFilter,
   type ExecutionContext,
   Get,
   Injectable,
@@ -21,19 +24,22 @@ import {
   StreamableFile,
   UseInterceptors,
 } from '@nestjs/common';
-import { InjectSession } from 'nestjs-mikro-session';
+import { APP_FILTER, BaseExceptionFilter, HttpAdapterHost } from '@nestjs/core';
+import { InjectSession, SessionRegistry } from 'nestjs-mikro-session';
+import type { FastifyInstance } from 'fastify';
 import { concatMap, from, map, type Observable } from 'rxjs';
 
 import { CapturedLog } from '../support/captured-log.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
+import { poll } from '../support/poll.js';
 import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { holdCommits, letCommit, untilCommitting, watchCommits } from '../support/watched-commit.js';
 
 /** The little that the responses of Express and Fastify have in common, and that of Node. */
 interface AnyResponse {
-  readonly raw?: NodeJS.WritableStream & { writeHead(status: number, headers: object): unknown };
+  readonly raw?: ServerResponse;
   /** Only Fastify's reply is given up for the response itself. */
   hijack?(): void;
   status(code: number): this;
@@ -41,8 +47,7 @@ interface AnyResponse {
   send(body: unknown): unknown;
 }
 
-const rawOf = (response: AnyResponse): NonNullable<AnyResponse['raw']> =>
-  response.raw ?? (response as unknown as NonNullable<AnyResponse['raw']>);
+const rawOf = (response: AnyResponse): ServerResponse => response.raw ?? (response as unknown as ServerResponse);
 
 /** Calls from outside of every request. */
 const outside = new EventEmitter();
@@ -58,6 +63,20 @@ class FailingInterceptor implements NestInterceptor {
         throw new Error('after the handler');
       }),
     );
+  }
+}
+
+/** Takes its time. */
+@Injectable()
+@Catch()
+class SlowFilter implements ExceptionFilter {
+  constructor(private readonly adapter: HttpAdapterHost) {}
+
+  async catch(exception: unknown, host: ArgumentsHost): Promise<void> {
+    for (let turn = 0; turn < 10; turn += 1) {
+      await nextTurn();
+    }
+    new BaseExceptionFilter(this.adapter.httpAdapter).catch(exception, host);
   }
 }
 
@@ -100,15 +119,27 @@ class AnswerController {
     Readable.from([LONG, 'end']).pipe(rawOf(response));
   }
 
-  /** It goes on as long as it is let. */
+  /** It goes on while there is no answer in place of this one. */
   @Post('goes-on/:text')
   async goesOn(@Param('text') text: string, @Res() response: AnyResponse): Promise<void> {
     this.session.create(Note, { text });
-    for (let count = 0; count < 100; count += 1) {
-      rawOf(response).write('more ');
+    const raw = rawOf(response);
+    const most = text === 'refused' ? Infinity : 100;
+    for (let count = 0; count < most && !raw.writableFinished; count += 1) {
+      raw.write('more ');
       await nextTurn();
     }
-    rawOf(response).end();
+    raw.end();
+  }
+
+  @Post('asks/:text')
+  async asks(@Param('text') text: string, @Res() response: AnyResponse): Promise<void> {
+    this.session.create(Note, { text });
+    const raw = rawOf(response);
+    if (!raw.write(LONG)) {
+      await once(raw, 'drain');
+    }
+    raw.end(text);
   }
 
   @Post('hands-on/:text')
@@ -129,6 +160,9 @@ class AnswerController {
   twice(@Param('text') text: string, @Res() response: AnyResponse): void {
     this.session.create(Note, { text });
     rawOf(response).end('first');
+    outside.emit('sent', rawOf(response).headersSent);
+    rawOf(response).statusCode = 500;
+    rawOf(response).setHeader('x-late', 'yes');
     rawOf(response).end('second');
   }
 
@@ -189,6 +223,7 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
         platform,
         session: { injection, http: { transaction: true } },
         controllers: [AnswerController],
+        providers: [{ provide: APP_FILTER, useClass: SlowFilter }],
       });
       await watchCommits(database);
     });
@@ -221,6 +256,7 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
       ['ends', 202, 'slow'],
       ['writes', 201, 'one two three'],
       ['pipes', 201, `${LONG}end`],
+      ['asks', 201, `${LONG}slow`],
       ['goes-on', 201, 'more '.repeat(100)],
       ['twice', 201, 'first'],
     ])('of a handler that %s', (path, status, body) => {
@@ -235,6 +271,7 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
 
         const response = await answered;
         expect(response.status).toBe(status);
+        expect(response.headers.get('x-late')).toBeNull();
         expect(await response.text()).toBe(body);
         expect(await texts()).toEqual(['slow']);
         expect(log.errors).toEqual([]);
@@ -285,6 +322,7 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
         await untilCommitting(database);
         request.destroy();
         await closed;
+        expect(app.get<SessionRegistry>(SessionRegistry).list()).toMatchObject([{ state: 'open' }]);
 
         await letCommit(database);
 
@@ -292,6 +330,13 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
         expect(await texts()).toEqual(['slow']);
       },
     );
+
+    it('is not to be begun again, for whoever asks', async () => {
+      const sent = once(outside, 'sent');
+      await post('twice/kept').then((response) => response.text());
+
+      expect(await sent).toEqual([true]);
+    });
 
     it('of a status of 400 or more, sent by hand, rolls back', async () => {
       const response = await post('refuses/lost');
@@ -306,6 +351,7 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
 
       expect(await response.text()).toBe('sent');
       expect(await texts()).toEqual(['kept']);
+      await poll('it is logged', async () => log.errors.length > 0);
       expect(log.errors).toEqual([expect.stringContaining('after the')]);
     });
 
@@ -351,5 +397,24 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
       expect(statuses).toEqual(['201', '500', '201']);
       expect((await texts()).toSorted()).toEqual(['kept', 'slow']);
     });
+  });
+});
+
+describe('an answer within http.transaction over fastify', () => {
+  it('goes on where the response always has room', async () => {
+    const database = await createTestDatabase();
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      platform: 'fastify',
+      session: { http: { transaction: true } },
+      controllers: [AnswerController],
+    });
+
+    const fastify = app.app.getHttpAdapter().getInstance() as FastifyInstance;
+    const { body } = await fastify.inject({ method: 'POST', url: '/asks/kept' });
+
+    expect(body).toBe(`${LONG}kept`);
+    await app.app.close();
+    await database.drop();
   });
 });

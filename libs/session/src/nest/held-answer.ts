@@ -1,6 +1,6 @@
 import type { HttpTransaction } from './http-transaction.js';
 import { AnswerHeaders } from './answer-headers.js';
-import type { AnyResponse } from './response-end.js';
+import { type AnyResponse, watchResponse } from './response-end.js';
 
 const METHODS = ['writeHead', 'flushHeaders', 'write', 'end'] as const;
 
@@ -20,10 +20,6 @@ interface HeldAnswerOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-interface Piping {
-  unpipe(target: unknown): unknown;
-}
-
 /** How much of an answer is held before its writer is asked to wait, where the response does not say. */
 const HIGH_WATER_MARK = 16_384;
 
@@ -35,7 +31,6 @@ export class HeldAnswer {
   readonly #response: AnyResponse;
   readonly #options: HeldAnswerOptions;
   readonly #calls: Call[] = [];
-  readonly #pipings = new Set<Piping>();
   #state: 'ready' | 'held' | 'sent' = 'ready';
   #isEnded = false;
   #hasHead = false;
@@ -49,7 +44,6 @@ export class HeldAnswer {
   /** Takes the methods of a response over. */
   static watch(response: AnyResponse, options: HeldAnswerOptions): void {
     const held = new HeldAnswer(response, options);
-    response.on('pipe', (source: unknown) => held.#pipings.add(source as Piping));
     const writable = response as unknown as Writable;
     for (const method of METHODS) {
       const write = writable[method];
@@ -130,17 +124,17 @@ export class HeldAnswer {
   }
 
   #send(): void {
+    let hasRoom = true;
     for (const { write, args } of this.#calls.splice(0)) {
-      write.apply(this.#response, args);
+      hasRoom = write.apply(this.#response, args) !== false;
     }
-    if (this.#isFull && !this.#isEnded && !this.#response.writableNeedDrain) {
+    if (this.#isFull && !this.#isEnded && hasRoom) {
       this.#response.emit('drain');
     }
   }
 
   /** Forgets what was written, and lets its writers write nothing into the answer that takes its place. */
   #drop(): void {
-    this.#pipings.forEach((source) => source.unpipe(this.#response));
     this.#calls.splice(0).forEach(({ args }) => drop(...args));
     this.#options.onDrop();
     if (this.#isEnded) {
@@ -161,10 +155,8 @@ export class HeldAnswer {
       writable.write = drop;
       return response;
     };
-    if (response.stream === undefined) {
-      // Whoever writes on is told of the end by that of the connection.
-      response.setHeader('connection', 'close');
-    }
+    // Whoever waits for room goes on, when that cannot end the answer of somebody else any more.
+    watchResponse(response, () => response.emit('drain'));
   }
 }
 
