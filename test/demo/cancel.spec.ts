@@ -60,20 +60,18 @@ describe('the cancellation of a run', () => {
   });
 
   it('answers requests while the jobs hold all the connections they may have', async () => {
-    const { body: started } = await client.start({
-      from: 1,
-      to: 32,
-      concurrency: 32,
-      simulate: { delayMs: 10_000 },
-    });
+    await database.query('begin');
+    await database.query('lock table factorisation in exclusive mode');
+    const { body: started } = await client.start({ from: 1, to: 32, concurrency: 32 });
     await database.until(
-      `select count(*) = 32 from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`,
+      `select count(*) = 32 from pg_locks where relation = 'factorisation'::regclass and not granted`,
     );
 
     const { body: run } = await client.find(started.id);
 
     expect(run.state).toBe('running');
-    await client.cancel(started.id);
+    await database.query('rollback');
+    await client.untilEnd(started.id);
   });
 
   it('leaves a run that has ended as it is', async () => {
