@@ -3,11 +3,11 @@ export type { JobOptions, JobStreamOptions } from './jobs/job-options.js';
 export type { JobEnding, JobOutcome } from './jobs/job-outcome.js';
 export type { JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
-export type { JobProgress } from './jobs/progress-meter.js';
-export type { RetryOptions } from './jobs/retry.js';
+export type { JobProgress } from './jobs/run/progress-meter.js';
+export type { RetryOptions } from './jobs/attempt/retry.js';
 export type { ThreadApplication, ThreadsOptions } from './jobs/threads/threads-options.js';
-export { isTransientError } from './jobs/transient-error.js';
-export type { HttpOptions, HttpRequest } from './nest/http-options.js';
+export { isTransientError } from './jobs/attempt/transient-error.js';
+export type { HttpOptions, HttpRequest } from './nest/http/http-options.js';
 export { InSession, type InSessionDecorator, type InSessionOptions } from './nest/in-session.js';
 export { InjectSession } from './nest/inject-session.js';
 export type {
@@ -18,8 +18,8 @@ export type {
 export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
 export type { Propagation } from './nest/session-method.js';
 export { SessionModule } from './session.module.js';
-export type { Scope, ScopeKind, ScopeState } from './session/scope.js';
-export type { ScopeInfo } from './session/scope-info.js';
+export type { Scope, ScopeKind, ScopeState } from './session/scope/scope.js';
+export type { ScopeInfo } from './session/scope/scope-info.js';
 export { SessionContext } from './session/session-context.js';
 export {
   CommitUnknownError,
@@ -36,9 +36,9 @@ export {
   TransactionAbortedError,
   UnflushedChangesError,
 } from './session/session-error.js';
-export type { Ownership } from './session/ownership-policy.js';
+export type { Ownership } from './session/ownership/ownership-policy.js';
 export { type OwnedSession, SessionFactory } from './session/session-factory.js';
 export type { SessionForkOptions, SessionOptions } from './session/session-options.js';
 export { type LiveScopeInfo, SessionRegistry } from './session/session-registry.js';
 export type { BeginOptions } from './session/session-source.js';
-export type { Unflushed } from './session/unflushed.js';
+export type { Unflushed } from './session/ownership/unflushed.js';

@@ -1,17 +1,17 @@
 import { Global, Module } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 
-import { GraphqlDrivers } from './nest/graphql-drivers.js';
-import { GraphqlOperations } from './nest/graphql-operations.js';
-import { GatewayScopes } from './nest/gateway-scopes.js';
-import { HttpScopes } from './nest/http-scopes.js';
+import { GraphqlDrivers } from './nest/graphql/graphql-drivers.js';
+import { GraphqlOperations } from './nest/graphql/graphql-operations.js';
+import { GatewayScopes } from './nest/messages/gateway-scopes.js';
+import { HttpScopes } from './nest/http/http-scopes.js';
 import { LostHooks } from './nest/lost-hooks.js';
-import { MessageScopes } from './nest/message-scopes.js';
-import { RpcScopes } from './nest/rpc-scopes.js';
-import { TaskHooksModule } from './nest/task-hooks.module.js';
+import { MessageScopes } from './nest/messages/message-scopes.js';
+import { RpcScopes } from './nest/messages/rpc-scopes.js';
+import { TaskHooksModule } from './nest/tasks/task-hooks.module.js';
 import { SessionRegistry } from './session/session-registry.js';
-import { ScopeStorage } from './session/scope-storage.js';
-import { TaskScopes } from './session/task-scopes.js';
+import { ScopeStorage } from './session/scope/scope-storage.js';
+import { TaskScopes } from './session/scope/task-scopes.js';
 import { SessionTelemetry } from './telemetry/session-telemetry.js';
 import { SessionConnections } from './nest/session-connections.js';
 

@@ -19,12 +19,12 @@ import {
   getSessionToken,
 } from './nest/tokens.js';
 import { isObject } from './session/option-rules.js';
-import { ScopeStorage } from './session/scope-storage.js';
+import { ScopeStorage } from './session/scope/scope-storage.js';
 import { SessionContext } from './session/session-context.js';
 import { SessionSetupError } from './session/session-error.js';
 import { SessionFactory } from './session/session-factory.js';
 import { SessionSource } from './session/session-source.js';
-import { TaskScopes } from './session/task-scopes.js';
+import { TaskScopes } from './session/scope/task-scopes.js';
 
 type ChosenExtras = Required<SessionModuleExtras>;
 

@@ -1,4 +1,4 @@
-import { assertBeginOptions } from '../session/begin-option-rules.js';
+import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
 import {
   anAbortSignal,
   anObject,
@@ -12,7 +12,7 @@ import {
   type Rule,
 } from '../session/option-rules.js';
 import type { JobOptions, JobStreamOptions } from './job-options.js';
-import type { RetryOptions } from './retry.js';
+import type { RetryOptions } from './attempt/retry.js';
 
 const retryRules: Record<keyof RetryOptions, Rule> = {
   limit: {

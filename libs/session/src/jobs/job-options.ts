@@ -1,8 +1,8 @@
-import type { ScopeInfo } from '../session/scope-info.js';
+import type { ScopeInfo } from '../session/scope/scope-info.js';
 import type { BeginOptions } from '../session/session-source.js';
-import type { OutcomeOrder } from './outcome-window.js';
-import type { ProgressOptions } from './progress-meter.js';
-import type { RetryOptions } from './retry.js';
+import type { OutcomeOrder } from './run/outcome-window.js';
+import type { ProgressOptions } from './run/progress-meter.js';
+import type { RetryOptions } from './attempt/retry.js';
 
 /** Options of the methods of JobService. */
 export interface JobOptions extends ProgressOptions {

@@ -3,21 +3,21 @@ import type { BeforeApplicationShutdown } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
-import { getConcurrency } from './concurrency.js';
-import { assertIterable } from './input-source.js';
+import { getConcurrency } from './run/concurrency.js';
+import { assertIterable } from './run/input-source.js';
 import { JobError } from './job-error.js';
 import { assertJobOptions, assertJobStreamOptions } from './job-option-rules.js';
 import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
-import { JobAttempts } from './job-attempts.js';
-import { JobRun } from './job-run.js';
+import { JobAttempts } from './attempt/job-attempts.js';
+import { JobRun } from './run/job-run.js';
 import type { Worker } from './job-worker.js';
-import type { PieceRunner } from './piece-runner.js';
-import { RunSignals } from './run-signals.js';
+import type { PieceRunner } from './run/piece-runner.js';
+import { RunSignals } from './run/run-signals.js';
 import type { JobThreads } from './threads/job-threads.js';
 import type { RunSetup } from './threads/thread-messages.js';
 import { ThreadRunner } from './threads/thread-runner.js';
-import { assertWorkerClass, toPieceWork } from './worker-runner.js';
+import { assertWorkerClass, toPieceWork } from './attempt/worker-runner.js';
 
 export interface JobServiceOptions<Em extends EntityManager> {
   readonly source: SessionSource<Em>;

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 
 import { Inject, Optional } from '@nestjs/common';
 
-import { assertBeginOptions } from '../session/begin-option-rules.js';
+import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
 import { aName, anObject, assertOptions, oneOf, type Rule } from '../session/option-rules.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 
 import { IsolationLevel } from '@mikro-orm/core';
 
-import { type BegunWith, findBegunWith } from '../session/begun-with.js';
+import { type BegunWith, findBegunWith } from '../session/transaction/begun-with.js';
 import { SessionStateError } from '../session/session-error.js';
 import type { BeginOptions } from '../session/session-source.js';
 

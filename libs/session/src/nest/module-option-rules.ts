@@ -1,6 +1,6 @@
 import { assertJobOptions } from '../jobs/job-option-rules.js';
 import type { ThreadsOptions } from '../jobs/threads/threads-options.js';
-import { assertBeginOptions } from '../session/begin-option-rules.js';
+import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
 import { assertForkOptions } from '../session/fork-options.js';
 import {
   aName,
@@ -13,7 +13,7 @@ import {
   oneOf,
   type Rule,
 } from '../session/option-rules.js';
-import type { HttpOptions } from './http-options.js';
+import type { HttpOptions } from './http/http-options.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './session-module-options.js';
 
 const extraRules: Record<keyof SessionModuleExtras, Rule> = {

@@ -2,10 +2,10 @@ import { types } from 'node:util';
 
 import type { InjectionToken } from '@nestjs/common';
 
-import { assertBeginOptions } from '../session/begin-option-rules.js';
-import type { ScopeInfo } from '../session/scope-info.js';
+import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
+import type { ScopeInfo } from '../session/scope/scope-info.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
-import type { HttpOptions, HttpRequest } from './http-options.js';
+import type { HttpOptions, HttpRequest } from './http/http-options.js';
 import type { SessionModuleOptions } from './session-module-options.js';
 
 interface Connection {

@@ -1,6 +1,6 @@
 import { type EntityManager, TransactionPropagation } from '@mikro-orm/core';
 
-import type { LiveScope } from '../session/live-scope.js';
+import type { LiveScope } from '../session/scope/live-scope.js';
 import { NoActiveSessionError, SessionStateError } from '../session/session-error.js';
 import type { BeginOptions, SessionSource } from '../session/session-source.js';
 import { assertJoinable } from './joined-transaction.js';

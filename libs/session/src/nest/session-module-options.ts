@@ -1,5 +1,5 @@
 import type { SessionDefaults } from '../session/session-options.js';
-import type { HttpOptions } from './http-options.js';
+import type { HttpOptions } from './http/http-options.js';
 import type { JobOptions } from '../jobs/job-options.js';
 import type { ThreadsOptions } from '../jobs/threads/threads-options.js';
 

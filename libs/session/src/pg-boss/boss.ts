@@ -4,10 +4,10 @@ import type { MikroORM } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 import { PgBoss } from 'pg-boss';
 
-import { isTransientError } from '../jobs/transient-error.js';
+import { isTransientError } from '../jobs/attempt/transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
 import { isGivenUp } from '../session/pool/lost-connection.js';
-import { getPool, type Pool } from '../session/watch-pools.js';
+import { getPool, type Pool } from '../session/pool/watch-pools.js';
 import { findOwnPool, limitAnswers } from './answer-limit.js';
 import { endForgotten } from './end-forgotten.js';
 import type { BossOptions } from './job-queue-options.js';

@@ -1,5 +1,5 @@
 import { findForgotten } from '../session/pool/find-forgotten.js';
-import type { Pool, PoolClient } from '../session/watch-pools.js';
+import type { Pool, PoolClient } from '../session/pool/watch-pools.js';
 
 interface Asking {
   readonly client: PoolClient;

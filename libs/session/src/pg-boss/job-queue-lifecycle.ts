@@ -4,10 +4,10 @@ import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnApplicationSh
 import { SessionSetupError } from '../session/session-error.js';
 import type { Boss } from './boss.js';
 import type { JobQueueModuleOptions } from './job-queue-options.js';
-import type { QueueHandler } from './queue-handlers.js';
+import type { QueueHandler } from './worker/queue-handlers.js';
 import { type QueuePolicy, splitPolicy } from './queue-policy.js';
 import { setUpQueues } from './queue-set-up.js';
-import type { QueueWorkers } from './queue-workers.js';
+import type { QueueWorkers } from './worker/queue-workers.js';
 
 const SHUTDOWN_TIMEOUT_MS = 30_000;
 

@@ -16,8 +16,8 @@ import { JobQueueHealthIndicator } from './job-queue-health.js';
 import { JobQueueLifecycle } from './job-queue-lifecycle.js';
 import type { JobQueueModuleExtras, JobQueueModuleOptions, JobQueueOptionsFactory } from './job-queue-options.js';
 import { assertQueueModuleOptions } from './queue-module-option-rules.js';
-import { findHandlers } from './queue-handlers.js';
-import { QueueWorkers } from './queue-workers.js';
+import { findHandlers } from './worker/queue-handlers.js';
+import { QueueWorkers } from './worker/queue-workers.js';
 import { getJobQueueHealthToken, getJobQueueToken } from './tokens.js';
 
 const extras: Required<JobQueueModuleExtras> = { contextName: undefined, isGlobal: true };

@@ -8,17 +8,17 @@ import type {
   SendOptions as PgBossSendOptions,
 } from 'pg-boss';
 
-import { assertIterable, InputSource } from '../jobs/input-source.js';
-import type { ScopeInfo } from '../session/scope-info.js';
+import { assertIterable, InputSource } from '../jobs/run/input-source.js';
+import type { ScopeInfo } from '../session/scope/scope-info.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { SessionSource } from '../session/session-source.js';
 import type { Boss } from './boss.js';
 import { inBossTransaction } from './boss-transaction.js';
 import { findOpenTransaction } from './open-transaction.js';
 import type { QueueInput, QueueName } from './queue-inputs.js';
-import { toMessage } from './queue-message.js';
+import { toMessage } from './message/queue-message.js';
 import { readAffected } from './command-answers.js';
-import { toSentInfo } from './sent-info.js';
+import { toSentInfo } from './message/sent-info.js';
 
 /** How many jobs go into one statement. */
 const BATCH = 1_000;

@@ -1,8 +1,8 @@
 import type { Job } from 'pg-boss';
 
 import type { JobContext } from '../jobs/job-worker.js';
-import type { ScopeInfo } from '../session/scope-info.js';
-import { type QueueMessage, readMessage } from './queue-message.js';
+import type { ScopeInfo } from '../session/scope/scope-info.js';
+import { type QueueMessage, readMessage } from './message/queue-message.js';
 
 /** What the handler of a queue is told of its job. */
 export interface QueueJobContext extends JobContext {

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import type { EntityManager } from '@mikro-orm/core';
 
 import { findForkFault, findNoContainer, type ForkFault } from './fork-fault.js';
-import type { Scope } from './scope.js';
+import type { Scope } from './scope/scope.js';
 import type { SessionForkOptions } from './session-options.js';
 
 type GivenOptions = SessionForkOptions | undefined;

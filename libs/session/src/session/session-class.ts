@@ -11,14 +11,14 @@ import {
   type TransactionOptions,
 } from '@mikro-orm/core';
 
-import { findAmbient } from './ambient.js';
-import { noteDirectWrites } from './direct-writes.js';
-import { handOutChecked } from './hand-out-checked.js';
-import { type ContextOptions, OPEN_CONTEXT } from './request-contexts.js';
+import { findAmbient } from './scope/ambient.js';
+import { noteDirectWrites } from './transaction/direct-writes.js';
+import { handOutChecked } from './ownership/hand-out-checked.js';
+import { type ContextOptions, OPEN_CONTEXT } from './scope/request-contexts.js';
 import { RECORD, type Recorded } from './recorded.js';
 import type { SessionRecord } from './session-record.js';
-import type { SessionTransactions } from './session-transactions.js';
-import { PARENT } from './transaction-undos.js';
+import type { SessionTransactions } from './transaction/session-transactions.js';
+import { PARENT } from './transaction/transaction-undos.js';
 
 /** The property by which an EntityManager is told to answer with the session of the current scope. */
 export const CONTEXTUAL = Symbol('contextual');

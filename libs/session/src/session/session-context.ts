@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 import { anything, assertOptions, type Rule } from './option-rules.js';
-import type { Scope } from './scope.js';
+import type { Scope } from './scope/scope.js';
 import { NoActiveSessionError, SessionStateError } from './session-error.js';
 import type { SessionOptions } from './session-options.js';
 import type { SessionSource } from './session-source.js';
-import type { Callback, TransactionEnd } from './session-callbacks.js';
+import type { Callback, TransactionEnd } from './transaction/session-callbacks.js';
 
 const openRules: Record<'fork', Rule> = { fork: anything };
 

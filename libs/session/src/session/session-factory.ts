@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import { assertBeginOptions } from './begin-option-rules.js';
+import { assertBeginOptions } from './transaction/begin-option-rules.js';
 import { anObject, anything, assertOptions, ofType, type Rule } from './option-rules.js';
-import type { ScopeKind } from './scope.js';
-import type { ScopeInfo } from './scope-info.js';
+import type { ScopeKind } from './scope/scope.js';
+import type { ScopeInfo } from './scope/scope-info.js';
 import type { SessionOptions } from './session-options.js';
-import type { ScopeOptions } from './live-scope.js';
+import type { ScopeOptions } from './scope/live-scope.js';
 import type { BeginOptions, SessionSource } from './session-source.js';
 
 const defaultRules: Record<Exclude<keyof SessionOptions, 'label'>, Rule> = { fork: anything, info: anObject };

@@ -1,10 +1,10 @@
 import type { ForkOptions } from '@mikro-orm/core';
 
-import type { Ownership } from './ownership-policy.js';
+import type { Ownership } from './ownership/ownership-policy.js';
 import type { ResetConnections } from './pool/connection-reset.js';
-import type { Scope } from './scope.js';
-import type { ScopeInfo } from './scope-info.js';
-import type { Unflushed } from './unflushed.js';
+import type { Scope } from './scope/scope.js';
+import type { ScopeInfo } from './scope/scope-info.js';
+import type { Unflushed } from './ownership/unflushed.js';
 
 /** Options of one session, or of all that a SessionFactory makes. */
 export interface SessionOptions {

@@ -1,17 +1,17 @@
 import type { EntityManager, Transaction } from '@mikro-orm/core';
 
-import { HandedOut } from './handed-out/handed-out.js';
-import type { Owner } from './handed-out/owner.js';
-import { OpenStreams } from './open-streams.js';
-import { guardUnitOfWork } from './owned-unit-of-work.js';
+import { HandedOut } from './ownership/handed-out/handed-out.js';
+import type { Owner } from './ownership/handed-out/owner.js';
+import { OpenStreams } from './transaction/open-streams.js';
+import { guardUnitOfWork } from './ownership/owned-unit-of-work.js';
 import type { Recorded } from './recorded.js';
-import type { Enrolled } from './roster.js';
-import { describeEnding, isCutShort, type ScopeEnding } from './scope-ending.js';
-import type { LiveScope, ScopeMember } from './live-scope.js';
+import type { Enrolled } from './scope/roster.js';
+import { describeEnding, isCutShort, type ScopeEnding } from './scope/scope-ending.js';
+import type { LiveScope, ScopeMember } from './scope/live-scope.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError } from './session-error.js';
 import type { SessionSurroundings } from './session-surroundings.js';
-import { SessionTransactions, type TransactionOwner } from './session-transactions.js';
-import { assertFlushed } from './unflushed.js';
+import { SessionTransactions, type TransactionOwner } from './transaction/session-transactions.js';
+import { assertFlushed } from './ownership/unflushed.js';
 
 /** What is known of one session. Its parts are made on first use: most sessions need few of them. */
 export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owner, TransactionOwner {

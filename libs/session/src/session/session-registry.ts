@@ -1,5 +1,5 @@
-import type { Scope } from './scope.js';
-import type { ScopeStorage } from './scope-storage.js';
+import type { Scope } from './scope/scope.js';
+import type { ScopeStorage } from './scope/scope-storage.js';
 
 /** A scope that has a session now. */
 export interface LiveScopeInfo extends Pick<Scope, 'id' | 'kind' | 'label' | 'openedAt' | 'state'> {

@@ -1,12 +1,12 @@
-import type { ConnectionLeases } from './connection-leases.js';
-import type { LeakWatch } from './leak-watch.js';
-import type { OwnershipPolicy } from './ownership-policy.js';
-import type { Roster } from './roster.js';
-import type { ScopeLookup } from './scope-lookup.js';
-import type { RunDetached } from './session-callbacks.js';
+import type { ConnectionLeases } from './pool/connection-leases.js';
+import type { LeakWatch } from './scope/leak-watch.js';
+import type { OwnershipPolicy } from './ownership/ownership-policy.js';
+import type { Roster } from './scope/roster.js';
+import type { ScopeLookup } from './scope/scope-lookup.js';
+import type { RunDetached } from './transaction/session-callbacks.js';
 import type { SessionRecord } from './session-record.js';
-import type { TransactionFrames } from './transaction-frames.js';
-import type { Unflushed } from './unflushed.js';
+import type { TransactionFrames } from './transaction/transaction-frames.js';
+import type { Unflushed } from './ownership/unflushed.js';
 
 /** What the sessions of one connection share. */
 export interface SessionSurroundings {

@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { Attributes } from '@opentelemetry/api';
 
-import type { LiveScope } from '../session/live-scope.js';
+import type { LiveScope } from '../session/scope/live-scope.js';
 
 export const SCOPE_KIND = 'mikro_session.scope.kind';
 export const SCOPE_ENDING = 'mikro_session.scope.ending';

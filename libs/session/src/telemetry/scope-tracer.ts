@@ -1,8 +1,8 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { Attributes, Context, Span, Tracer } from '@opentelemetry/api';
 
-import type { LiveScope } from '../session/live-scope.js';
-import type { ScopeObserver } from '../session/scope-observer.js';
+import type { LiveScope } from '../session/scope/live-scope.js';
+import type { ScopeObserver } from '../session/scope/scope-observer.js';
 import { getDatabaseAttributes, getScopeAttributes, getSpanName, SCOPE_ENDING } from './scope-attributes.js';
 import { describeException } from './describe-exception.js';
 import { getTracer, type TelemetryApi } from './telemetry-api.js';

@@ -1,6 +1,6 @@
 import type { OnApplicationShutdown } from '@nestjs/common';
 
-import type { ScopeStorage } from '../session/scope-storage.js';
+import type { ScopeStorage } from '../session/scope/scope-storage.js';
 import { countOpenScopes } from './open-scope-counter.js';
 import { ScopeTracer } from './scope-tracer.js';
 import { loadTelemetryApi } from './telemetry-api.js';

@@ -7,7 +7,7 @@ import type { MikroORM } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
 import { SessionSetupError } from '../../session/session-error.js';
-import { getPoolSize } from '../concurrency.js';
+import { getPoolSize } from '../run/concurrency.js';
 import { findObstacle } from './cloneable.js';
 import { JobThread } from './job-thread.js';
 import { loadPiscina, type PiscinaClass } from './piscina-api.js';

@@ -1,6 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 
-import { type Pool, watchPools } from '../../session/watch-pools.js';
+import { type Pool, watchPools } from '../../session/pool/watch-pools.js';
 import { readThreadEnvironment, shareOf } from './thread-environment.js';
 
 /**

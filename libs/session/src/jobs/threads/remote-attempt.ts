@@ -1,5 +1,5 @@
-import type { Piece } from '../input-source.js';
-import type { AttemptEnd } from '../job-attempts.js';
+import type { Piece } from '../run/input-source.js';
+import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError, JobTimeoutError } from '../job-error.js';
 import { findObstacle } from './cloneable.js';
 import type { JobThread } from './job-thread.js';

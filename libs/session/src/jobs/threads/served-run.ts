@@ -2,13 +2,13 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { ModuleRef } from '@nestjs/core';
 
 import type { SessionSource } from '../../session/session-source.js';
-import type { Piece } from '../input-source.js';
-import { type Allowance, JobAttempts } from '../job-attempts.js';
+import type { Piece } from '../run/input-source.js';
+import { type Allowance, JobAttempts } from '../attempt/job-attempts.js';
 import { JobCloneError } from '../job-error.js';
 import type { Worker } from '../job-worker.js';
-import type { PieceWork } from '../piece-work.js';
-import { RunSignals } from '../run-signals.js';
-import { toPieceWork } from '../worker-runner.js';
+import type { PieceWork } from '../run/piece-work.js';
+import { RunSignals } from '../run/run-signals.js';
+import { toPieceWork } from '../attempt/worker-runner.js';
 import { nameObstacle } from './cloneable.js';
 import { packReason } from './packed-reason.js';
 import type { PackedEnd, RunSetup } from './thread-messages.js';

@@ -1,5 +1,5 @@
 import type { BeginOptions } from '../../session/session-source.js';
-import type { Allowance } from '../job-attempts.js';
+import type { Allowance } from '../attempt/job-attempts.js';
 import type { JobEnding } from '../job-outcome.js';
 import type { PackedReason } from './packed-reason.js';
 

@@ -1,10 +1,10 @@
 import { SessionError, SessionSetupError } from '../../session/session-error.js';
-import { DEFAULT_CONCURRENCY } from '../concurrency.js';
-import type { Piece } from '../input-source.js';
-import type { AttemptEnd } from '../job-attempts.js';
+import { DEFAULT_CONCURRENCY } from '../run/concurrency.js';
+import type { Piece } from '../run/input-source.js';
+import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError } from '../job-error.js';
-import type { PieceRunner } from '../piece-runner.js';
-import type { RunSignals } from '../run-signals.js';
+import type { PieceRunner } from '../run/piece-runner.js';
+import type { RunSignals } from '../run/run-signals.js';
 import { findObstacle } from './cloneable.js';
 import type { JobThread } from './job-thread.js';
 import type { JobThreads, ThreadLease } from './job-threads.js';

@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from '../watch-pools.js';
+import type { Pool, PoolClient } from './watch-pools.js';
 
 /** Somebody's wait for a connection, which can be given up. */
 export interface ConnectionWait {

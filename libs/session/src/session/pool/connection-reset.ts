@@ -1,4 +1,4 @@
-import type { PoolClient } from '../watch-pools.js';
+import type { PoolClient } from './watch-pools.js';
 import { changesConnection } from './connection-change.js';
 import type { SetUpHooks } from './set-up-hooks.js';
 

@@ -1,4 +1,4 @@
-import { type Cursor, isCursor } from '../follow-cursor.js';
+import { type Cursor, isCursor } from './follow-cursor.js';
 import { SessionStateError } from '../session-error.js';
 import { type BegunTransaction, isKyselyBegin } from './begun-transaction.js';
 import type { Lease } from './lease.js';

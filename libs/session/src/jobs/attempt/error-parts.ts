@@ -1,0 +1,30 @@
+import { readProperty } from '../../session/read-property.js';
+
+/** More than any error has that is of use. A getter may make a new cause each time. */
+const MOST_PARTS = 1_000;
+
+/** Lists an error, its causes and the errors it is made of, each once, the nearest first. Never throws. */
+export function listParts(error: unknown): readonly object[] {
+  const parts = new Set<object>();
+  const found: unknown[] = [error];
+  for (const part of found) {
+    if (parts.size === MOST_PARTS) {
+      break;
+    }
+    if (typeof part === 'object' && part !== null && !parts.has(part)) {
+      parts.add(part);
+      found.push(readProperty(part, 'cause'), ...listErrors(part));
+    }
+  }
+  return [...parts];
+}
+
+/** Reads the list of an AggregateError. */
+export function listErrors(error: unknown): readonly unknown[] {
+  const errors = readProperty(error, 'errors');
+  try {
+    return Array.isArray(errors) ? errors.slice(0, MOST_PARTS) : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,187 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import type { LiveScope } from '../../session/scope/live-scope.js';
+import { readProperty } from '../../session/read-property.js';
+import type { BeginOptions, SessionSource } from '../../session/session-source.js';
+import { listParts } from './error-parts.js';
+import type { Piece } from '../run/input-source.js';
+import { JobTimeoutError } from '../job-error.js';
+import type { JobEnding } from '../job-outcome.js';
+import type { JobContext } from '../job-worker.js';
+import type { Attempt, PieceWork } from '../run/piece-work.js';
+import type { RunningAttempt, RunSignals } from '../run/run-signals.js';
+import { silence } from '../run/silence.js';
+
+export interface JobAttemptsOptions<Em extends EntityManager, Input, Result> {
+  readonly source: SessionSource<Em>;
+  readonly startedIn: LiveScope | undefined;
+  readonly work: PieceWork<Em, Input, Result>;
+  readonly label: string;
+  /** Names the scope of a piece. Left out, it is named by the label and the places of its inputs. */
+  readonly nameScope?: (piece: Piece<Input>) => string;
+  /** Tells a worker more of its job than where its input stands. */
+  readonly describe?: (job: JobContext) => JobContext;
+  /** Adds to the transaction of a piece whose work is done and flushed. */
+  readonly beforeCommit?: (session: Em, piece: Piece<Input>, values: readonly Result[]) => Promise<void>;
+  readonly info: Readonly<Record<string, unknown>> | undefined;
+  /** What the scopes know beside, which does not go along with what the jobs send. */
+  readonly origin?: Readonly<Record<string, unknown>>;
+  readonly transaction: BeginOptions | undefined;
+  readonly timeout: number | undefined;
+  readonly signals: RunSignals;
+  /** Told of the time that an attempt gets, anew for each input, and of nothing when it cannot be cut any more. */
+  readonly onAllowance?: (allowance: Allowance | undefined) => void;
+}
+
+/** The time that an attempt has from now on. */
+export interface Allowance {
+  readonly milliseconds: number;
+  /** Which of the inputs it is for, where it is for one. */
+  readonly culprit: number | undefined;
+}
+
+export type AttemptEnd<Result> =
+  | { readonly status: 'fulfilled'; readonly values: readonly Result[] }
+  | {
+      readonly status: 'rejected';
+      readonly reason: unknown;
+      readonly ending: JobEnding;
+      /** Which of the inputs it was, where that is known. */
+      readonly culprit: number | undefined;
+      /** Set where it was aborted before it began. */
+      readonly isUnbegun?: true;
+    };
+
+interface OpenAttempt extends Attempt {
+  /** Whether the work has been called. */
+  hasBegun: boolean;
+}
+
+/** Runs attempts at jobs, each in a task, scope, session and transaction of its own. */
+export class JobAttempts<Em extends EntityManager, Input, Result> {
+  readonly #options: JobAttemptsOptions<Em, Input, Result>;
+
+  constructor(options: JobAttemptsOptions<Em, Input, Result>) {
+    this.#options = options;
+  }
+
+  /** Never throws. */
+  async run(piece: Piece<Input>, number: number): Promise<AttemptEnd<Result>> {
+    const { signals } = this.#options;
+    const running = signals.enter();
+    const attempt = this.#createAttempt(piece, number, running);
+    try {
+      return { status: 'fulfilled', values: await this.#open(piece, attempt, running) };
+    } catch (reason) {
+      releaseFrames(reason);
+      // One that could not begin fails the job that would have been the first.
+      const culprit = attempt.hasBegun ? attempt.culprit : 0;
+      const cut = running.limit?.cut;
+      return cut === undefined
+        ? { status: 'rejected', reason, ending: 'failed', culprit }
+        : { status: 'rejected', reason, ending: cut.ending === 'aborted' ? 'aborted' : 'timeout', culprit };
+    } finally {
+      signals.leave(running);
+    }
+  }
+
+  #createAttempt({ index }: Piece<Input>, number: number, { signals, limit }: RunningAttempt): OpenAttempt {
+    const { timeout, label, describe, onAllowance } = this.#options;
+    const allow = (inputs: number, culprit: number | undefined): void => {
+      if (timeout !== undefined) {
+        const name = `job ${index + (culprit ?? 0)} of ${label}`;
+        limit?.allow(timeout * inputs, () => new JobTimeoutError(name, timeout));
+        onAllowance?.({ milliseconds: timeout * inputs, culprit });
+      }
+    };
+    return {
+      contextOf(offset) {
+        let signal: AbortSignal | undefined;
+        const job: JobContext = {
+          index: index + offset,
+          attempt: number,
+          get signal() {
+            return (signal ??= signals.create());
+          },
+        };
+        return describe === undefined ? job : describe(job);
+      },
+      hasBegun: false,
+      culprit: undefined,
+      begin(culprit) {
+        this.culprit = culprit;
+        allow(1, culprit);
+      },
+      beginAll(count) {
+        this.culprit = undefined;
+        allow(count, undefined);
+      },
+    };
+  }
+
+  /** The one place where jobs open scopes. */
+  async #open(
+    piece: Piece<Input>,
+    attempt: OpenAttempt,
+    { signals, limit }: RunningAttempt,
+  ): Promise<readonly Result[]> {
+    const { source, startedIn, info, origin, transaction, beforeCommit, onAllowance } = this.#options;
+    const scope = source.createScope({
+      kind: 'job',
+      label: this.#nameScope(piece),
+      signal: () => signals.create(),
+      info,
+      origin,
+      startedIn,
+    });
+    if (limit === undefined && beforeCommit === undefined) {
+      return source.runIn(scope, (session) => this.#work(session, piece, attempt), { transaction });
+    }
+    limit?.attach(scope);
+    attempt.beginAll(piece.inputs.length);
+    const flushed = async (session: Em): Promise<readonly Result[]> => {
+      let values: readonly Result[];
+      try {
+        values = await this.#work(session, piece, attempt);
+        if (transaction !== undefined) {
+          await session.flush();
+        }
+      } finally {
+        limit?.pass();
+      }
+      // A job that has failed is watched on until what it threw has been looked at.
+      onAllowance?.(undefined);
+      await beforeCommit?.(session, piece, values);
+      return values;
+    };
+    const fork = limit && { signal: limit.statements, inflightQueryAbortStrategy: 'cancel query' as const };
+    const running = source.runIn(scope, flushed, { transaction, fork });
+    return limit === undefined ? running : limit.guard(running);
+  }
+
+  async #work(session: Em, piece: Piece<Input>, attempt: OpenAttempt): Promise<readonly Result[]> {
+    attempt.hasBegun = true;
+    try {
+      return await this.#options.work(session, piece, attempt);
+    } catch (reason) {
+      silence(reason);
+      throw reason;
+    }
+  }
+
+  #nameScope(piece: Piece<Input>): string {
+    const { label, nameScope } = this.#options;
+    if (nameScope !== undefined) {
+      return nameScope(piece);
+    }
+    const { index, inputs } = piece;
+    return inputs.length === 1
+      ? `job ${index} of ${label}`
+      : `jobs ${index} to ${index + inputs.length - 1} of ${label}`;
+  }
+}
+
+/** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
+function releaseFrames(reason: unknown): void {
+  listParts(reason).forEach((part) => readProperty(part, 'stack'));
+}

@@ -1,0 +1,229 @@
+import { InputSource, type Piece } from './input-source.js';
+import type { JobOptions } from '../job-options.js';
+import type { JobOutcome } from '../job-outcome.js';
+import { JobPieces } from './job-pieces.js';
+import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
+import type { PieceRunner } from './piece-runner.js';
+import { ProgressMeter } from './progress-meter.js';
+import { Retry } from '../attempt/retry.js';
+import type { RunSignals } from './run-signals.js';
+import { untilAborted } from '../attempt/until-aborted.js';
+
+/** Enough to tell each input that it is not to begin. */
+const ONE_LANE = 1;
+
+export interface JobRunOptions<Input, Result> extends Pick<
+  JobOptions,
+  'onProgress' | 'progressInterval' | 'retry' | 'stopOnError'
+> {
+  readonly inputs: Iterable<Input> | AsyncIterable<Input>;
+  readonly runner: PieceRunner<Input, Result>;
+  readonly chunkSize: number;
+  readonly label: string;
+  readonly signals: RunSignals;
+  /** Told of the jobs that run: a promise that resolves when all of them have ended. */
+  readonly track: (jobs: Promise<void>) => void;
+}
+
+export interface StreamOptions {
+  /** How many inputs may be held at once. Left out, two chunks for each lane. */
+  readonly window: number | undefined;
+  readonly order: OutcomeOrder;
+}
+
+/** Runs inputs through a fixed number of lanes, each of which takes the next input when it is free. */
+export class JobRun<Input, Result> {
+  readonly #options: JobRunOptions<Input, Result>;
+  readonly #inputs: InputSource<Input>;
+  readonly #retry: Retry;
+  #window: OutcomeWindow<JobOutcome<Input, Result>> | undefined;
+  #broken: { readonly error: unknown } | undefined;
+
+  constructor(options: JobRunOptions<Input, Result>) {
+    this.#options = options;
+    this.#inputs = new InputSource(options.inputs, options.chunkSize);
+    this.#retry = new Retry(options.retry);
+  }
+
+  /**
+   * Gives an outcome for every input, also for those whose job never began. Inputs that may never end are left when the
+   * jobs are aborted or stopped.
+   *
+   * @throws the reason of the signal when it aborts before their end
+   */
+  async settle(): Promise<JobOutcome<Input, Result>[]> {
+    using _following = this.#options.signals.follow();
+    const lanes = await this.#open();
+    const outcomes: JobOutcome<Input, Result>[] = [];
+    using _stopping = this.#inputs.mayNotEnd ? this.#stopOnAbort() : undefined;
+    await this.#run(lanes, (outcome) => {
+      outcomes[outcome.index] = outcome;
+    });
+    return outcomes;
+  }
+
+  /** Gives the outcomes while the jobs run. When it is left, waits for the running jobs and closes the inputs. */
+  stream(options: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+    const outcomes = this.#stream(options);
+    const leave = outcomes.return.bind(outcomes);
+    // A generator is left only after the outcome that was asked for, which an input that never comes keeps away.
+    outcomes.return = (value) => {
+      this.#stop();
+      return leave(value);
+    };
+    return outcomes;
+  }
+
+  async *#stream({ window, order }: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
+    using _following = this.#options.signals.follow();
+    const lanes = await this.#open();
+    const outcomes = new OutcomeWindow<JobOutcome<Input, Result>>(window ?? 2 * lanes * this.#options.chunkSize, order);
+    this.#window = outcomes;
+    using _stopping = this.#stopOnAbort();
+    const run = this.#run(lanes, (outcome) => outcomes.put(outcome)).finally(() => outcomes.end());
+    // It is awaited below, but perhaps not before it has failed.
+    run.catch(() => undefined);
+    try {
+      for (let outcome = await outcomes.take(); outcome !== undefined; outcome = await outcomes.take()) {
+        yield outcome;
+      }
+    } finally {
+      this.#stop();
+      await run;
+    }
+  }
+
+  /** Gets ready, with as many attempts as a job may have. */
+  async #open(): Promise<number> {
+    const { signals } = this.#options;
+    try {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await this.#openOnce();
+        } catch (error) {
+          if (!(await this.#retry.again(error, attempt, signals.told))) {
+            throw error;
+          }
+        }
+      }
+    } catch (error) {
+      if (signals.told.aborted) {
+        return ONE_LANE;
+      }
+      // The first error counts.
+      await this.#inputs.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Aborted meanwhile, the jobs are told so, each of them. */
+  async #openOnce(): Promise<number> {
+    const { runner, signals } = this.#options;
+    const opening = runner.open(this.#inputs.size);
+    const lanes = await untilAborted(opening, signals.told);
+    if (lanes === undefined) {
+      opening.then(
+        () => runner.close(),
+        () => undefined,
+      );
+    }
+    return lanes ?? ONE_LANE;
+  }
+
+  /** Resolves when every job has ended and the inputs are closed. */
+  async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
+    const { signals, runner, stopOnError } = this.#options;
+    const meter = this.#createMeter();
+    const pieces = new JobPieces({
+      runner,
+      retry: this.#retry,
+      signals,
+      put: (outcome) => {
+        put(outcome);
+        meter?.count(outcome);
+        if (stopOnError === true && outcome.status === 'rejected' && outcome.attempts > 0) {
+          this.#stopAt(outcome.index);
+        }
+      },
+    });
+    const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(pieces))).then(() => undefined);
+    this.#options.track(jobs);
+    await jobs;
+    runner.close();
+    meter?.end();
+    const [closed] = await Promise.allSettled([this.#inputs.close()]);
+    const failure = this.#broken ?? this.#inputs.failure;
+    if (failure !== undefined) {
+      throw failure.error;
+    }
+    this.#assertReadToEnd();
+    if (closed.status === 'rejected') {
+      throw closed.reason;
+    }
+  }
+
+  async #lane(pieces: JobPieces<Input, Result>): Promise<void> {
+    try {
+      for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
+        await pieces.run(piece);
+      }
+    } catch (error) {
+      this.#break(error);
+    }
+  }
+
+  async #next(): Promise<Piece<Input> | undefined> {
+    const { chunkSize } = this.#options;
+    await this.#window?.enter(chunkSize);
+    const piece = await this.#inputs.read();
+    this.#window?.leave(chunkSize - (piece?.inputs.length ?? 0));
+    return piece;
+  }
+
+  #createMeter(): ProgressMeter | undefined {
+    const { onProgress } = this.#options;
+    return onProgress && new ProgressMeter(onProgress, this.#options, this.#inputs.size, (error) => this.#break(error));
+  }
+
+  /** Starts no further job, and fails with the error of a callback when the others have ended. */
+  #break(error: unknown): void {
+    this.#broken ??= { error };
+    this.#stop();
+  }
+
+  /** Reads no more inputs once the jobs are aborted. */
+  #stopOnAbort(): Disposable {
+    const { told } = this.#options.signals;
+    const stop = (): void => this.#stop();
+    told.addEventListener('abort', stop);
+    if (told.aborted) {
+      stop();
+    }
+    return { [Symbol.dispose]: () => told.removeEventListener('abort', stop) };
+  }
+
+  /** @throws the reason of the signal that cut the inputs short */
+  #assertReadToEnd(): void {
+    const { told } = this.#options.signals;
+    if (told.aborted && !this.#inputs.isOver) {
+      throw told.reason;
+    }
+  }
+
+  /** Lets the jobs at hand end, and reads no more inputs. */
+  #stop(): void {
+    this.#inputs.stop();
+    this.#window?.open();
+  }
+
+  /** With `stopOnError`, starts no further job. Inputs that may never end are left: what was read of them counts. */
+  #stopAt(index: number): void {
+    const { signals, label } = this.#options;
+    signals.stop(
+      new DOMException(`Not begun: the job ${index} of ${label} had failed, and stopOnError is set`, 'AbortError'),
+    );
+    if (this.#window !== undefined || this.#inputs.mayNotEnd) {
+      this.#stop();
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import { describeType } from '../../session/describe-type.js';
+import type { Piece } from './input-source.js';
+import type { JobContext, JobFunction } from '../job-worker.js';
+
+/** One attempt at the inputs of a piece. */
+export interface Attempt {
+  /** What the worker is told of the job of one input of the piece. */
+  contextOf(offset: number): JobContext;
+  /** Which input of the piece is being worked on, where they are worked on one by one. */
+  culprit: number | undefined;
+  /** Gives one input its time. */
+  begin(culprit: number): void;
+  /** Gives so many inputs their time, together. */
+  beginAll(count: number): void;
+}
+
+/** Does the work on all inputs of a piece, in one session. */
+export type PieceWork<Em extends EntityManager, Input, Result> = (
+  session: Em,
+  piece: Piece<Input>,
+  attempt: Attempt,
+) => Promise<readonly Result[]>;
+
+/** Calls a worker for each input of a piece in turn. */
+export function oneByOne<Em extends EntityManager, Input, Result>(
+  work: JobFunction<Em, Input, Result>,
+): PieceWork<Em, Input, Result> {
+  return async (session, { inputs }, attempt) => {
+    const values: Result[] = [];
+    for (const input of inputs) {
+      const culprit = values.length;
+      attempt.begin(culprit);
+      values.push(await work(session, input, attempt.contextOf(culprit)));
+    }
+    // What is left, the flush and the commit, is for all of them.
+    attempt.beginAll(inputs.length);
+    return values;
+  };
+}
+
+/** Calls a worker once for all inputs of a piece. */
+export function allAtOnce<Em extends EntityManager, Input, Result>(
+  work: (inputs: readonly Input[], job: JobContext) => readonly Result[] | Promise<readonly Result[]>,
+  name: string,
+): PieceWork<Em, Input, Result> {
+  return async (_session, { inputs }, attempt) => {
+    const values: unknown = await work(inputs, attempt.contextOf(0));
+    if (!Array.isArray(values) || values.length !== inputs.length) {
+      const got = Array.isArray(values) ? `${values.length}` : describeType(values);
+      throw new TypeError(
+        `Expected \`handleMany()\` of the worker "${name}" to return ${inputs.length} results in the order of its ` +
+          `inputs, got ${got}.`,
+      );
+    }
+    return values as readonly Result[];
+  };
+}

@@ -1,0 +1,102 @@
+import { types } from 'node:util';
+
+import type { JobOutcome } from '../job-outcome.js';
+
+const DEFAULT_INTERVAL_MS = 100;
+
+/** How far the work has come. `done` counts the jobs that succeeded, `failed` those that did not. One that never began is neither. */
+export interface JobProgress {
+  readonly done: number;
+  readonly failed: number;
+  /** Missing where the inputs do not tell their number beforehand. */
+  readonly total?: number;
+  /** How many jobs have ended per second, on the whole. */
+  readonly rate: number;
+  /** Milliseconds until the end, if it goes on at that rate. Missing without `total`, and before the first job has ended. */
+  readonly timeLeft?: number;
+}
+
+export interface ProgressOptions {
+  /** Told how far the work has come: when a job has ended, but not more often than `progressInterval`, and at the end. */
+  readonly onProgress?: (progress: JobProgress) => void;
+  /** The least number of milliseconds from one call of `onProgress` to the next. @default 100 */
+  readonly progressInterval?: number;
+}
+
+/** Counts the jobs of one run, and tells of it a few times a second. */
+export class ProgressMeter {
+  readonly #onProgress: (progress: JobProgress) => void;
+  readonly #interval: number;
+  readonly #total: number | undefined;
+  readonly #onError: (error: unknown) => void;
+  readonly #startedAt = performance.now();
+  #toldAt = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
+  #hasNews = false;
+  #done = 0;
+  #failed = 0;
+
+  constructor(
+    onProgress: (progress: JobProgress) => void,
+    { progressInterval }: ProgressOptions,
+    total: number | undefined,
+    /** Given what `onProgress` throws. */
+    onError: (error: unknown) => void,
+  ) {
+    this.#onProgress = onProgress;
+    this.#interval = progressInterval ?? DEFAULT_INTERVAL_MS;
+    this.#total = total;
+    this.#onError = onError;
+  }
+
+  count({ status, attempts }: JobOutcome<unknown, unknown>): void {
+    if (status === 'fulfilled') {
+      this.#done += 1;
+    } else if (attempts > 0) {
+      this.#failed += 1;
+    } else {
+      return;
+    }
+    this.#hasNews = true;
+    const wait = this.#toldAt + this.#interval - performance.now();
+    if (wait <= 0) {
+      this.#tell();
+      return;
+    }
+    this.#timer ??= setTimeout(() => this.#tell(), wait);
+  }
+
+  /** Tells of what it has not told yet. */
+  end(): void {
+    if (this.#hasNews) {
+      this.#tell();
+    }
+  }
+
+  #tell(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#hasNews = false;
+    this.#toldAt = performance.now();
+    try {
+      const returned: unknown = this.#onProgress(this.#look());
+      if (types.isPromise(returned)) {
+        returned.catch(this.#onError);
+      }
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  #look(): JobProgress {
+    const ended = this.#done + this.#failed;
+    const elapsed = this.#toldAt - this.#startedAt;
+    const rate = elapsed > 0 ? (ended * 1_000) / elapsed : 0;
+    const progress = { done: this.#done, failed: this.#failed, rate };
+    if (this.#total === undefined) {
+      return progress;
+    }
+    const total = this.#total;
+    return rate === 0 ? { ...progress, total } : { ...progress, total, timeLeft: ((total - ended) / rate) * 1_000 };
+  }
+}

@@ -1,0 +1,49 @@
+import { type ContextId, ContextIdFactory } from '@nestjs/core';
+import { REQUEST_CONTEXT_ID } from '@nestjs/core/internal';
+
+import { LiveScope } from '../../session/scope/live-scope.js';
+import type { ScopeStorage } from '../../session/scope/scope-storage.js';
+
+/** The scope of one GraphQL operation, or of one event of a subscription. Its maker ends it. */
+export class OperationScope extends LiveScope {
+  readonly #label: () => string;
+  #contextId: ContextId | undefined;
+
+  /** @param label called late: the name of an operation may not be known before its document is parsed */
+  constructor(storage: ScopeStorage, label: () => string) {
+    super({ kind: 'operation', startedIn: storage.current, live: storage.live });
+    this.#label = label;
+  }
+
+  override get label(): string {
+    return this.#label();
+  }
+
+  /** An operation ends with the request that brought it. */
+  protected override get endsWithStarter(): boolean {
+    return this.startedIn?.kind === 'request' || super.endsWithStarter;
+  }
+
+  /** Decides which instances of request-scoped providers the resolvers of this operation get: its own. */
+  contextIdFor(context: object): ContextId {
+    // Hides the id of an HTTP request or of a subscription, which more than one operation may run in.
+    // Seam: nestjs/request-context-id
+    const anew: object = Object.create(context, { [REQUEST_CONTEXT_ID]: { value: undefined } });
+    return (this.#contextId ??= ContextIdFactory.getByRequest(anew, []));
+  }
+}
+
+/** Makes NestJS ask the operation at hand when it looks for the instances that belong to a GraphQL context. */
+export function identifyByOperation(context: object, storage: ScopeStorage): void {
+  if (Object.hasOwn(context, REQUEST_CONTEXT_ID) || !Object.isExtensible(context)) {
+    return;
+  }
+  Object.defineProperty(context, REQUEST_CONTEXT_ID, {
+    configurable: true,
+    get: () => findOperation(storage.current)?.contextIdFor(context),
+  });
+}
+
+function findOperation(scope: LiveScope | undefined): OperationScope | undefined {
+  return scope === undefined || scope instanceof OperationScope ? scope : findOperation(scope.startedIn);
+}

@@ -1,0 +1,142 @@
+import { reportEndFailure } from '../../session/scope/report-end-failure.js';
+import type { LiveScope } from '../../session/scope/live-scope.js';
+import type { ScopeEnding } from '../../session/scope/scope-ending.js';
+import type { ScopeStorage } from '../../session/scope/scope-storage.js';
+import type { TaskScopes } from '../../session/scope/task-scopes.js';
+import { ByOperation } from './graphql-by-operation.js';
+import { describeOperation, endingOf, type OperationNode, type ResolveInfo, rootOf } from './graphql-info.js';
+import { identifyByOperation, OperationScope } from './graphql-operation-scope.js';
+import { SubscriptionEvents } from './graphql-subscription-events.js';
+
+/** Knows the scope of each GraphQL operation, and of each event of a subscription. */
+export class GraphqlOperations {
+  readonly #operations = new ByOperation<OperationScope>();
+  readonly #subscriptions = new ByOperation<SubscriptionEvents>();
+  readonly #events = new WeakMap<object, OperationScope>();
+
+  constructor(
+    private readonly storage: ScopeStorage,
+    private readonly tasks: TaskScopes,
+  ) {}
+
+  /** The scope of the running code. */
+  get current(): LiveScope | undefined {
+    return this.storage.current;
+  }
+
+  /** Opens a scope that the caller ends. */
+  open(context: unknown, label: () => string): OperationScope {
+    const scope = new OperationScope(this.storage, label);
+    if (typeof context === 'object' && context !== null) {
+      identifyByOperation(context, this.storage);
+    }
+    return scope;
+  }
+
+  /** Runs `work` in a scope, unless it does so already. */
+  enter<Result>(scope: OperationScope | undefined, work: () => Result): Result {
+    return scope === undefined || this.storage.current === scope ? work() : this.tasks.enter(scope, work);
+  }
+
+  /** Runs `work` in a scope, which ends when it has settled. */
+  runIn<Result>(scope: OperationScope, work: () => Promise<Result>): Promise<Result> {
+    return this.tasks.runIn(scope, work);
+  }
+
+  /** The same for all that an operation does: its result tells whether it has failed. */
+  async execute<Result extends { readonly errors?: readonly unknown[] }>(
+    scope: OperationScope,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    let result: Result;
+    try {
+      result = await this.enter(scope, work);
+    } catch (error) {
+      await end(scope, 'threw');
+      throw error;
+    }
+    await end(scope, endingOf(result.errors));
+    return result;
+  }
+
+  /** Gives the scope that a resolver runs in. The first resolver of a query or mutation opens it. */
+  scopeOf(context: unknown, info: ResolveInfo): OperationScope {
+    const event = this.eventOf(context, info);
+    if (event !== undefined) {
+      return event;
+    }
+    const known = this.#operations.get(context, info.operation);
+    if (known !== undefined) {
+      return known;
+    }
+    const scope = this.open(context, () => describeOperation(info.operation));
+    this.#operations.set(context, info.operation, scope);
+    return scope;
+  }
+
+  /** Gives the scope of the event that a resolver runs for, if it is for one. The first resolver of an event opens it. */
+  eventOf(context: unknown, info: ResolveInfo): OperationScope | undefined {
+    const subscription =
+      info.operation.operation === 'subscription' ? this.#subscriptions.get(context, info.operation) : undefined;
+    if (subscription === undefined) {
+      return undefined;
+    }
+    const root = rootOf(info);
+    const known = this.#events.get(root);
+    if (known !== undefined) {
+      return known;
+    }
+    const scope = this.open(context, () => describeOperation(info.operation));
+    this.#events.set(root, scope);
+    subscription.begin(scope);
+    return scope;
+  }
+
+  /** Runs what starts a subscription in a scope of its own, and gives each event of what it returns one, too. */
+  async subscribe(context: unknown, info: ResolveInfo, subscribe: () => unknown): Promise<unknown> {
+    const scope = this.open(context, () => describeOperation(info.operation));
+    const source = await this.runIn(scope, async () => subscribe());
+    if (!isAsyncIterable(source)) {
+      return source;
+    }
+    const events = new SubscriptionEvents(source);
+    this.#subscriptions.set(context, info.operation, events);
+    return events;
+  }
+
+  /** Ends the scope of a query or mutation, if one of its resolvers has run. */
+  async end(context: unknown, operation: OperationNode | undefined, ending: ScopeEnding): Promise<void> {
+    const scope = this.#findOpen(context, operation);
+    if (scope !== undefined) {
+      await end(scope, ending);
+    }
+  }
+
+  /** Ends the scopes of operations where a failure to do so can only be reported. */
+  async endAll(context: unknown, operations: readonly OperationNode[], ending: ScopeEnding): Promise<void> {
+    for (const operation of operations) {
+      const scope = this.#findOpen(context, operation);
+      if (scope !== undefined) {
+        await endReporting(scope, ending);
+      }
+    }
+  }
+
+  #findOpen(context: unknown, operation: OperationNode | undefined): OperationScope | undefined {
+    const scope = operation === undefined ? undefined : this.#operations.get(context, operation);
+    return scope?.state === 'open' ? scope : undefined;
+  }
+}
+
+/** A failure at the end of an operation fails it. When it has failed already, the first errors are what its client gets. */
+function end(scope: OperationScope, ending: ScopeEnding): Promise<void> {
+  return ending === 'threw' ? endReporting(scope, ending) : scope.end(ending);
+}
+
+function endReporting(scope: OperationScope, ending: ScopeEnding): Promise<void> {
+  return scope.end(ending).catch((error: unknown) => reportEndFailure(scope, error));
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}

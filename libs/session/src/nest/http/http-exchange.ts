@@ -1,0 +1,113 @@
+import { types } from 'node:util';
+
+import { describeThrown } from '../../session/describe-thrown.js';
+import { reportEndFailure } from '../../session/scope/report-end-failure.js';
+import { AnswerHeaders, type HeaderHolder } from './answer-headers.js';
+import { aroundExceptions } from './exception-layer.js';
+import { HeldAnswer } from './held-answer.js';
+import type { HttpRequest } from './http-options.js';
+import type { HttpScope } from './http-scope.js';
+import { HttpTransaction } from './http-transaction.js';
+import type { AnyResponse } from './response-end.js';
+import type { WantedTransaction } from '../session-connections.js';
+
+/** What a handler gets to answer with: Node's response under Express, one that wraps it under Fastify. */
+export type PlatformResponse = HeaderHolder & {
+  readonly raw?: AnyResponse;
+  readonly sent?: boolean;
+  readonly statusCode: number;
+  send?(body: unknown): unknown;
+};
+
+/** What a handler is called with, and the scope of its request. */
+export interface HandlerCall {
+  readonly scope: HttpScope;
+  readonly request: HttpRequest;
+  readonly response: PlatformResponse;
+  readonly next: unknown;
+}
+
+/** A request that is a unit of work, from its handler to its answer. */
+export class HttpExchange {
+  readonly #call: HandlerCall;
+  readonly #raw: AnyResponse;
+  readonly #headers: AnswerHeaders;
+  readonly #transaction: HttpTransaction;
+
+  constructor(call: HandlerCall) {
+    const { scope, request, response } = call;
+    this.#call = call;
+    this.#raw = rawOf(response);
+    this.#headers = new AnswerHeaders(response);
+    this.#transaction = new HttpTransaction(scope, request);
+    HeldAnswer.watch(this.#raw, {
+      transaction: this.#transaction,
+      onDrop: () => this.#forgetAnswer(),
+      onFailure: (error) => this.#report(error),
+    });
+    aroundExceptions(this.#raw, (answer) => this.#afterRollback(answer));
+  }
+
+  get isOver(): boolean {
+    return this.#transaction.isOver;
+  }
+
+  async run(wanted: readonly WantedTransaction[], handler: () => unknown): Promise<unknown> {
+    await this.#transaction.begin(wanted);
+    const outcome = await handler();
+    // The answer of an exception filter may be still to come: Fastify waits for a reply, and takes nothing for one.
+    return this.#transaction.hasFailed ? this.#call.response : outcome;
+  }
+
+  /** Sends an answer when the transaction is over. */
+  async answer(status: number, send: () => unknown): Promise<unknown> {
+    try {
+      await this.#transaction.answer(status);
+    } catch (error) {
+      this.#forgetAnswer();
+      throw error;
+    }
+    return send();
+  }
+
+  #afterRollback(answer: () => void): void {
+    if (this.isOver) {
+      answer();
+      return;
+    }
+    this.#transaction
+      .fail()
+      .then(answer)
+      .catch((error: unknown) => this.#report(error));
+  }
+
+  /** Lets nothing that was said of the answer be said of the error that takes its place: its length, its cookies. */
+  #forgetAnswer(): void {
+    this.#headers.restore();
+    this.#raw.statusCode = 500;
+  }
+
+  /** Hands an error that comes too late for the route to the exception filters of the application. */
+  #report(thrown: unknown): void {
+    const { scope, response, next } = this.#call;
+    const error = types.isNativeError(thrown) ? thrown : new Error(describeThrown(thrown), { cause: thrown });
+    try {
+      if (response.send === undefined || response.raw === undefined) {
+        (next as (error: unknown) => void)(error);
+      } else if (response.sent === true) {
+        // The reply was given up for the response itself.
+        this.#raw.end();
+      } else {
+        response.send(error);
+      }
+    } catch (failure) {
+      reportEndFailure(scope, failure);
+      this.#raw.destroy();
+    }
+  }
+}
+
+/** Gives the response of Node. */
+export function rawOf(response: PlatformResponse): AnyResponse {
+  return response.raw ?? (response as unknown as AnyResponse);
+}

@@ -1,0 +1,140 @@
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+
+import { reportEndFailure } from '../../session/scope/report-end-failure.js';
+import type { Roster } from '../../session/scope/roster.js';
+import { LiveScope } from '../../session/scope/live-scope.js';
+import type { ScopeEnding } from '../../session/scope/scope-ending.js';
+import type { ScopeInfo } from '../../session/scope/scope-info.js';
+import type { ClientScopes } from '../messages/client-scopes.js';
+import type { HttpInfo, HttpRequest } from './http-options.js';
+import { type AnyResponse, isOver, isSent, watchResponse } from './response-end.js';
+
+interface HttpScopeOptions {
+  readonly request: IncomingMessage;
+  readonly response: AnyResponse;
+  readonly live: Roster<LiveScope>;
+  readonly getInfo: HttpInfo;
+  /** The scopes of requests that wait for the connection of their client, behind others. */
+  readonly waiting: ClientScopes<HttpScope>;
+}
+
+/** The scope of an HTTP request. It ends when the response is over and no handler is at work. */
+export class HttpScope extends LiveScope {
+  readonly #request: IncomingMessage & { readonly originalUrl?: string };
+  readonly #response: AnyResponse;
+  readonly #getInfo: HttpInfo;
+  readonly #waiting: ClientScopes<HttpScope>;
+  #ofClient: Set<HttpScope> | undefined;
+  #handled: HttpRequest;
+  #handlers = 0;
+  #isUsed = false;
+  #responseEnding: 'responded' | 'disconnected' | undefined;
+
+  constructor({ request, response, live, getInfo, waiting }: HttpScopeOptions) {
+    super({ kind: 'request', live });
+    this.#request = request;
+    this.#handled = request;
+    this.#response = response;
+    this.#getInfo = getInfo;
+    this.#waiting = waiting;
+  }
+
+  override get label(): string {
+    const [path] = (this.#request.originalUrl ?? this.#request.url ?? '').split('?');
+    return `${this.#request.method} ${path}`;
+  }
+
+  /** Asked anew each time: a guard may tell the tenant of the request, and be the first to use a session. */
+  override get info(): ScopeInfo {
+    return this.#getInfo(this.#handled);
+  }
+
+  override get portableInfo(): ScopeInfo {
+    return this.info;
+  }
+
+  /** @param request what the handler gets, which Fastify makes around the one of Node */
+  enterHandler(request: HttpRequest): void {
+    this.#handled = request;
+    this.#handlers += 1;
+  }
+
+  leaveHandler(): void {
+    this.#handlers -= 1;
+    if (this.#isUsed && this.#responseEnding === undefined && isOver(this.#response)) {
+      this.#onResponseOver(isSent(this.#response));
+      return;
+    }
+    this.#endWhenSettled();
+  }
+
+  /** Does not end before `work` has settled. */
+  async keepOpen(work: () => Promise<void>): Promise<void> {
+    this.#handlers += 1;
+    try {
+      await work();
+    } finally {
+      this.leaveHandler();
+    }
+  }
+
+  /** Whether nobody is left to get an answer that has not begun. */
+  get isAbandoned(): boolean {
+    return this.#responseEnding === 'disconnected' || isOver(this.#response);
+  }
+
+  /** Says that the connection is gone which the response was to be sent on. */
+  abandon(): void {
+    this.#onResponseOver(false);
+  }
+
+  override end(ending: ScopeEnding): Promise<void> {
+    this.#ofClient?.delete(this);
+    return super.end(ending);
+  }
+
+  /** Listens for the end only from the first use on: a request that needs no session pays for none. */
+  protected override onFirstUse(): void {
+    if (this.#responseEnding === 'disconnected') {
+      this.#abort();
+    }
+    if (this.#isUsed) {
+      return;
+    }
+    this.#isUsed = true;
+    if (isOver(this.#response)) {
+      this.#onResponseOver(isSent(this.#response));
+      return;
+    }
+    watchResponse(this.#response, (isSent) => this.#onResponseOver(isSent));
+    const { socket } = this.#request;
+    if (this.#response.socket === null && socket instanceof EventEmitter) {
+      // Its turn has not come: Node tells nobody when the connection breaks before.
+      this.#ofClient = this.#waiting.of(socket, (onGone) => socket.once('close', onGone)).add(this);
+    }
+  }
+
+  #onResponseOver(isSent: boolean): void {
+    if (this.#responseEnding !== undefined) {
+      return;
+    }
+    this.#responseEnding = isSent ? 'responded' : 'disconnected';
+    if (!isSent) {
+      this.#abort();
+    }
+    this.#endWhenSettled();
+  }
+
+  #abort(): void {
+    this.abort(new DOMException(`The client of "${this.label}" disconnected`, 'AbortError'));
+    this.endForgotten();
+  }
+
+  #endWhenSettled(): void {
+    if (this.#responseEnding === undefined || this.#handlers > 0) {
+      return;
+    }
+    this.end(this.#responseEnding).catch((error: unknown) => reportEndFailure(this, error));
+  }
+}

@@ -1,0 +1,94 @@
+import type { ModulesContainer } from '@nestjs/core';
+import { forkJoin, from, isObservable, lastValueFrom, throwError } from 'rxjs';
+
+import { checkSeam, type Seam } from '../../session/assert-seam.js';
+import { ClientScopes } from './client-scopes.js';
+import type { MessageScope } from './message-scope.js';
+import { END_FAILURE, type MessageScopes } from './message-scopes.js';
+
+/** What @nestjs/microservices calls when a message or an event arrives, and what it keeps on it. */
+interface RpcHandler {
+  (...args: unknown[]): unknown;
+  /** The next handler of the same event. */
+  next?: RpcHandler;
+}
+
+/** The little that is needed of a server of @nestjs/microservices, or of a custom transport. */
+interface RpcServer {
+  readonly transportId?: number | symbol | undefined;
+  addHandler?(pattern: unknown, handler: RpcHandler, isEventHandler?: boolean, extras?: unknown): void;
+}
+
+interface RpcContext {
+  getSocketRef?(): { on(event: 'close', listener: () => void): unknown };
+}
+
+const SERVERS: Seam = {
+  seam: 'nestjs/rpc-servers',
+  of: '@nestjs/microservices',
+  loss: 'No sessions are opened for the messages of microservices',
+  remedy: 'Open one in each with @InSession()',
+};
+
+// Seam: nestjs/transport-numbers
+const TRANSPORTS = ['TCP', 'Redis', 'NATS', 'MQTT', 'gRPC', 'RMQ', 'Kafka'];
+
+/** Opens a scope for each message and each event that a microservice handles, over any transport. */
+export class RpcScopes {
+  readonly #messages: MessageScopes;
+  readonly #clients = new ClientScopes<MessageScope>();
+  readonly #known = new WeakSet<RpcServer>();
+
+  constructor(modules: ModulesContainer, messages: MessageScopes) {
+    this.#messages = messages;
+    // Emits every server before its handlers are added, in hybrid applications and in microservices.
+    // Seam: nestjs/rpc-servers
+    if (checkSeam(modules, ['getRpcTargetRegistry'], SERVERS)) {
+      modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => this.#install(server));
+    }
+  }
+
+  #install(server: RpcServer): void {
+    const { addHandler } = server;
+    const isKnown = this.#known.has(server);
+    if (isKnown || !checkSeam(server, ['addHandler'], SERVERS) || addHandler === undefined) {
+      return;
+    }
+    this.#known.add(server);
+    const transport = TRANSPORTS[Number(server.transportId ?? NaN)] ?? server.constructor.name;
+    server.addHandler = (pattern, handler, isEventHandler, extras) => {
+      const label = `${isEventHandler === true ? 'event' : 'message'} ${JSON.stringify(pattern)} (${transport})`;
+      addHandler.call(server, pattern, this.#watch(handler, label, pattern), isEventHandler, extras);
+    };
+  }
+
+  #watch(handler: RpcHandler, label: string, pattern: unknown): RpcHandler {
+    const watched: RpcHandler = (...args) => {
+      const answer = this.#handle(handler, { label, origin: { pattern, data: args[0], context: args[1] } }, args);
+      // NestJS would call the next handler from within this one, in its scope and with its request-scoped providers.
+      return watched.next === undefined ? answer : forkJoin([settle(answer), settle(watched.next(...args))]);
+    };
+    return watched;
+  }
+
+  #handle(
+    handler: RpcHandler,
+    about: { readonly label: string; readonly origin: Record<string, unknown> },
+    args: unknown[],
+  ): Promise<unknown> {
+    const socket = (args[1] as RpcContext | undefined)?.getSocketRef?.();
+    const ofClient = socket && this.#clients.of(socket, (onGone) => socket.on('close', onGone));
+    const scope = this.#messages.open({ ...about, ofClient });
+    return this.#messages.answer(
+      scope,
+      () => handler(...args),
+      throwError(() => END_FAILURE),
+    );
+  }
+}
+
+/** Waits for one of several handlers of an event, which goes on when another one fails. */
+async function settle(answer: unknown): Promise<unknown> {
+  const result = await answer;
+  return isObservable(result) ? lastValueFrom(from(result), { defaultValue: undefined }) : result;
+}

@@ -1,0 +1,66 @@
+import type { TaskScopes } from '../../session/scope/task-scopes.js';
+import { type KnownClass, warnOfUnknown } from '../known-class.js';
+
+interface BullJob {
+  readonly id?: string;
+  readonly name: string;
+  readonly queueName: string;
+  readonly data: unknown;
+}
+
+interface BullWorker {
+  processFn?: (job: BullJob, token?: string, signal?: AbortSignal) => Promise<unknown>;
+}
+
+/** What is needed of the class that makes a worker for each processor of @nestjs/bullmq. */
+export interface BullExplorer {
+  readonly workers: readonly BullWorker[];
+  handleProcessor(...args: unknown[]): void;
+}
+
+// Seam: nestjs/bullmq
+export const BULL_EXPLORER: KnownClass = {
+  seam: 'nestjs/bullmq',
+  of: '@nestjs/bullmq',
+  className: 'BullExplorer',
+  beside: 'ProcessorDecoratorService',
+  methods: ['registerWorkers', 'handleProcessor'],
+  what: 'BullMQ jobs',
+};
+
+/**
+ * Opens a scope for each job around all that a worker does for it: a request-scoped processor is made in it too, which
+ * the decorators of @nestjs/bullmq would come too late for.
+ */
+export function scopeJobs(explorer: BullExplorer, scopes: TaskScopes): void {
+  const handleProcessor = explorer.handleProcessor;
+  explorer.handleProcessor = (...args) => {
+    const known = new Set(explorer.workers);
+    handleProcessor.apply(explorer, args);
+    // A worker that has just been made has not taken a job yet.
+    for (const worker of explorer.workers.filter((candidate) => !known.has(candidate))) {
+      scopeWorker(worker, scopes);
+    }
+  };
+}
+
+function scopeWorker(worker: BullWorker, scopes: TaskScopes): void {
+  // Seam: bullmq/process-fn
+  const { processFn } = worker;
+  if (processFn === undefined) {
+    warnOfUnknown({ ...BULL_EXPLORER, seam: 'bullmq/process-fn', of: 'bullmq', className: 'Worker' });
+    return;
+  }
+  worker.processFn = (job, token, signal) => {
+    const { id, name, data, queueName: queue } = job;
+    return scopes.run(
+      {
+        kind: 'job',
+        label: `job ${id} of queue "${queue}"`,
+        signal: signal && (() => signal),
+        origin: { queue, id, name, data },
+      },
+      async () => processFn.call(worker, job, token, signal),
+    );
+  };
+}

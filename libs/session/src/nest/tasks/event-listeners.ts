@@ -1,0 +1,91 @@
+import { ContextIdFactory } from '@nestjs/core';
+
+import type { TaskScopes } from '../../session/scope/task-scopes.js';
+import { findInSessionOptions } from '../in-session.js';
+import type { KnownClass } from '../known-class.js';
+import type { Propagation } from '../session-method.js';
+
+type Listener = (...args: unknown[]) => unknown;
+type Members = Readonly<Record<string, unknown>>;
+
+/** What is needed of the class that registers the listeners of @nestjs/event-emitter. */
+export interface EventSubscribersLoader {
+  readonly options: { readonly inheritRequestContextId?: boolean };
+  subscribeToEventIfListener(instance: object, key: string, isRequestScoped: boolean, module: unknown): void;
+  getRegisterListenerMethodBasedOn(options: unknown): (event: unknown, listener: Listener, options: unknown) => unknown;
+  wrapFunctionInTryCatchBlocks(
+    instance: object,
+    key: string,
+    args: readonly unknown[],
+    options: unknown,
+  ): Promise<unknown>;
+}
+
+// Seam: nestjs/event-emitter
+export const EVENT_SUBSCRIBERS_LOADER: KnownClass = {
+  seam: 'nestjs/event-emitter',
+  of: '@nestjs/event-emitter',
+  className: 'EventSubscribersLoader',
+  methods: ['subscribeToEventIfListener', 'getRegisterListenerMethodBasedOn', 'wrapFunctionInTryCatchBlocks'],
+  what: 'the listeners of @nestjs/event-emitter',
+};
+
+/**
+ * Opens a scope for each call of a listener around all that is done for it: a request-scoped listener is made in it too.
+ * The block that logs the errors of a listener goes around the scope, so that the scope knows of them.
+ */
+export function scopeListeners(loader: EventSubscribersLoader, scopes: TaskScopes): void {
+  const subscribe = loader.subscribeToEventIfListener;
+  loader.subscribeToEventIfListener = (instance, key, isRequestScoped, module) => {
+    const propagation = findInSessionOptions((instance as Members)[key])?.propagation;
+    const inherits = isRequestScoped && loader.options.inheritRequestContextId === true;
+
+    function run(event: unknown, listener: Listener, args: readonly unknown[]): Promise<unknown> {
+      const startedIn = scopes.current;
+      const isInherited = inherits && carriesContext(args);
+      const work = async (): Promise<unknown> => listener(...args);
+      if (startsIn(isInherited ? 'join' : propagation, isRequestScoped && startedIn?.state !== 'open') === 'emitter') {
+        return work();
+      }
+      const label = `event "${describe(event)}" in ${instance.constructor.name}.${key}`;
+      return scopes.run({ kind: 'event', label, startedIn, origin: { event, payload: args } }, work);
+    }
+
+    const perListener = Object.assign(Object.create(loader) as EventSubscribersLoader, {
+      getRegisterListenerMethodBasedOn: (options) => {
+        const register = loader.getRegisterListenerMethodBasedOn(options);
+        return (event, listener, rest) => {
+          const call = (...args: unknown[]): Promise<unknown> => run(event, listener, args);
+          return register(event, (...args) => loader.wrapFunctionInTryCatchBlocks({ call }, 'call', args, rest), rest);
+        };
+      },
+      wrapFunctionInTryCatchBlocks: async (target, method, args) =>
+        (target as Record<string, Listener>)[method]?.(...args),
+    } satisfies Partial<EventSubscribersLoader>);
+    subscribe.call(perListener, instance, key, isRequestScoped, module);
+  };
+}
+
+/** Tells whose scope a listener is called in. One that is made per call needs a scope before its @InSession() can open one. */
+function startsIn(propagation: Propagation | undefined, needsScope: boolean): 'emitter' | 'own' {
+  switch (propagation) {
+    case 'join':
+      return needsScope ? 'own' : 'emitter';
+    case 'mandatory':
+    case 'never':
+      return 'emitter';
+    case 'new':
+    case undefined:
+      return 'own';
+  }
+}
+
+/** Tells whether a payload brings the request-scoped providers of its request along, which have the session of that. */
+function carriesContext(args: readonly unknown[]): boolean {
+  const payload = (args.length > 1 ? args : args[0]) as Record<string, unknown>;
+  return ContextIdFactory.getByRequest(payload) === ContextIdFactory.getByRequest(payload);
+}
+
+function describe(event: unknown): string {
+  return Array.isArray(event) ? event.map(String).join('.') : String(event);
+}

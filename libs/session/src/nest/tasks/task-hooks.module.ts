@@ -1,0 +1,48 @@
+import { Inject, Module, type OnModuleInit } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+
+import { checkSeam, type Seam } from '../../session/assert-seam.js';
+import { TaskScopes } from '../../session/scope/task-scopes.js';
+import { BULL_EXPLORER, type BullExplorer, scopeJobs } from './bullmq-jobs.js';
+import { EVENT_SUBSCRIBERS_LOADER, type EventSubscribersLoader, scopeListeners } from './event-listeners.js';
+import { findInstances } from '../known-class.js';
+import { SCHEDULE_EXPLORER, type ScheduleExplorer, scopeTicks } from './schedule-ticks.js';
+
+const DISTANCE: Seam = {
+  seam: 'nestjs/module-distance',
+  of: '@nestjs/core',
+  loss: 'No sessions are opened for ticks, events and jobs of BullMQ',
+  remedy: 'Open one in each with @InSession()',
+};
+
+/** Gives a session to what @nestjs/bullmq, @nestjs/schedule and @nestjs/event-emitter run, where they are used. */
+@Module({})
+export class TaskHooksModule implements OnModuleInit {
+  readonly #modules: ModulesContainer;
+  readonly #scopes: TaskScopes;
+
+  constructor(@Inject(ModulesContainer) modules: ModulesContainer, @Inject(TaskScopes) scopes: TaskScopes) {
+    this.#modules = modules;
+    this.#scopes = scopes;
+    for (const module of modules.values()) {
+      if (module.metatype === TaskHooksModule) {
+        // Seam: nestjs/module-distance
+        checkSeam(module, ['distance'], DISTANCE);
+        // The farthest module is initialised first: before those packages look for what they are to run.
+        module.distance = Infinity;
+      }
+    }
+  }
+
+  onModuleInit(): void {
+    for (const explorer of findInstances<BullExplorer>(this.#modules, BULL_EXPLORER)) {
+      scopeJobs(explorer, this.#scopes);
+    }
+    for (const explorer of findInstances<ScheduleExplorer>(this.#modules, SCHEDULE_EXPLORER)) {
+      scopeTicks(explorer, this.#scopes);
+    }
+    for (const loader of findInstances<EventSubscribersLoader>(this.#modules, EVENT_SUBSCRIBERS_LOADER)) {
+      scopeListeners(loader, this.#scopes);
+    }
+  }
+}

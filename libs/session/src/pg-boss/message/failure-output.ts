@@ -1,0 +1,96 @@
+import { describeThrown } from '../../session/describe-thrown.js';
+import { readProperty } from '../../session/read-property.js';
+import { toStorableText } from './storable-text.js';
+
+/** How many causes of an error are stored, one within the other. */
+const MAX_CAUSES = 5;
+/** How many of the parts of an AggregateError are stored. */
+const MAX_PARTS = 5;
+/** How many errors an output holds, all causes and parts together. */
+const MAX_ERRORS = 20;
+
+/** What is stored of an error in the output of its job. */
+export interface FailureOutput {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: string;
+  readonly stack?: string;
+  readonly cause?: FailureOutput;
+  /** The first parts of an AggregateError. */
+  readonly errors?: readonly FailureOutput[];
+  /** How many parts it has. */
+  readonly errorCount?: number;
+}
+
+/**
+ * Describes an error for the output of its job, without what else hangs on it: entities, rows, connections. Whatever was
+ * thrown, and whatever it does when it is looked at, the output is something that PostgreSQL can store.
+ */
+export function toFailureOutput(error: unknown): FailureOutput {
+  const budget = { left: MAX_ERRORS, seen: new Set<unknown>() };
+  return { ...describe(error, 0, budget), ...toStack(error) };
+}
+
+/** Makes an error that pg-boss stores as just that. */
+export function toFailure(error: unknown): Error {
+  const output = toFailureOutput(error);
+  return Object.assign(new Error(output.message), output);
+}
+
+/** An error may be a part, or the cause, of itself. */
+interface Budget {
+  readonly seen: Set<unknown>;
+  left: number;
+}
+
+function describe(error: unknown, depth: number, budget: Budget): FailureOutput {
+  budget.left -= 1;
+  budget.seen.add(error);
+  const [code, cause] = [readProperty(error, 'code'), readProperty(error, 'cause')];
+  const parts = listParts(error);
+  const shown = parts?.slice(0, depth < MAX_CAUSES ? Math.min(MAX_PARTS, Math.max(budget.left, 0)) : 0);
+  return {
+    name: toName(error),
+    message: toMessage(error),
+    ...((typeof code === 'string' || typeof code === 'number') && { code: toStorableText(String(code)) }),
+    ...(parts !== undefined && {
+      errors: (shown ?? []).filter((part) => !budget.seen.has(part)).map((part) => describe(part, depth + 1, budget)),
+      errorCount: parts.length,
+    }),
+    ...(cause !== undefined &&
+      !budget.seen.has(cause) &&
+      depth < MAX_CAUSES &&
+      budget.left > 0 && { cause: describe(cause, depth + 1, budget) }),
+  };
+}
+
+function toName(error: unknown): string {
+  if (typeof error !== 'object' || error === null) {
+    return typeof error;
+  }
+  const name = readProperty(error, 'name');
+  const className = name === 'Error' ? readProperty(readProperty(error, 'constructor'), 'name') : name;
+  return typeof className === 'string' && className !== '' ? toStorableText(className) : 'object';
+}
+
+function toMessage(error: unknown): string {
+  const message = typeof error === 'string' ? error : readProperty(error, 'message');
+  return toStorableText(typeof message === 'string' ? message : describeThrown(error));
+}
+
+function toStack(error: unknown): { readonly stack?: string } {
+  const stack = readProperty(error, 'stack');
+  return typeof stack === 'string' ? { stack: toStorableText(stack) } : {};
+}
+
+function listParts(error: unknown): readonly unknown[] | undefined {
+  const parts = readProperty(error, 'errors');
+  try {
+    return Array.isArray(parts)
+      ? Array.from({ length: parts.length }, (_, nth) => readProperty(parts, nth))
+      : undefined;
+  } catch {
+    // A proxy that was revoked.
+    return undefined;
+  }
+}

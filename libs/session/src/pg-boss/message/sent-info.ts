@@ -1,0 +1,37 @@
+import { inspect } from 'node:util';
+
+import type { ScopeInfo } from '../../session/scope/scope-info.js';
+import { isStorable } from './storable-text.js';
+
+/**
+ * Gives the info that a job is sent with: that of the scope that sends it, and more or other of its own.
+ *
+ * @throws {TypeError} for a value that would arrive as another one
+ */
+export function toSentInfo(inherited: ScopeInfo | undefined, own: ScopeInfo | undefined): ScopeInfo | undefined {
+  const info = Object.entries({ ...inherited, ...own }).filter(([, value]) => value !== undefined);
+  for (const [name, value] of info) {
+    if (!isJson(value)) {
+      throw new TypeError(
+        `Expected \`info.${name}\` to be something that JSON can hold, since it goes along with the job, got ` +
+          `\`${inspect(value, { depth: 0 })}\`. Send the job with \`{ info: { ${name}: ... } }\`, undefined to leave it out.`,
+      );
+    }
+  }
+  return info.length === 0 ? undefined : Object.fromEntries(info);
+}
+
+function isJson(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) {
+    return value === null || typeof value === 'boolean' || Number.isFinite(value) || isStorableText(value);
+  }
+  if (Array.isArray(value)) {
+    return value.every((item) => isJson(item));
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return (prototype === Object.prototype || prototype === null) && Object.values(value).every((item) => isJson(item));
+}
+
+function isStorableText(value: unknown): boolean {
+  return typeof value === 'string' && isStorable(value);
+}

@@ -1,0 +1,136 @@
+import type { JobResult, PgBoss } from 'pg-boss';
+
+import { toFailure, toFailureOutput } from '../message/failure-output.js';
+import { LoneLane } from './lone-lane.js';
+import type { LoneTurns } from './lone-turns.js';
+import type { LostJobs } from './lost-jobs.js';
+import type { QueueFailure } from './queue-batch.js';
+import type { FetchedJob } from '../queue-job.js';
+import type { FetchPolicy } from '../queue-policy.js';
+
+/** How often a queue is looked at where nothing tells of its jobs: those of a retry, a flow, or a dead letter. */
+const POLLING_SECONDS = 2;
+
+export interface HandlerLanesOptions {
+  readonly boss: PgBoss;
+  readonly queue: string;
+  readonly lost: LostJobs;
+  readonly fetch: FetchPolicy;
+  /** How many jobs a lane fetches at once. */
+  readonly batchSize: number;
+  readonly lanes: number;
+  readonly turns: LoneTurns;
+  readonly ending: AbortSignal;
+  /** Runs jobs, and returns what failed. */
+  readonly run: (jobs: readonly FetchedJob[]) => Promise<readonly QueueFailure[]>;
+}
+
+type HandleBatch = (jobs: FetchedJob[]) => Promise<JobResult[]>;
+
+/** The lanes in which a process runs the jobs of one handler. Each is a worker of pg-boss. */
+export class HandlerLanes {
+  readonly #options: HandlerLanesOptions;
+  readonly #ids: string[] = [];
+  readonly #busy = new Set<number>();
+  readonly #lone: LoneLane;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: HandlerLanesOptions) {
+    this.#options = options;
+    const { boss, queue, lost, turns, ending } = options;
+    this.#lone = new LoneLane({
+      lost,
+      turns,
+      ending,
+      start: async ({ onBegin, onEnd }) => {
+        const id = await this.#work(1, async (jobs) => {
+          await onBegin();
+          return this.#settle(jobs).finally(onEnd);
+        });
+        return { fetch: () => boss.notifyWorker(id), stop: () => boss.offWork(queue, { id, wait: true }) };
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    const { fetch, lanes, batchSize } = this.#options;
+    for (let lane = 0; lane < lanes; lane += 1) {
+      this.#ids.push(await this.#work(batchSize, (jobs) => this.#runIn(lane, jobs)));
+    }
+    if (fetch.notifyPollingIntervalSeconds === undefined) {
+      const seconds = fetch.pollingIntervalSeconds ?? POLLING_SECONDS;
+      this.#timer = setInterval(() => this.#wakeIdle(), seconds * 1_000).unref();
+    }
+  }
+
+  /** Fetches no more, and waits for what runs. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#options.boss.offWork(this.#options.queue, { wait: true });
+    await this.#lone.closed;
+  }
+
+  #work(batchSize: number, handle: HandleBatch): Promise<string> {
+    const { boss, queue, fetch } = this.#options;
+    const policy = { ...fetch, batchSize, perJobResults: true } as const;
+    return boss.work<unknown, unknown, typeof policy>(queue, policy, handle);
+  }
+
+  async #runIn(lane: number, jobs: FetchedJob[]): Promise<JobResult[]> {
+    // There may be more: for this lane when it is done, and for the next one.
+    this.#wake(lane);
+    this.#wake((lane + 1) % this.#ids.length);
+    this.#busy.add(lane);
+    try {
+      await this.#options.turns.follow(this.#setLostAside(jobs));
+      return await this.#settle(jobs);
+    } finally {
+      this.#busy.delete(lane);
+    }
+  }
+
+  /** Leaves the jobs that are to run alone to the lone lane. */
+  async #setLostAside(jobs: FetchedJob[]): Promise<void> {
+    const lost = await this.#options.lost.find(jobs);
+    if (lost.size > 0) {
+      const kept = await this.#lone.take([...lost]);
+      keep(jobs, (job) => !lost.has(job) || kept.includes(job));
+    }
+  }
+
+  /** Runs jobs, and leaves to pg-boss those that have failed. The others are completed in the transaction of their work. */
+  async #settle(jobs: FetchedJob[]): Promise<JobResult[]> {
+    if (jobs.length === 0) {
+      return [];
+    }
+    const failures = await this.#options.run([...jobs]);
+    const [failure] = failures;
+    if (failure !== undefined && jobs.length === 1) {
+      // The span of a job that fails says so.
+      throw toFailure(failure.reason);
+    }
+    const failed = new Set(failures.map(({ id }) => id));
+    keep(jobs, ({ id }) => failed.has(id));
+    return failures.map(({ id, reason }): JobResult => ({ id, status: 'failed', output: toFailureOutput(reason) }));
+  }
+
+  #wake(lane: number): void {
+    const id = this.#ids[lane];
+    if (id !== undefined) {
+      this.#options.boss.notifyWorker(id);
+    }
+  }
+
+  #wakeIdle(): void {
+    const idle = this.#ids.findIndex((_, lane) => !this.#busy.has(lane));
+    if (idle !== -1) {
+      this.#wake(idle);
+    }
+  }
+}
+
+/** Takes jobs from what pg-boss will settle. */
+function keep(jobs: FetchedJob[], isKept: (job: FetchedJob) => boolean): void {
+  // Seam: pg-boss/jobs-array
+  jobs.splice(0, jobs.length, ...jobs.filter((job) => isKept(job)));
+}

@@ -1,0 +1,77 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { Logger } from '@nestjs/common';
+import type { Db, JobAttempt, PgBoss } from 'pg-boss';
+
+import { inBossTransaction } from '../boss-transaction.js';
+import { readAffected, readSettled } from '../command-answers.js';
+import { toOutput } from '../message/job-output.js';
+import { inTransactionOf } from '../open-transaction.js';
+import { JobClaimLostError } from '../queue-error.js';
+import { moveWhereRoom } from './where-room.js';
+
+/** An attempt at a job that this process holds. */
+type Claim = Pick<JobAttempt, 'id' | 'retryCount'>;
+
+/** Ends the claims of this process on jobs of one queue, and only those: another attempt at a job is left alone. */
+export class QueueClaims {
+  readonly #boss: PgBoss;
+  readonly #queue: string;
+
+  constructor(boss: PgBoss, queue: string) {
+    this.#boss = boss;
+    this.#queue = queue;
+  }
+
+  /**
+   * Completes jobs in the transaction of a session, so that it is committed with what their handler wrote.
+   *
+   * @throws {JobClaimLostError} when a job is not this worker's any more, which rolls the transaction back
+   * @throws {TypeError} for a value that cannot be stored
+   */
+  async complete(session: EntityManager, claims: readonly Claim[], values: readonly unknown[]): Promise<void> {
+    const db = inTransactionOf(session);
+    const outputs = claims.map((claim, nth) => ({ claim, output: toOutput(values[nth], claim.id, this.#queue) }));
+    for (const group of Map.groupBy(outputs, ({ output }) => output).values()) {
+      const attempts = toAttempts(group.map(({ claim }) => claim));
+      const output = JSON.parse(group[0]?.output ?? 'null') as object | null;
+      if (readAffected(await this.#boss.complete(this.#queue, attempts, output, { db })) < attempts.length) {
+        throw new JobClaimLostError(
+          this.#queue,
+          attempts.map(({ id }) => id),
+        );
+      }
+    }
+  }
+
+  /**
+   * Gives jobs that were begun back to their queue at once. They have not failed, but used up an attempt. One whose place
+   * has been taken meanwhile, in a queue with a policy, is left as it is.
+   */
+  async release(claims: readonly Claim[]): Promise<void> {
+    const left = await moveWhereRoom(claims, (some) => this.#releaseTogether(some));
+    for (const { id } of left) {
+      Logger.warn(`There is no room for job ${id} in queue "${this.#queue}" again: it fails.`, 'JobQueueModule');
+    }
+  }
+
+  #releaseTogether(claims: readonly Claim[]): Promise<void> {
+    return inBossTransaction(this.#boss, async (connection) => {
+      // pg-boss has no word for it: what is resumed waits as if it had not been fetched, and stays when nobody commits.
+      const settled = readSettled(await this.#boss.cancel(this.#queue, toAttempts(claims), connection));
+      if (settled.length > 0) {
+        await this.#boss.resume(this.#queue, [...settled], connection);
+        await this.#wake(settled, connection);
+      }
+    });
+  }
+
+  /** Tells all processes that there are jobs, which their return does not. */
+  async #wake([id = '']: readonly string[], connection: { readonly db: Db }): Promise<void> {
+    // It changes nothing.
+    await this.#boss.update({ name: this.#queue, options: { id, ...connection } });
+  }
+}
+
+function toAttempts(claims: readonly Claim[]): JobAttempt[] {
+  return claims.map(({ id, retryCount }) => ({ id, retryCount }));
+}

@@ -1,0 +1,58 @@
+import { inspect } from 'node:util';
+
+import type { Type } from '@nestjs/common';
+import type { DiscoveryService } from '@nestjs/core';
+
+import { SessionSetupError } from '../../session/session-error.js';
+import { HANDLER_OPTIONS, type HandlerClass } from '../job-handler.decorator.js';
+import type { JobHandlerOptions } from '../queue-policy.js';
+
+export interface QueueHandler {
+  readonly handler: HandlerClass<unknown>;
+  readonly options: JobHandlerOptions;
+}
+
+/**
+ * Finds the handlers of one connection among the providers of the application.
+ *
+ * @throws {SessionSetupError} for a queue with two handlers
+ */
+export function findHandlers(discovery: DiscoveryService, contextName: string | undefined): readonly QueueHandler[] {
+  const byQueue = new Map<string, QueueHandler>();
+  for (const { metatype } of discovery.getProviders({ metadataKey: HANDLER_OPTIONS.KEY })) {
+    const handler = metatype as Type<HandlerClass<unknown>> as unknown as HandlerClass<unknown>;
+    const options = Reflect.getMetadata(HANDLER_OPTIONS.KEY, handler) as JobHandlerOptions;
+    assertOptions(handler, options);
+    if (options.contextName !== contextName) {
+      continue;
+    }
+    const other = byQueue.get(options.queue);
+    if (other !== undefined && other.handler !== handler) {
+      throw new SessionSetupError(
+        `The queue "${options.queue}" has two handlers, "${other.handler.name}" and "${handler.name}". ` +
+          'Take one of them out of the providers, or give it a queue of its own.',
+      );
+    }
+    byQueue.set(options.queue, { handler, options });
+  }
+  return [...byQueue.values()];
+}
+
+function assertOptions(handler: HandlerClass<unknown>, options: JobHandlerOptions): void {
+  const { chunkSize, prefetch, localConcurrency } = options;
+  const queue: unknown = options.queue;
+  if (typeof queue !== 'string' || queue === '') {
+    throw new TypeError(`Expected \`queue\` of @JobHandler() on "${handler.name}" to be a name, got ${show(queue)}.`);
+  }
+  for (const [name, value] of Object.entries({ chunkSize, prefetch, localConcurrency })) {
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
+      throw new TypeError(
+        `Expected \`${name}\` of @JobHandler() on "${handler.name}" to be an integer of 1 or more, got ${show(value)}.`,
+      );
+    }
+  }
+}
+
+function show(value: unknown): string {
+  return `\`${inspect(value)}\` (${typeof value})`;
+}

@@ -1,0 +1,92 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { Logger } from '@nestjs/common';
+import type { ModuleRef } from '@nestjs/core';
+import type { PgBoss } from 'pg-boss';
+
+import { getConcurrency } from '../../jobs/run/concurrency.js';
+import { toPieceWork } from '../../jobs/attempt/worker-runner.js';
+import type { SessionSource } from '../../session/session-source.js';
+import { HandlerLanes } from './handler-lanes.js';
+import { LoneTurns } from './lone-turns.js';
+import { LostJobs } from './lost-jobs.js';
+import { type HandlerWork, QueueBatch, type QueueFailure } from './queue-batch.js';
+import { QueueClaims } from './queue-claims.js';
+import type { QueueHandler } from './queue-handlers.js';
+import { splitPolicy } from '../queue-policy.js';
+
+/** Runs the handlers of this process: each in as many lanes as it may run jobs at once. */
+export class QueueWorkers<Em extends EntityManager> {
+  readonly #logger = new Logger('JobQueueModule');
+  readonly #source: SessionSource<Em>;
+  readonly #moduleRef: ModuleRef;
+  readonly #handlers: HandlerLanes[] = [];
+  readonly #batches = new Set<QueueBatch<Em>>();
+  readonly #turns = new LoneTurns();
+  readonly #ending = new AbortController();
+
+  constructor(source: SessionSource<Em>, moduleRef: ModuleRef) {
+    this.#source = source;
+    this.#moduleRef = moduleRef;
+  }
+
+  /** @param schema where the tables of pg-boss are */
+  async start(boss: PgBoss, schema: string, handlers: readonly QueueHandler[]): Promise<void> {
+    for (const handler of handlers) {
+      const lost = new LostJobs(boss, schema, handler.options.queue);
+      await this.#startHandler(boss, lost, handler);
+    }
+  }
+
+  /** Fetches no further job, and gives those that run some milliseconds. What is not done then goes back to its queue. */
+  async stop(timeout: number): Promise<void> {
+    const reason = new DOMException('The application is shutting down', 'AbortError');
+    this.#ending.abort(reason);
+    const idle = Promise.all(this.#handlers.map((handler) => handler.stop()));
+    this.#batches.forEach((batch) => batch.hurry(reason));
+    const timer = setTimeout(() => this.#cut(timeout, reason), timeout);
+    await idle.finally(() => clearTimeout(timer));
+  }
+
+  #cut(timeout: number, reason: unknown): void {
+    const count = this.#batches.size;
+    this.#logger.warn(
+      `The jobs at ${count} handlers did not end within ${timeout} ms of the shutdown, and go back to their queues.`,
+    );
+    this.#batches.forEach((batch) => batch.cut(reason));
+  }
+
+  async #startHandler(boss: PgBoss, lost: LostJobs, { handler, options }: QueueHandler): Promise<void> {
+    const { queue, chunkSize = 1, prefetch = 1, localConcurrency } = options;
+    const source = this.#source;
+    const claims = new QueueClaims(boss, queue);
+    const work = toPieceWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
+    const handlerWork: HandlerWork<Em> = { source, queue, chunkSize, work };
+    const lanes = new HandlerLanes({
+      boss,
+      queue,
+      lost,
+      fetch: splitPolicy(options).fetch,
+      batchSize: chunkSize * prefetch,
+      lanes: await getConcurrency(source.orm, localConcurrency),
+      turns: this.#turns,
+      ending: this.#ending.signal,
+      run: (jobs) => this.#track(new QueueBatch(handlerWork, claims, jobs)),
+    });
+    this.#handlers.push(lanes);
+    await lanes.start();
+  }
+
+  async #track(batch: QueueBatch<Em>): Promise<readonly QueueFailure[]> {
+    this.#batches.add(batch);
+    const { signal } = this.#ending;
+    if (signal.aborted) {
+      // It was on its way when the end began.
+      batch.hurry(signal.reason);
+    }
+    try {
+      return await batch.run();
+    } finally {
+      this.#batches.delete(batch);
+    }
+  }
+}

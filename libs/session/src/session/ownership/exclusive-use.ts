@@ -1,0 +1,73 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import { ConcurrentSessionUseError } from '../session-error.js';
+
+export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'transactional';
+
+export interface Use {
+  readonly operation: ExclusiveOperation;
+  /** Made for who waits for the end. */
+  settled: PromiseWithResolvers<void> | undefined;
+  /** True while the call that began it has not returned yet. The flush that a commit() begins with is called then. */
+  isStarting: boolean;
+}
+
+const USE = Symbol('exclusive use');
+
+type Used = EntityManager & { [USE]?: Use | undefined };
+
+/** Lets one operation at a time change the state of an EntityManager. */
+export class ExclusiveUse {
+  constructor(private readonly scope: { readonly label: string }) {}
+
+  /**
+   * Begins an operation, which `leave` ends. Gives nothing for a part of the operation that runs.
+   *
+   * @throws {ConcurrentSessionUseError} while another operation runs
+   */
+  enter(em: Used, operation: ExclusiveOperation): Use | undefined {
+    const running = em[USE];
+    if (running?.isStarting === true && running.operation === 'commit' && operation === 'flush') {
+      return undefined;
+    }
+    if (running !== undefined) {
+      throw new ConcurrentSessionUseError(this.scope.label, operation, running.operation);
+    }
+    const use: Use = { operation, settled: undefined, isStarting: true };
+    em[USE] = use;
+    return use;
+  }
+
+  leave(em: Used, use: Use | undefined): void {
+    if (use !== undefined) {
+      em[USE] = undefined;
+      use.settled?.resolve();
+    }
+  }
+
+  /**
+   * @throws {ConcurrentSessionUseError} while another operation runs, before `work` begins
+   */
+  async run<Result>(em: Used, operation: ExclusiveOperation, work: () => Promise<Result>): Promise<Result> {
+    const use = this.enter(em, operation);
+    try {
+      const result = work();
+      if (use !== undefined) {
+        use.isStarting = false;
+      }
+      return await result;
+    } finally {
+      this.leave(em, use);
+    }
+  }
+
+  /** Gives the end of the flush that runs on an EntityManager, if one does. */
+  flushOf(em: Used): Promise<unknown> | undefined {
+    const use = em[USE];
+    if (use?.operation !== 'flush' && use?.operation !== 'commit') {
+      return undefined;
+    }
+    use.settled ??= Promise.withResolvers();
+    return use.settled.promise;
+  }
+}

@@ -1,0 +1,38 @@
+import type { Connection, EntityManager } from '@mikro-orm/core';
+
+import type { BuilderLike } from './handed-out/checked-builder.js';
+import type { KyselyLike } from './handed-out/checked-kysely.js';
+import type { HandedOut } from './handed-out/handed-out.js';
+import { RECORD, type Recorded } from '../recorded.js';
+import type { EntityManagerClass } from '../session-class.js';
+
+type Method = (this: EntityManager, ...args: unknown[]) => unknown;
+
+/**
+ * Makes what a session hands out ask when it is executed whether the session may be used: another task may have it by
+ * then, or the session may have ended.
+ *
+ * @param find the session that an EntityManager answers with, or a fork of one that it is
+ */
+export function handOutChecked(
+  sessions: EntityManagerClass,
+  find: (em: EntityManager) => (EntityManager & Recorded) | undefined,
+): void {
+  const methods = sessions.prototype as unknown as Record<string, Method | undefined>;
+  const check = (name: string, bind: (handedOut: HandedOut, handed: never, em: EntityManager) => unknown): void => {
+    const inherited = methods[name];
+    if (inherited !== undefined) {
+      methods[name] = function (...args) {
+        const handed = inherited.apply(this, args);
+        const em = find(this);
+        const record = em?.[RECORD];
+        return record === undefined ? handed : bind(record.handedOut, handed as never, em as EntityManager);
+      };
+    }
+  };
+  check('createQueryBuilder', (handedOut, builder: BuilderLike, em) => handedOut.builder(builder, em));
+  check('getKysely', (handedOut, kysely: KyselyLike, em) =>
+    handedOut.kysely(kysely, em.getTransactionContext<KyselyLike>()),
+  );
+  check('getConnection', (handedOut, connection: Connection) => handedOut.connection(connection));
+}

@@ -1,0 +1,59 @@
+import { type AnyEntity, helper } from '@mikro-orm/core';
+import { Logger } from '@nestjs/common';
+
+import type { ScopeEnding } from '../scope/scope-ending.js';
+import { UnflushedChangesError } from '../session-error.js';
+import type { SessionRecord } from '../session-record.js';
+
+/** What becomes of entities that were persisted, removed or changed, but not flushed, when their scope ends well. */
+export type Unflushed = 'warn' | 'error' | 'ignore';
+
+const GOOD_ENDINGS: ReadonlySet<ScopeEnding> = new Set(['returned', 'responded', 'disposed']);
+
+/**
+ * Looks for lost changes. Entities that were only changed are found in the mode `error` alone: it computes the change
+ * sets of the whole identity map, which costs as much as a flush without SQL.
+ *
+ * @throws {UnflushedChangesError} in the mode `error`
+ */
+export function assertFlushed(record: SessionRecord, ending: ScopeEnding, mode: Unflushed): void {
+  if (mode === 'ignore' || !GOOD_ENDINGS.has(ending)) {
+    return;
+  }
+  const unitOfWork = record.session.getUnitOfWork(false);
+  if (mode === 'warn' && unitOfWork.getPersistStack().size === 0 && unitOfWork.getRemoveStack().size === 0) {
+    return;
+  }
+  const names = [...findUnflushed(record, mode)].map(describe);
+  if (names.length === 0) {
+    return;
+  }
+  const shown = [...new Set(names)].slice(0, 10).join(', ');
+  const message =
+    `The scope "${record.scope.label}" ended with ${names.length} unflushed change(s), which are lost: ${shown}. ` +
+    'Call session.flush(), or do the work in SessionFactory.begin().';
+  if (mode === 'error') {
+    throw new UnflushedChangesError(message);
+  }
+  new Logger('Session').warn(message);
+}
+
+function findUnflushed({ session }: SessionRecord, mode: 'warn' | 'error'): Set<AnyEntity> {
+  const unitOfWork = session.getUnitOfWork(false);
+  const added = [...unitOfWork.getPersistStack()].filter((entity) => helper(entity).__originalEntityData === undefined);
+  const found = new Set<AnyEntity>([...added, ...unitOfWork.getRemoveStack()]);
+  if (mode === 'error') {
+    // Seam: mikro-orm/unit-of-work
+    unitOfWork.computeChangeSets();
+    for (const { entity } of unitOfWork.getChangeSets()) {
+      found.add(entity);
+    }
+  }
+  return found;
+}
+
+function describe(entity: AnyEntity): string {
+  const wrapped = helper(entity);
+  const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
+  return `${wrapped.__meta.className}${key}`;
+}

@@ -1,0 +1,45 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import type { LiveScope } from '../scope/live-scope.js';
+import type { TransactionFrame } from '../transaction/transaction-frames.js';
+
+/** What a wait for a connection keeps from ending: the scopes and the transactions that it came up in. */
+type Surrounding = EntityManager | LiveScope;
+
+/** Counts who waits for a connection in which scope and in which transaction, so that nobody has to go through them all. */
+export class ConnectionWaits {
+  readonly #counts = new Map<Surrounding, number>();
+
+  /** Takes note of a wait. Gives what takes it back. */
+  add(scope: LiveScope | undefined, frame: TransactionFrame | undefined): () => void {
+    const around = [...scopesAround(scope), ...managersAround(frame)];
+    around.forEach((one) => this.#change(one, 1));
+    return () => around.forEach((one) => this.#change(one, -1));
+  }
+
+  /** Tells whether somebody waits there, or in something that was started there. */
+  has(surrounding: Surrounding): boolean {
+    return this.#counts.has(surrounding);
+  }
+
+  #change(surrounding: Surrounding, by: 1 | -1): void {
+    const count = (this.#counts.get(surrounding) ?? 0) + by;
+    if (count === 0) {
+      this.#counts.delete(surrounding);
+    } else {
+      this.#counts.set(surrounding, count);
+    }
+  }
+}
+
+function* scopesAround(scope: LiveScope | undefined): Iterable<LiveScope> {
+  for (let around = scope; around !== undefined; around = around.startedIn) {
+    yield around;
+  }
+}
+
+function* managersAround(frame: TransactionFrame | undefined): Iterable<EntityManager> {
+  for (let around = frame; around !== undefined; around = around.outer) {
+    yield around.em;
+  }
+}

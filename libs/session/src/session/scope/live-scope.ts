@@ -1,0 +1,266 @@
+import { randomUUID } from 'node:crypto';
+
+import type { Enrolled, Roster } from './roster.js';
+import type { Scope, ScopeKind, ScopeState } from './scope.js';
+import { describeEnding, type ScopeEnding } from './scope-ending.js';
+import { inheritInfo, inheritPortableInfo, type ScopeInfo } from './scope-info.js';
+import { SessionClosedError } from '../session-error.js';
+
+/** What a scope closes at its end: one session per connection. */
+export interface ScopeMember {
+  /** How many connections it holds. */
+  readonly heldConnections: number;
+  /** Milliseconds for which it has held a connection in a transaction while no statement ran. */
+  readonly heldIdleFor: number;
+  close(ending: ScopeEnding): Promise<void>;
+  /** Ends its connections without asking the server. */
+  dropConnections(): void;
+  endForgotten(): void;
+}
+
+export interface LiveScopeOptions {
+  readonly kind: ScopeKind;
+  readonly label?: string;
+  /** The scope that the code which opened this one ran in. */
+  readonly startedIn?: LiveScope | undefined;
+  /** Gives what its signal follows, when that is first asked for. */
+  readonly signal?: (() => AbortSignal) | undefined;
+  readonly info?: ScopeInfo | undefined;
+  /**
+   * What came with the message or event that the scope is for: its payload, its connection. It is part of `info` here, and
+   * goes along with nothing that leaves this process or thread.
+   */
+  readonly origin?: ScopeInfo | undefined;
+  /** Where the scope is listed while it has a session. */
+  readonly live: Roster<LiveScope>;
+}
+
+export type ScopeOptions = Omit<LiveScopeOptions, 'live'>;
+
+const BLOCKS: ReadonlySet<ScopeKind> = new Set(['method', 'run', 'begin']);
+
+/** A scope with the means to end it. Everything here is cheap until the first session is opened. */
+export class LiveScope implements Scope, Enrolled<LiveScope> {
+  before: LiveScope | undefined;
+  after: LiveScope | undefined;
+  readonly kind: ScopeKind;
+  /** The scope that goes on in place of this one, which nobody used while its opener could tell of its end. */
+  standsFor: LiveScope | undefined;
+  readonly startedIn: LiveScope | undefined;
+  /** The scope that began the line of execution this one runs on. None for what the main program made. */
+  readonly task: LiveScope | undefined;
+  readonly #openedAt = Date.now();
+  readonly #label: string | undefined;
+  readonly #info: ScopeInfo;
+  readonly #portableInfo: ScopeInfo;
+  readonly #outerSignal: (() => AbortSignal) | undefined;
+  readonly #live: Roster<LiveScope>;
+  #id: string | undefined;
+  #aborter: AbortController | undefined;
+  #signal: AbortSignal | undefined;
+  #members: Map<object, ScopeMember> | undefined;
+  #removals: Set<Promise<void>> | undefined;
+  #ending: ScopeEnding | undefined;
+  #closed: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: LiveScopeOptions) {
+    this.kind = options.kind;
+    this.#info = inheritInfo(options, options.startedIn);
+    this.#portableInfo = inheritPortableInfo(options, options.startedIn, this.#info);
+    this.task = findTask(this, options);
+    this.startedIn = findOpen(options.startedIn);
+    this.#label = options.label;
+    this.#outerSignal = options.signal;
+    this.#live = options.live;
+  }
+
+  get id(): string {
+    return (this.#id ??= randomUUID());
+  }
+
+  get label(): string {
+    return this.#label ?? this.kind;
+  }
+
+  get info(): ScopeInfo {
+    return this.#info;
+  }
+
+  /** The info that goes along with work for another thread or process. */
+  get portableInfo(): ScopeInfo {
+    return this.#portableInfo;
+  }
+
+  get openedAt(): Date {
+    return new Date(this.#openedAt);
+  }
+
+  get ending(): ScopeEnding | undefined {
+    return this.#ending;
+  }
+
+  get state(): ScopeState {
+    if (this.#ending === undefined) {
+      return 'open';
+    }
+    return this.#isClosed ? 'closed' : 'closing';
+  }
+
+  get signal(): AbortSignal {
+    return (this.#signal ??= this.#createSignal());
+  }
+
+  /** Tells whether the code that runs in a scope, or in none, is of the task that a session of this one belongs to. */
+  isUsableIn(user: LiveScope | undefined): boolean {
+    if (this.task !== undefined) {
+      return this.task === user?.task;
+    }
+    // The main program is a task too, and so are the blocks it opens.
+    return user?.task === undefined || BLOCKS.has(user.task.kind);
+  }
+
+  get members(): readonly ScopeMember[] {
+    return [...(this.#members?.values() ?? [])];
+  }
+
+  /** Gives the member kept under `key`, opened on first use. */
+  member<Member extends ScopeMember>(key: object, open: () => Member): Member {
+    this.assertOpen();
+    if (this.#members === undefined) {
+      this.onFirstUse();
+      this.assertOpen();
+      this.#members = new Map();
+    }
+    const known = this.#members.get(key);
+    if (known !== undefined) {
+      return known as Member;
+    }
+    const member = open();
+    this.#members.set(key, member);
+    this.#live.add(this);
+    return member;
+  }
+
+  has(key: object): boolean {
+    return this.#members?.has(key) === true;
+  }
+
+  /** Closes the member kept under `key` and forgets it, also when closing fails. */
+  async remove(key: object): Promise<void> {
+    const member = this.#members?.get(key);
+    if (member === undefined) {
+      return;
+    }
+    this.#members?.delete(key);
+    const closed = member.close('removed');
+    this.#removals ??= new Set();
+    this.#removals.add(closed);
+    try {
+      await closed;
+    } finally {
+      this.#removals.delete(closed);
+      if (this.members.length === 0) {
+        this.#live.delete(this);
+      }
+    }
+  }
+
+  /** Ends the connections of its sessions, whatever they are at. */
+  dropConnections(): void {
+    this.members.forEach((member) => member.dropConnections());
+  }
+
+  /** Ends the waits of its sessions for answers that the network has lost. */
+  endForgotten(): void {
+    this.members.forEach((member) => member.endForgotten());
+  }
+
+  /** Closes every session for good. A second call waits for the first. */
+  end(ending: ScopeEnding): Promise<void> {
+    this.#closed ??= this.#close(ending);
+    return this.#closed;
+  }
+
+  /** @throws {SessionClosedError} after the end */
+  assertOpen(): void {
+    if (this.#ending !== undefined) {
+      throw new SessionClosedError(this.label, describeEnding(this.#ending));
+    }
+  }
+
+  /** What is started within a task ends with it, and a method with its caller. */
+  protected get endsWithStarter(): boolean {
+    return this.kind === 'method' || this.startedIn?.task === this.task;
+  }
+
+  protected abort(reason: unknown): void {
+    this.#aborter?.abort(reason);
+  }
+
+  /** Called before the first session is opened, so that a scope that opens none costs nothing more. */
+  protected onFirstUse(): void {}
+
+  #createSignal(): AbortSignal {
+    this.#aborter = new AbortController();
+    this.onFirstUse();
+    const own = this.#aborter.signal;
+    const around = this.endsWithStarter ? this.startedIn?.signal : undefined;
+    const others = [this.#outerSignal?.(), around].filter((signal) => signal !== undefined);
+    return others.length === 0 ? own : AbortSignal.any([own, ...others]);
+  }
+
+  async #close(ending: ScopeEnding): Promise<void> {
+    this.#ending = ending;
+    try {
+      // Nearly every scope has one session.
+      await (this.#members?.size === 1
+        ? this.#members.values().next().value?.close(ending)
+        : closeAll(this.members, ending, this.label));
+    } finally {
+      if (this.#removals !== undefined) {
+        // Whoever removed a session is told of its errors.
+        await Promise.allSettled(this.#removals);
+      }
+      this.#isClosed = true;
+      this.#live.delete(this);
+    }
+  }
+}
+
+async function closeAll(members: readonly ScopeMember[], ending: ScopeEnding, label: string): Promise<void> {
+  const results = await Promise.allSettled(members.map((member) => member.close(ending)));
+  const failures = results.filter((result) => result.status === 'rejected').map((result) => result.reason as unknown);
+  if (failures.length === 1) {
+    throw failures[0];
+  }
+  if (failures.length > 1) {
+    throw new AggregateError(failures, `${failures.length} sessions of "${label}" could not be closed`);
+  }
+}
+
+function findTask(scope: LiveScope, { kind, startedIn }: LiveScopeOptions): LiveScope | undefined {
+  switch (kind) {
+    case 'request':
+    case 'message':
+    case 'operation':
+    case 'event':
+    case 'tick':
+    case 'job':
+    case 'callback':
+    case 'key':
+    // It gets no session as an argument: that of the caller is nothing but a mistake in it.
+    case 'method':
+      return scope;
+    case 'run':
+    case 'begin':
+      return startedIn === undefined ? scope : startedIn.task;
+    case 'create':
+      return startedIn?.task;
+  }
+}
+
+/** Leaves out what has ended, so that work which starts the next work for ever makes no chain. */
+function findOpen(scope: LiveScope | undefined): LiveScope | undefined {
+  return scope === undefined || scope.state === 'open' ? scope : findOpen(scope.startedIn);
+}

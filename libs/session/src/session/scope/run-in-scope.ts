@@ -1,0 +1,34 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import { hideTransaction } from '../transaction/hide-transaction.js';
+import { reportEndFailure } from './report-end-failure.js';
+import type { LiveScope } from './live-scope.js';
+import type { ScopeStorage } from './scope-storage.js';
+
+/**
+ * Runs `work` in a scope and ends the scope when it has settled. The error of `work` goes before one of the end.
+ *
+ * @param shield the contextual EntityManager that hides a transaction which the caller may have open
+ */
+export function runInScope<Result>(
+  storage: ScopeStorage,
+  scope: LiveScope,
+  shield: EntityManager,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const run = (): Promise<Result> => storage.run(scope, () => hideTransaction(shield, () => endAfter(scope, work)));
+  return storage.observer === undefined ? run() : storage.observer.run(scope, run);
+}
+
+/** Ends a scope when its work has settled. */
+export async function endAfter<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
+  let result: Result;
+  try {
+    result = await work();
+  } catch (error) {
+    await scope.end('threw').catch((endError: unknown) => reportEndFailure(scope, endError));
+    throw error;
+  }
+  await scope.end('returned');
+  return result;
+}

@@ -1,0 +1,21 @@
+import { FlushMode, IsolationLevel } from '@mikro-orm/core';
+
+import { anAbortSignal, anObject, anything, assertOptions, ofType, oneOf, type Rule } from '../option-rules.js';
+import type { BeginOptions } from '../session-source.js';
+
+const rules: Record<keyof BeginOptions, Rule> = {
+  // PostgreSQL has no `snapshot`: a BEGIN that it refuses would keep its connection.
+  isolationLevel: oneOf(...Object.values(IsolationLevel).filter((level) => level !== IsolationLevel.SNAPSHOT)),
+  readOnly: ofType('boolean'),
+  clear: ofType('boolean'),
+  flushMode: oneOf(...Object.values(FlushMode)),
+  loggerContext: anObject,
+  sessionContext: anObject,
+  signal: anAbortSignal,
+  inflightQueryAbortStrategy: anything,
+};
+
+/** @throws {TypeError} for the first option of a transaction that is not known, or is not as it has to be */
+export function assertBeginOptions(whose: string, options: unknown, prefix = 'transaction.'): void {
+  assertOptions(whose, options, rules, prefix);
+}

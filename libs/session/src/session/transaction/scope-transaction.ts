@@ -1,0 +1,35 @@
+import type { SessionRecord } from '../session-record.js';
+import type { BeginOptions } from '../session-source.js';
+
+/** The transaction of a session that belongs to the opener of its scope: no code within may end it. */
+export class ScopeTransaction {
+  private constructor(private readonly record: SessionRecord) {}
+
+  static async begin(record: SessionRecord, options: BeginOptions): Promise<ScopeTransaction> {
+    await record.session.begin(options);
+    record.transactions.manage(record.session);
+    return new ScopeTransaction(record);
+  }
+
+  async flush(): Promise<void> {
+    await this.record.session.flush();
+  }
+
+  async commit(): Promise<void> {
+    const { session, transactions } = this.record;
+    transactions.unmanage(session);
+    await session.commit();
+  }
+
+  /** Rolls back what may be open still. The session can be used for other work then. */
+  async rollBack(): Promise<void> {
+    const { isOpen, session, transactions } = this.record;
+    if (!isOpen) {
+      return;
+    }
+    transactions.unmanage(session);
+    if (session.isInTransaction()) {
+      await session.rollback();
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import type { Connection, Transaction } from '@mikro-orm/core';
+
+import { assertExecutor } from '../kysely-seams.js';
+import { begunOf } from '../pool/begun-transaction.js';
+import { readAfterEnd } from '../pool/portal.js';
+
+interface Rows {
+  readonly rows: readonly unknown[];
+}
+
+interface KyselyConnection {
+  streamQuery(query: unknown, chunkSize: number): AsyncIterableIterator<Rows>;
+}
+
+/** The little of the executor of a transaction of Kysely that is needed here. */
+interface Executor {
+  /** Lets one after the other use the connection. */
+  provideConnection<Result>(use: (connection: KyselyConnection) => Promise<Result>): Promise<Result>;
+}
+
+interface KyselyTransaction {
+  readonly isCommitted: boolean;
+  readonly isRolledBack: boolean;
+  getExecutor(): Executor;
+}
+
+interface StreamingExecutor {
+  stream(query: unknown, chunkSize: number, options?: { readonly signal: AbortSignal }): AsyncIterable<Rows>;
+}
+
+interface StreamingConnection extends Connection {
+  stream?: (
+    query: unknown,
+    params: unknown,
+    transaction: unknown,
+    ...rest: unknown[]
+  ) => AsyncIterableIterator<unknown>;
+}
+
+/**
+ * Lets the statements of a transaction run between two reads of its streams. Kysely gives a stream the connection of its
+ * transaction until its end, so that a statement of whoever reads it would wait for itself.
+ */
+export function guardStreams(connection: Connection): void {
+  const streaming: StreamingConnection = connection;
+  // Seam: mikro-orm/connection
+  const stream = streaming.stream?.bind(streaming);
+  if (stream === undefined) {
+    return;
+  }
+  streaming.stream = (query, params, transaction, ...rest) =>
+    stream(query, params, begunOf(transaction)?.isClaimed === true ? inTurns(transaction) : transaction, ...rest);
+}
+
+/** Stands for a transaction that a stream is of. */
+function inTurns(transaction: Transaction): { getExecutor(): StreamingExecutor } {
+  // Seam: kysely/stream
+  const kysely = transaction as KyselyTransaction;
+  assertExecutor(kysely.getExecutor());
+  return {
+    getExecutor: () => ({
+      stream: (query, chunkSize, options) => streamInTurns(kysely, { query, chunkSize, signal: options?.signal }),
+    }),
+  };
+}
+
+interface Streamed {
+  readonly query: unknown;
+  readonly chunkSize: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function* streamInTurns(
+  transaction: KyselyTransaction,
+  { query, chunkSize, signal }: Streamed,
+): AsyncGenerator<Rows, void> {
+  const executor = transaction.getExecutor();
+  let reading: AsyncIterableIterator<Rows> | undefined;
+  const read = (): Promise<IteratorResult<Rows>> =>
+    executor.provideConnection((connection) => (reading ??= connection.streamQuery(query, chunkSize)).next());
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      if (transaction.isCommitted || transaction.isRolledBack) {
+        throw readAfterEnd();
+      }
+      const next = await orAborted(read(), signal);
+      if (next.done === true) {
+        return;
+      }
+      yield next.value;
+    }
+  } finally {
+    const closed = executor.provideConnection(async () => reading?.return?.());
+    if (signal?.aborted === true) {
+      // It may wait for a read that is under way, which the end of the transaction cuts short.
+      closed.catch(() => undefined);
+    } else {
+      await closed;
+    }
+  }
+}
+
+/** Waits for `work`, or for an abort, whose reason it throws. */
+async function orAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  if (signal === undefined) {
+    return work;
+  }
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason as Error);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    work.catch(() => undefined);
+  }
+}

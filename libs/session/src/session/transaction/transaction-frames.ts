@@ -1,0 +1,63 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import type { EntityManager } from '@mikro-orm/core';
+
+import type { LiveScope } from '../scope/live-scope.js';
+import { RECORD, type Recorded } from '../recorded.js';
+import type { SessionRecord } from '../session-record.js';
+
+export interface TransactionFrame {
+  /** The EntityManager of the transaction, or while there is none the one it is made for. */
+  readonly em: EntityManager & Recorded;
+  readonly outer: TransactionFrame | undefined;
+  /** Of an EntityManager that belongs to no session: the scope it runs in, whose session stands for it. */
+  readonly within: LiveScope | undefined;
+  /** A flush: what runs in it, such as a subscriber, is no part of a block. */
+  readonly isFlush: boolean;
+}
+
+export interface BlockFrame extends TransactionFrame {
+  em: EntityManager & Recorded;
+  within: LiveScope | undefined;
+}
+
+/**
+ * Knows in which `transactional()` calls and flushes the running code is, the hooks of their end included. MikroORM's own
+ * TransactionContext knows the innermost alone: within a transaction of another session, connection or application it
+ * forgets the one around it.
+ */
+export class TransactionFrames {
+  readonly #storage = new AsyncLocalStorage<TransactionFrame>();
+
+  /** Runs a `transactional()` call, which tells its frame of the EntityManager that MikroORM makes for it. */
+  run<Result>(em: EntityManager, work: (frame: BlockFrame) => Result): Result {
+    const frame: BlockFrame = { em, outer: this.current, within: undefined, isFlush: false };
+    return this.#storage.run(frame, work, frame);
+  }
+
+  runFlush<Result>(em: EntityManager, work: () => Result): Result {
+    return this.#storage.run({ em, outer: this.current, within: undefined, isFlush: true }, work);
+  }
+
+  get current(): TransactionFrame | undefined {
+    return this.#storage.getStore();
+  }
+
+  /** Tells whether the running code is part of a flush of an EntityManager, as a subscriber is. */
+  isInFlushOf(em: EntityManager): boolean {
+    let frame = this.current;
+    while (frame !== undefined && !(frame.isFlush && frame.em === em)) {
+      frame = frame.outer;
+    }
+    return frame !== undefined;
+  }
+
+  /** Gives the innermost transaction of one session. What outlives it finds it ended, and writes nothing outside of it. */
+  innermost(record: SessionRecord): EntityManager | undefined {
+    let frame = this.current;
+    while (frame !== undefined && (frame.isFlush || (frame.em[RECORD] !== record && frame.within !== record.scope))) {
+      frame = frame.outer;
+    }
+    return frame?.em;
+  }
+}

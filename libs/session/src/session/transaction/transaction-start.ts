@@ -1,0 +1,94 @@
+import {
+  type Connection,
+  type EntityManager,
+  EventType,
+  type Transaction,
+  type TransactionEventBroadcaster,
+} from '@mikro-orm/core';
+
+import { rememberBegunWith } from './begun-with.js';
+import type { ConnectionLeases } from '../pool/connection-leases.js';
+import { assertTransaction } from '../kysely-seams.js';
+import { RECORD, type Recorded } from '../recorded.js';
+
+type Begin = Connection['begin'];
+
+/**
+ * Lets a transaction be known to its session from its first moment, and rolls back at once what a session began that has
+ * ended meanwhile: nobody else would.
+ */
+export function guardTransactionStart(connection: Connection, leases: ConnectionLeases): void {
+  holdSettingsBack(connection, leases);
+  // Seam: mikro-orm/connection
+  const beginUntold = connection.begin.bind(connection);
+  connection.begin = async (options = {}) => {
+    const { eventBroadcaster: events } = options;
+    if (events === undefined) {
+      return beginUntold(options);
+    }
+    const em = managerOf(events);
+    const owner = em[RECORD]?.scope ?? { label: em.name };
+    const begin: Begin = (wanted) => leases.begin(owner, wanted?.ctx, () => beginUntold(wanted));
+    const transaction = await (em.getEventManager().getSubscribers().size > 0
+      ? beginAnnounced(connection, begin, events, { ...options, started: (one) => leases.started(one) })
+      : begin(options));
+    rememberBegunWith(transaction, options);
+    try {
+      assertTransaction(transaction, options.ctx !== undefined);
+      em[RECORD]?.begun(em, transaction);
+    } catch (error) {
+      await discard(connection, transaction);
+      throw error;
+    }
+    return transaction;
+  };
+}
+
+/** Lets the settings of a transaction travel with its first statement. */
+function holdSettingsBack(connection: Connection, leases: ConnectionLeases): void {
+  const setting = connection as Connection & { applySessionContext?: (...args: unknown[]) => Promise<void> };
+  // Seam: mikro-orm/session-context
+  const apply = setting.applySessionContext?.bind(setting);
+  if (apply !== undefined) {
+    setting.applySessionContext = (...args) => leases.setting(() => apply(...args));
+  }
+}
+
+/**
+ * Rolls back what was begun when a subscriber to `afterTransactionStart` throws: MikroORM forgets the transaction then,
+ * whose place in the pool would be lost.
+ */
+async function beginAnnounced(
+  connection: Connection,
+  begin: Begin,
+  events: TransactionEventBroadcaster,
+  { started: tell, ...options }: Parameters<Begin>[0] & { readonly started: (transaction: Transaction) => void },
+): Promise<Transaction> {
+  let started: unknown;
+  const dispatchEvent: TransactionEventBroadcaster['dispatchEvent'] = (event, transaction) => {
+    if (event === EventType.afterTransactionStart) {
+      started = transaction;
+      tell(transaction);
+    }
+    return events.dispatchEvent(event, transaction);
+  };
+  const eventBroadcaster = Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent });
+  try {
+    return await begin({ ...options, eventBroadcaster });
+  } catch (error) {
+    if (started !== undefined) {
+      await discard(connection, started);
+    }
+    throw error;
+  }
+}
+
+/** It fails on a broken connection alone, which has nothing left to roll back. The first error tells more. */
+async function discard(connection: Connection, transaction: Transaction): Promise<void> {
+  await connection.rollback(transaction).catch(() => undefined);
+}
+
+function managerOf(events: TransactionEventBroadcaster): EntityManager & Recorded {
+  // Seam: mikro-orm/broadcaster
+  return (events as unknown as { readonly em: EntityManager & Recorded }).em;
+}
