@@ -1,5 +1,5 @@
 import type { ScopeInfo } from '../session/scope/scope-info.js';
-import type { BeginOptions } from '../session/session-source.js';
+import type { BeginOptions } from '../session/transaction/begin-options.js';
 import type { OutcomeOrder } from './run/outcome-window.js';
 import type { ProgressOptions } from './run/progress-meter.js';
 import type { RetryOptions } from './attempt/retry.js';

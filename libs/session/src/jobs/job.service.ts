@@ -2,7 +2,8 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { BeforeApplicationShutdown } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 
-import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import type { BeginOptions } from '../session/transaction/begin-options.js';
+import type { SessionSource } from '../session/session-source.js';
 import { getConcurrency } from './run/concurrency.js';
 import { assertIterable } from './run/input-source.js';
 import { JobError } from './job-error.js';

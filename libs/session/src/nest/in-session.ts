@@ -5,7 +5,8 @@ import { Inject, Optional } from '@nestjs/common';
 import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
 import { aName, anObject, assertOptions, oneOf, type Rule } from '../session/option-rules.js';
 import { SessionSetupError } from '../session/session-error.js';
-import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import type { BeginOptions } from '../session/transaction/begin-options.js';
+import type { SessionSource } from '../session/session-source.js';
 import { type Propagation, runSessionMethod } from './session-method.js';
 import { getSessionSourceToken } from './tokens.js';
 

@@ -4,7 +4,7 @@ import { IsolationLevel } from '@mikro-orm/core';
 
 import { type BegunWith, findBegunWith } from '../session/transaction/begun-with.js';
 import { SessionStateError } from '../session/session-error.js';
-import type { BeginOptions } from '../session/session-source.js';
+import type { BeginOptions } from '../session/transaction/begin-options.js';
 
 /**
  * Refuses to join a transaction that does not have what a method asks for.

@@ -4,7 +4,8 @@ import type { InjectionToken } from '@nestjs/common';
 
 import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
 import type { ScopeInfo } from '../session/scope/scope-info.js';
-import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import type { BeginOptions } from '../session/transaction/begin-options.js';
+import type { SessionSource } from '../session/session-source.js';
 import type { HttpOptions, HttpRequest } from './http/http-options.js';
 import type { SessionModuleOptions } from './session-module-options.js';
 

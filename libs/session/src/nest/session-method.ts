@@ -2,7 +2,8 @@ import { type EntityManager, TransactionPropagation } from '@mikro-orm/core';
 
 import type { LiveScope } from '../session/scope/live-scope.js';
 import { NoActiveSessionError, SessionStateError } from '../session/session-error.js';
-import type { BeginOptions, SessionSource } from '../session/session-source.js';
+import type { BeginOptions } from '../session/transaction/begin-options.js';
+import type { SessionSource } from '../session/session-source.js';
 import { assertJoinable } from './joined-transaction.js';
 
 /** What a method with `@InSession()` makes of the scope that it is called in. */

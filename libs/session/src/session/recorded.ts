@@ -1,8 +1,38 @@
-import type { SessionRecord } from './session-record.js';
+import type { EntityManager, Transaction } from '@mikro-orm/core';
+
+import type { HandedOut } from './ownership/handed-out/handed-out.js';
+import type { LiveScope } from './scope/live-scope.js';
+import type { SessionError } from './session-error.js';
+import type { SessionTransactions } from './transaction/session-transactions.js';
 
 /** The property by which an EntityManager knows the session it belongs to: the session itself and the forks made of it. */
 export const RECORD = Symbol('session record');
 
+/** What an EntityManager can ask of its session. */
+export interface KnownSession {
+  readonly scope: LiveScope;
+  readonly session: EntityManager & Recorded;
+  readonly isOpen: boolean;
+  /** Those of the session, made on first use. */
+  readonly transactions: SessionTransactions;
+  /** The same, once there was a use of them. */
+  readonly knownTransactions: SessionTransactions | undefined;
+  /** That in whose callback the running code is. */
+  readonly innermostTransaction: EntityManager | undefined;
+  readonly handedOut: HandedOut;
+  readonly checksOwnership: boolean;
+  /** @throws {SessionError} when the session may not be used here and now */
+  assertUsable(): void;
+  /** Makes the unit of work of a fork refuse entities of other live sessions. */
+  guard(em: EntityManager): void;
+  refuse(error: SessionError): void;
+  /** @throws {SessionClosedError} when the session has ended meanwhile */
+  begun(em: EntityManager, transaction: Transaction): void;
+  track(em: EntityManager, transaction: Transaction): void;
+  isInFlushOf(em: EntityManager): boolean;
+  read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void>;
+}
+
 export interface Recorded {
-  [RECORD]?: SessionRecord;
+  [RECORD]?: KnownSession;
 }

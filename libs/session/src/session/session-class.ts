@@ -1,12 +1,8 @@
 import {
-  type Configuration,
   type EntityManager,
   type EntityName,
-  type EventManager,
   FlushMode,
   type ForkOptions,
-  type IDatabaseDriver,
-  type MetadataStorage,
   type Transaction,
   type TransactionOptions,
 } from '@mikro-orm/core';
@@ -14,9 +10,9 @@ import {
 import { findAmbient } from './scope/ambient.js';
 import { noteDirectWrites } from './transaction/direct-writes.js';
 import { handOutChecked } from './ownership/hand-out-checked.js';
+import type { EntityManagerClass } from './entity-manager-class.js';
 import { type ContextOptions, OPEN_CONTEXT } from './scope/request-contexts.js';
-import { RECORD, type Recorded } from './recorded.js';
-import type { SessionRecord } from './session-record.js';
+import { type KnownSession, RECORD, type Recorded } from './recorded.js';
 import type { SessionTransactions } from './transaction/session-transactions.js';
 import { PARENT } from './transaction/transaction-undos.js';
 
@@ -36,14 +32,6 @@ const TRANSACTIONS = Symbol('transactions');
 
 /** `session`: that of the current scope, or an error. `application`: the same, or what MikroORM itself would answer. */
 export type Contextual = 'session' | 'application';
-
-export type EntityManagerClass = new (
-  config: Configuration,
-  driver: IDatabaseDriver,
-  metadata: MetadataStorage,
-  useContext?: boolean,
-  eventManager?: EventManager,
-) => EntityManager;
 
 export interface SessionLookup {
   tryCurrent(): EntityManager | undefined;
@@ -69,7 +57,7 @@ export interface SessionLookup {
 export function createSessionClass(Base: EntityManagerClass, lookup: SessionLookup): EntityManagerClass {
   // Seam: mikro-orm/entity-manager
   class SessionEntityManager extends Base implements Recorded {
-    declare [RECORD]?: SessionRecord;
+    declare [RECORD]?: KnownSession;
     declare [CONTEXTUAL]?: Contextual;
     declare [EXACT]?: boolean;
     declare [IS_WITHOUT]?: boolean | undefined;

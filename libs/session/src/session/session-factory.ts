@@ -6,7 +6,8 @@ import type { ScopeKind } from './scope/scope.js';
 import type { ScopeInfo } from './scope/scope-info.js';
 import type { SessionOptions } from './session-options.js';
 import type { ScopeOptions } from './scope/live-scope.js';
-import type { BeginOptions, SessionSource } from './session-source.js';
+import type { BeginOptions } from './transaction/begin-options.js';
+import type { SessionSource } from './session-source.js';
 
 const defaultRules: Record<Exclude<keyof SessionOptions, 'label'>, Rule> = { fork: anything, info: anObject };
 const rules: Record<keyof SessionOptions, Rule> = { ...defaultRules, label: ofType('string') };

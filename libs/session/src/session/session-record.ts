@@ -4,8 +4,8 @@ import { HandedOut } from './ownership/handed-out/handed-out.js';
 import type { Owner } from './ownership/handed-out/owner.js';
 import { OpenStreams } from './transaction/open-streams.js';
 import { guardUnitOfWork } from './ownership/owned-unit-of-work.js';
-import type { Recorded } from './recorded.js';
-import type { Enrolled } from './scope/roster.js';
+import type { KnownSession, Recorded } from './recorded.js';
+import type { ConnectionHolder } from './pool/connection-holder.js';
 import { describeEnding, isCutShort, type ScopeEnding } from './scope/scope-ending.js';
 import type { LiveScope, ScopeMember } from './scope/live-scope.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError } from './session-error.js';
@@ -14,9 +14,9 @@ import { SessionTransactions, type TransactionOwner } from './transaction/sessio
 import { assertFlushed } from './ownership/unflushed.js';
 
 /** What is known of one session. Its parts are made on first use: most sessions need few of them. */
-export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owner, TransactionOwner {
-  before: SessionRecord | undefined;
-  after: SessionRecord | undefined;
+export class SessionRecord implements ScopeMember, ConnectionHolder, KnownSession, Owner, TransactionOwner {
+  before: ConnectionHolder | undefined;
+  after: ConnectionHolder | undefined;
   #transactions: SessionTransactions | undefined;
   #streams: OpenStreams | undefined;
   #handedOut: HandedOut | undefined;
@@ -57,6 +57,10 @@ export class SessionRecord implements ScopeMember, Enrolled<SessionRecord>, Owne
   /** The transactions that hold a connection now. */
   get openTransactions(): [EntityManager, Transaction][] {
     return this.#transactions?.holding ?? [];
+  }
+
+  hasBlock(em: EntityManager): boolean {
+    return this.#transactions?.hasBlock(em) === true;
   }
 
   get heldConnections(): number {

@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 
-import type { EntityManager, MikroORM, Transaction, TransactionOptions } from '@mikro-orm/core';
+import type { EntityManager, MikroORM, Transaction } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './pool/connection-leases.js';
 import { addForkOptions, assertForkOptions, mergeForkOptions, setFilterParams } from './fork-options.js';
@@ -23,20 +23,20 @@ import type { LiveScope, ScopeOptions } from './scope/live-scope.js';
 import { ScopeLookup } from './scope/scope-lookup.js';
 import type { ScopeStorage } from './scope/scope-storage.js';
 import { ScopeTransaction } from './transaction/scope-transaction.js';
-import { CONTEXTUAL, type Contextual, createSessionClass, type EntityManagerClass } from './session-class.js';
+import type { EntityManagerClass } from './entity-manager-class.js';
+import { CONTEXTUAL, type Contextual, createSessionClass } from './session-class.js';
 import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
 import { failedEnd } from './transaction/joined-transactions.js';
 import type { TransactionOutcome } from './transaction/session-callbacks.js';
 import { SessionRecord } from './session-record.js';
+import type { BeginOptions } from './transaction/begin-options.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { TransactionFrames } from './transaction/transaction-frames.js';
 import { guardStreams } from './transaction/stream-in-turns.js';
 import { guardTransactionEnd } from './transaction/transaction-end.js';
 import { guardTransactionStart } from './transaction/transaction-start.js';
 import { watchPools } from './pool/watch-pools.js';
-
-export type BeginOptions = Omit<TransactionOptions, 'ctx' | 'propagation' | 'ignoreNestedTransactions'>;
 
 interface RunOptions {
   readonly fork?: SessionForkOptions | undefined;
@@ -72,7 +72,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
         { heldIdleAfter: defaults.heldIdleAfter, onHeldIdle: (owner, time) => heldIdle.report(owner, time) },
       ),
       leaks: new LeakWatch(defaults.leakAfter),
-      frames: new TransactionFrames(),
+      frames: new TransactionFrames((em: EntityManager & Recorded) => em[RECORD]),
       unflushed: defaults.unflushed ?? 'warn',
       holders: new Roster(),
       runDetached: (about, work) => this.inScope({ kind: 'callback', ...about }, async () => work()),

@@ -4,7 +4,7 @@ import type { OwnershipPolicy } from './ownership/ownership-policy.js';
 import type { Roster } from './scope/roster.js';
 import type { ScopeLookup } from './scope/scope-lookup.js';
 import type { RunDetached } from './transaction/session-callbacks.js';
-import type { SessionRecord } from './session-record.js';
+import type { ConnectionHolder } from './pool/connection-holder.js';
 import type { TransactionFrames } from './transaction/transaction-frames.js';
 import type { Unflushed } from './ownership/unflushed.js';
 
@@ -17,6 +17,6 @@ export interface SessionSurroundings {
   readonly frames: TransactionFrames;
   readonly unflushed: Unflushed;
   /** The sessions that may hold a connection. */
-  readonly holders: Roster<SessionRecord>;
+  readonly holders: Roster<ConnectionHolder>;
   readonly runDetached: RunDetached;
 }

@@ -2,7 +2,8 @@ import type { EntityManager } from '@mikro-orm/core';
 
 import type { LiveScope } from '../../session/scope/live-scope.js';
 import { readProperty } from '../../session/read-property.js';
-import type { BeginOptions, SessionSource } from '../../session/session-source.js';
+import type { BeginOptions } from '../../session/transaction/begin-options.js';
+import type { SessionSource } from '../../session/session-source.js';
 import { listParts } from './error-parts.js';
 import type { Piece } from '../run/input-source.js';
 import { JobTimeoutError } from '../job-error.js';

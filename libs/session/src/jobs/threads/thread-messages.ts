@@ -1,4 +1,4 @@
-import type { BeginOptions } from '../../session/session-source.js';
+import type { BeginOptions } from '../../session/transaction/begin-options.js';
 import type { Allowance } from '../attempt/job-attempts.js';
 import type { JobEnding } from '../job-outcome.js';
 import type { PackedReason } from './packed-reason.js';

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import type { ScopeInfo } from '../../session/scope/scope-info.js';
-import type { BeginOptions } from '../../session/session-source.js';
+import type { BeginOptions } from '../../session/transaction/begin-options.js';
 
 /** What the requests of Node, Express and Fastify have in common. */
 export interface HttpRequest {

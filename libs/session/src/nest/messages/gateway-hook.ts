@@ -3,7 +3,6 @@ import type { ModulesContainer } from '@nestjs/core';
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import { checkContextId } from '../check-context-id.js';
 import type { GatewayPipeline } from './gateway-pipeline.js';
-import type { GatewayScopes } from './gateway-scopes.js';
 
 export type GatewayHandler = (client: object, ...args: unknown[]) => unknown;
 
@@ -26,6 +25,14 @@ export interface GatewayController {
   };
   readonly container: { getModules(): ModulesContainer };
   readonly contextCreator: GatewayPipeline;
+}
+
+/** Wraps the handlers of gateways. */
+interface GatewayWatch {
+  watch(controller: GatewayController): void;
+  watchMessage(message: GatewayMessage, gateway: Gateway, controller: GatewayController): GatewayMessage;
+  watchConnection(handler: GatewayHandler, gateway: Gateway, controller: GatewayController): GatewayHandler;
+  watchDisconnection(handler: GatewayHandler, gateway: Gateway): GatewayHandler;
 }
 
 interface GatewayWrapper {
@@ -52,7 +59,7 @@ const GATEWAYS: Seam = {
 const SCOPES = Symbol('gateway scopes');
 const HOOKED = Symbol('hooked');
 
-type HookedModules = ModulesContainer & { [SCOPES]?: GatewayScopes };
+type HookedModules = ModulesContainer & { [SCOPES]?: GatewayWatch };
 type HookedPrototype = { subscribeEvents: SubscribeEvents; [HOOKED]?: true };
 
 /**
@@ -62,7 +69,7 @@ type HookedPrototype = { subscribeEvents: SubscribeEvents; [HOOKED]?: true };
  * tree of providers for, and no provider can reach the controller that does. So its class is changed, once per process;
  * applications without scopes of their own are passed through.
  */
-export async function installGatewayHook(modules: HookedModules, scopes: GatewayScopes): Promise<void> {
+export async function installGatewayHook(modules: HookedModules, scopes: GatewayWatch): Promise<void> {
   modules[SCOPES] = scopes;
   checkContextId();
   const { WebSocketsController } = await import('@nestjs/websockets/web-sockets-controller.js');

@@ -4,7 +4,7 @@ import type { BuilderLike } from './handed-out/checked-builder.js';
 import type { KyselyLike } from './handed-out/checked-kysely.js';
 import type { HandedOut } from './handed-out/handed-out.js';
 import { RECORD, type Recorded } from '../recorded.js';
-import type { EntityManagerClass } from '../session-class.js';
+import type { EntityManagerClass } from '../entity-manager-class.js';
 
 type Method = (this: EntityManager, ...args: unknown[]) => unknown;
 

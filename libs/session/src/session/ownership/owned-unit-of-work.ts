@@ -2,9 +2,8 @@ import { type AnyEntity, type EntityData, type EntityManager, helper, UnitOfWork
 
 import { assertManaged } from '../mikro-orm-seams.js';
 import { rowOf } from '../transaction/entity-values.js';
-import { RECORD, type Recorded } from '../recorded.js';
+import { type KnownSession, RECORD, type Recorded } from '../recorded.js';
 import { EntityOwnershipError } from '../session-error.js';
-import type { SessionRecord } from '../session-record.js';
 
 type Persist = UnitOfWork['persist'];
 type Remove = UnitOfWork['remove'];
@@ -26,7 +25,7 @@ interface Claimed {
  * inserted, to undo it with the row.
  */
 class OwnedUnitOfWork extends UnitOfWork {
-  declare [RECORD]: SessionRecord;
+  declare [RECORD]: KnownSession;
   declare [MANAGER]: EntityManager;
 
   override persist(...args: Parameters<Persist>): ReturnType<Persist> {
@@ -98,7 +97,7 @@ const owned = OwnedUnitOfWork.prototype;
  * MikroORM makes the unit of work itself, in a private field: to change that one is the only way in. To give it the
  * methods takes a tenth of the time of a change of prototype, which is a third of that of the fork.
  */
-export function guardUnitOfWork(em: EntityManager, record: SessionRecord): void {
+export function guardUnitOfWork(em: EntityManager, record: KnownSession): void {
   // Seam: mikro-orm/unit-of-work
   const unitOfWork = em.getUnitOfWork(false) as OwnedUnitOfWork;
   unitOfWork[RECORD] = record;

@@ -1,12 +1,16 @@
-import { type AnyEntity, helper } from '@mikro-orm/core';
+import { type AnyEntity, type EntityManager, helper } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
 import type { ScopeEnding } from '../scope/scope-ending.js';
 import { UnflushedChangesError } from '../session-error.js';
-import type { SessionRecord } from '../session-record.js';
 
 /** What becomes of entities that were persisted, removed or changed, but not flushed, when their scope ends well. */
 export type Unflushed = 'warn' | 'error' | 'ignore';
+
+interface FlushedSession {
+  readonly scope: { readonly label: string };
+  readonly session: EntityManager;
+}
 
 const GOOD_ENDINGS: ReadonlySet<ScopeEnding> = new Set(['returned', 'responded', 'disposed']);
 
@@ -16,7 +20,7 @@ const GOOD_ENDINGS: ReadonlySet<ScopeEnding> = new Set(['returned', 'responded',
  *
  * @throws {UnflushedChangesError} in the mode `error`
  */
-export function assertFlushed(record: SessionRecord, ending: ScopeEnding, mode: Unflushed): void {
+export function assertFlushed(record: FlushedSession, ending: ScopeEnding, mode: Unflushed): void {
   if (mode === 'ignore' || !GOOD_ENDINGS.has(ending)) {
     return;
   }
@@ -38,7 +42,7 @@ export function assertFlushed(record: SessionRecord, ending: ScopeEnding, mode: 
   new Logger('Session').warn(message);
 }
 
-function findUnflushed({ session }: SessionRecord, mode: 'warn' | 'error'): Set<AnyEntity> {
+function findUnflushed({ session }: FlushedSession, mode: 'warn' | 'error'): Set<AnyEntity> {
   const unitOfWork = session.getUnitOfWork(false);
   const added = [...unitOfWork.getPersistStack()].filter((entity) => helper(entity).__originalEntityData === undefined);
   const found = new Set<AnyEntity>([...added, ...unitOfWork.getRemoveStack()]);

@@ -1,7 +1,6 @@
 import type { Transaction } from '@mikro-orm/core';
 
-import { SessionStateError } from '../session-error.js';
-import type { Lease } from './lease.js';
+import { type CommitUnknownError, SessionStateError } from '../session-error.js';
 import type { SetUp } from './set-up-hooks.js';
 import { findTransactionControl } from './transaction-control.js';
 import { unlessInTime } from './unless-in-time.js';
@@ -11,9 +10,19 @@ export interface LeaseOwner {
   readonly label: string;
 }
 
+/** The connection that a transaction runs on. */
+interface TransactionConnection {
+  /** Whether a statement has failed because the connection was lost. */
+  readonly isLossTold: boolean;
+  /** What the last commit failed with whose end is unknown. */
+  readonly unknownCommit: CommitUnknownError | undefined;
+  destroy(reason: Error): void;
+  whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
+}
+
 /** The object that stands for the connection of a transaction until its first statement. */
 interface Stand {
-  readonly lease: Lease | undefined;
+  readonly lease: TransactionConnection | undefined;
   giveUpWait(): void;
 }
 
@@ -49,7 +58,7 @@ export class BegunTransaction {
   }
 
   /** The connection that it runs on, once it has one. */
-  get lease(): Lease | undefined {
+  get lease(): TransactionConnection | undefined {
     return this.#stand?.lease;
   }
 

@@ -1,13 +1,23 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 import type { ConnectionWait } from './connection-queue.js';
+import type { ConnectionHolder } from './connection-holder.js';
 import { ConnectionWaits } from './connection-waits.js';
 import type { LiveScope } from '../scope/live-scope.js';
 import { SessionPoolDeadlockError } from '../session-error.js';
-import type { SessionRecord } from '../session-record.js';
-import type { SessionSurroundings } from '../session-surroundings.js';
+import type { LeakWatch } from '../scope/leak-watch.js';
+import type { Roster } from '../scope/roster.js';
+import type { ScopeLookup } from '../scope/scope-lookup.js';
+import type { TransactionFrames } from '../transaction/transaction-frames.js';
 import { findUserFrame } from '../user-frame.js';
 import type { Pool, PoolClient } from './watch-pools.js';
+
+interface DeadlockSurroundings {
+  readonly scopes: ScopeLookup;
+  readonly frames: TransactionFrames;
+  readonly leaks: LeakWatch;
+  readonly holders: Roster<ConnectionHolder>;
+}
 
 /**
  * Knows who waits for a connection, and finds when that can never end: every connection of the pool is held by an open
@@ -16,7 +26,7 @@ import type { Pool, PoolClient } from './watch-pools.js';
 export class PoolDeadlock {
   readonly #waits = new ConnectionWaits();
 
-  constructor(private readonly surroundings: SessionSurroundings) {}
+  constructor(private readonly surroundings: DeadlockSurroundings) {}
 
   /**
    * @throws {SessionPoolDeadlockError} at once, when this wait is the one that closes the circle
@@ -52,9 +62,9 @@ export class PoolDeadlock {
   }
 
   /** Gives the session of each connection that is held by who waits, more than once where it holds several. */
-  #findStuck(): readonly SessionRecord[] {
+  #findStuck(): readonly ConnectionHolder[] {
     const { holders } = this.surroundings;
-    const stuck: SessionRecord[] = [];
+    const stuck: ConnectionHolder[] = [];
     for (const record of holders) {
       if (!record.isHolder) {
         // It comes back with its next transaction or stream.
@@ -63,7 +73,7 @@ export class PoolDeadlock {
       }
       const transactions = record.openTransactions.filter(([em]) => this.#isStuck(record, em)).length;
       const streams = this.#isWaiting(record) ? record.pausedStreams : 0;
-      stuck.push(...Array<SessionRecord>(transactions + streams).fill(record));
+      stuck.push(...Array<ConnectionHolder>(transactions + streams).fill(record));
     }
     return stuck;
   }
@@ -72,16 +82,16 @@ export class PoolDeadlock {
    * A transaction is stuck when its block, or something that was started there, waits. One without a block is taken for
    * stuck when the scope that uses it waits: nobody knows who is to end it.
    */
-  #isStuck(record: SessionRecord, em: EntityManager): boolean {
-    return record.knownTransactions?.hasBlock(em) === true ? this.#waits.has(em) : this.#isWaiting(record);
+  #isStuck(record: ConnectionHolder, em: EntityManager): boolean {
+    return record.hasBlock(em) ? this.#waits.has(em) : this.#isWaiting(record);
   }
 
-  #isWaiting({ scope }: SessionRecord): boolean {
+  #isWaiting({ scope }: ConnectionHolder): boolean {
     const user = scope.kind === 'create' ? scope.startedIn : scope;
     return user !== undefined && this.#waits.has(user);
   }
 
-  #describe(record: SessionRecord): string {
+  #describe(record: ConnectionHolder): string {
     const { label, openedAt } = record.scope;
     const place = findUserFrame(this.surroundings.leaks.stackOf(record));
     const where = place === undefined ? '' : `, opened ${place}`;

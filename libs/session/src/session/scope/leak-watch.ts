@@ -1,6 +1,12 @@
 import { Logger } from '@nestjs/common';
 
-import type { SessionRecord } from '../session-record.js';
+import type { LiveScope } from './live-scope.js';
+
+/** A session that may stay open. */
+interface WatchedSession {
+  readonly scope: LiveScope;
+  readonly heldConnections: number;
+}
 
 interface Watched {
   readonly timer: NodeJS.Timeout;
@@ -9,12 +15,12 @@ interface Watched {
 
 /** Reports, once each, the sessions that stay open for too long. Costs nothing when it is off. */
 export class LeakWatch {
-  readonly #watched = new Map<SessionRecord, Watched>();
+  readonly #watched = new Map<WatchedSession, Watched>();
 
   /** @param leakAfter milliseconds; undefined turns it off */
   constructor(private readonly leakAfter: number | undefined) {}
 
-  watch(record: SessionRecord): void {
+  watch(record: WatchedSession): void {
     if (this.leakAfter === undefined) {
       return;
     }
@@ -22,19 +28,19 @@ export class LeakWatch {
     this.#watched.set(record, { timer, stack: takeStack() });
   }
 
-  forget(record: SessionRecord): void {
+  forget(record: WatchedSession): void {
     clearTimeout(this.#watched.get(record)?.timer);
     this.#watched.delete(record);
   }
 
   /** Gives the stack that opened a session, when it was taken. */
-  stackOf(record: SessionRecord): string | undefined {
+  stackOf(record: WatchedSession): string | undefined {
     return this.#watched.get(record)?.stack;
   }
 
-  #report(record: SessionRecord): void {
+  #report(record: WatchedSession): void {
     const { label, openedAt, state } = record.scope;
-    const held = record.openTransactions.length;
+    const held = record.heldConnections;
     const stack = (this.stackOf(record) ?? '').split('\n').slice(1).join('\n');
     new Logger('Session').warn(
       `The scope "${label}" has been open for ${Date.now() - openedAt.getTime()} ms. It is ${state} and holds ` +

@@ -1,7 +1,7 @@
 import { FlushMode, IsolationLevel } from '@mikro-orm/core';
 
 import { anAbortSignal, anObject, anything, assertOptions, ofType, oneOf, type Rule } from '../option-rules.js';
-import type { BeginOptions } from '../session-source.js';
+import type { BeginOptions } from './begin-options.js';
 
 const rules: Record<keyof BeginOptions, Rule> = {
   // PostgreSQL has no `snapshot`: a BEGIN that it refuses would keep its connection.

@@ -1,7 +1,7 @@
 import { type AnyEntity, type EntityManager, Utils } from '@mikro-orm/core';
 
 import { RECORD, type Recorded } from '../recorded.js';
-import type { EntityManagerClass } from '../session-class.js';
+import type { EntityManagerClass } from '../entity-manager-class.js';
 
 /** The methods of MikroORM's EntityManagers that write, or may write, rows without the unit of work. */
 const METHODS = [

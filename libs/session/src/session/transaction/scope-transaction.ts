@@ -1,11 +1,11 @@
-import type { SessionRecord } from '../session-record.js';
-import type { BeginOptions } from '../session-source.js';
+import type { KnownSession } from '../recorded.js';
+import type { BeginOptions } from './begin-options.js';
 
 /** The transaction of a session that belongs to the opener of its scope: no code within may end it. */
 export class ScopeTransaction {
-  private constructor(private readonly record: SessionRecord) {}
+  private constructor(private readonly record: KnownSession) {}
 
-  static async begin(record: SessionRecord, options: BeginOptions): Promise<ScopeTransaction> {
+  static async begin(record: KnownSession, options: BeginOptions): Promise<ScopeTransaction> {
     await record.session.begin(options);
     record.transactions.manage(record.session);
     return new ScopeTransaction(record);

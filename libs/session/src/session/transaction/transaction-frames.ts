@@ -3,12 +3,10 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EntityManager } from '@mikro-orm/core';
 
 import type { LiveScope } from '../scope/live-scope.js';
-import { RECORD, type Recorded } from '../recorded.js';
-import type { SessionRecord } from '../session-record.js';
 
 export interface TransactionFrame {
   /** The EntityManager of the transaction, or while there is none the one it is made for. */
-  readonly em: EntityManager & Recorded;
+  readonly em: EntityManager;
   readonly outer: TransactionFrame | undefined;
   /** Of an EntityManager that belongs to no session: the scope it runs in, whose session stands for it. */
   readonly within: LiveScope | undefined;
@@ -17,7 +15,7 @@ export interface TransactionFrame {
 }
 
 export interface BlockFrame extends TransactionFrame {
-  em: EntityManager & Recorded;
+  em: EntityManager;
   within: LiveScope | undefined;
 }
 
@@ -28,6 +26,9 @@ export interface BlockFrame extends TransactionFrame {
  */
 export class TransactionFrames {
   readonly #storage = new AsyncLocalStorage<TransactionFrame>();
+
+  /** @param sessionOf finds the session that an EntityManager belongs to */
+  constructor(private readonly sessionOf: (em: EntityManager) => object | undefined) {}
 
   /** Runs a `transactional()` call, which tells its frame of the EntityManager that MikroORM makes for it. */
   run<Result>(em: EntityManager, work: (frame: BlockFrame) => Result): Result {
@@ -53,9 +54,12 @@ export class TransactionFrames {
   }
 
   /** Gives the innermost transaction of one session. What outlives it finds it ended, and writes nothing outside of it. */
-  innermost(record: SessionRecord): EntityManager | undefined {
+  innermost(session: { readonly scope: LiveScope }): EntityManager | undefined {
     let frame = this.current;
-    while (frame !== undefined && (frame.isFlush || (frame.em[RECORD] !== record && frame.within !== record.scope))) {
+    while (
+      frame !== undefined &&
+      (frame.isFlush || (this.sessionOf(frame.em) !== session && frame.within !== session.scope))
+    ) {
       frame = frame.outer;
     }
     return frame?.em;

@@ -1,0 +1,3 @@
+import type { TransactionOptions } from '@mikro-orm/core';
+
+export type BeginOptions = Omit<TransactionOptions, 'ctx' | 'propagation' | 'ignoreNestedTransactions'>;
