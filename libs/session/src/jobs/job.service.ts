@@ -13,12 +13,12 @@ import type { JobOutcome } from './job-outcome.js';
 import { JobAttempts } from './attempt/job-attempts.js';
 import { JobRun } from './run/job-run.js';
 import type { Worker } from './job-worker.js';
-import type { PieceRunner } from './run/piece-runner.js';
+import type { ChunkRunner } from './run/chunk-runner.js';
 import { RunSignals } from './run/run-signals.js';
 import type { JobThreads } from './threads/job-threads.js';
 import type { RunSetup } from './threads/thread-messages.js';
 import { ThreadRunner } from './threads/thread-runner.js';
-import { assertWorkerClass, toPieceWork } from './attempt/worker-runner.js';
+import { assertWorkerClass, toChunkWork } from './attempt/to-chunk-work.js';
 
 export interface JobServiceOptions<Em extends EntityManager> {
   readonly source: SessionSource<Em>;
@@ -174,7 +174,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
     { signal, concurrency, threads = 0 }: JobOptions,
     setup: Setup,
     signals: RunSignals,
-  ): PieceRunner<Input, Result> {
+  ): ChunkRunner<Input, Result> {
     if (threads > 0) {
       assertWorkerClass(worker);
     }
@@ -190,11 +190,11 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
       });
     }
     const source = this.#source;
-    const work = toPieceWork(worker, this.#moduleRef, setup.chunkSize);
+    const work = toChunkWork(worker, this.#moduleRef, setup.chunkSize);
     const attempts = new JobAttempts({ ...setup, source, startedIn: source.currentScope, work, signals });
     return {
       open: () => getConcurrency(source.orm, concurrency),
-      run: (piece, number) => attempts.run(piece, number),
+      run: (chunk, number) => attempts.run(chunk, number),
       close: () => undefined,
     };
   }

@@ -109,8 +109,8 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     let leavesOut: boolean | undefined;
     let count = 0;
     try {
-      for (let piece = await source.read(); piece !== undefined; piece = await source.read()) {
-        const { index: start, inputs: batch } = piece;
+      for (let chunk = await source.read(); chunk !== undefined; chunk = await source.read()) {
+        const { index: start, inputs: batch } = chunk;
         const jobs = batch.map((input, offset): SizedJob => {
           const index = start + offset;
           const { info: own, ...job } = optionsOf(input, index);

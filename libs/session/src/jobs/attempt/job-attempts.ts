@@ -5,25 +5,25 @@ import { readProperty } from '../../session/read-property.js';
 import type { BeginOptions } from '../../session/transaction/begin-options.js';
 import type { SessionSource } from '../../session/session-source.js';
 import { listParts } from './error-parts.js';
-import type { Piece } from '../run/input-source.js';
+import type { Chunk } from '../run/input-source.js';
 import { JobTimeoutError } from '../job-error.js';
 import type { JobEnding } from '../job-outcome.js';
 import type { JobContext } from '../job-worker.js';
-import type { Attempt, PieceWork } from '../run/piece-work.js';
+import type { Attempt, ChunkWork } from '../run/chunk-work.js';
 import type { RunningAttempt, RunSignals } from '../run/run-signals.js';
 import { silence } from '../run/silence.js';
 
 export interface JobAttemptsOptions<Em extends EntityManager, Input, Result> {
   readonly source: SessionSource<Em>;
   readonly startedIn: LiveScope | undefined;
-  readonly work: PieceWork<Em, Input, Result>;
+  readonly work: ChunkWork<Em, Input, Result>;
   readonly label: string;
-  /** Names the scope of a piece. Left out, it is named by the label and the places of its inputs. */
-  readonly nameScope?: (piece: Piece<Input>) => string;
+  /** Names the scope of a chunk. Left out, it is named by the label and the places of its inputs. */
+  readonly nameScope?: (chunk: Chunk<Input>) => string;
   /** Tells a worker more of its job than where its input stands. */
   readonly describe?: (job: JobContext) => JobContext;
-  /** Adds to the transaction of a piece whose work is done and flushed. */
-  readonly beforeCommit?: (session: Em, piece: Piece<Input>, values: readonly Result[]) => Promise<void>;
+  /** Adds to the transaction of a chunk whose work is done and flushed. */
+  readonly beforeCommit?: (session: Em, chunk: Chunk<Input>, values: readonly Result[]) => Promise<void>;
   readonly info: Readonly<Record<string, unknown>> | undefined;
   /** What the scopes know beside, which does not go along with what the jobs send. */
   readonly origin?: Readonly<Record<string, unknown>>;
@@ -67,12 +67,12 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
   }
 
   /** Never throws. */
-  async run(piece: Piece<Input>, number: number): Promise<AttemptEnd<Result>> {
+  async run(chunk: Chunk<Input>, number: number): Promise<AttemptEnd<Result>> {
     const { signals } = this.#options;
     const running = signals.enter();
-    const attempt = this.#createAttempt(piece, number, running);
+    const attempt = this.#createAttempt(chunk, number, running);
     try {
-      return { status: 'fulfilled', values: await this.#open(piece, attempt, running) };
+      return { status: 'fulfilled', values: await this.#open(chunk, attempt, running) };
     } catch (reason) {
       releaseFrames(reason);
       // One that could not begin fails the job that would have been the first.
@@ -86,7 +86,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
     }
   }
 
-  #createAttempt({ index }: Piece<Input>, number: number, { signals, limit }: RunningAttempt): OpenAttempt {
+  #createAttempt({ index }: Chunk<Input>, number: number, { signals, limit }: RunningAttempt): OpenAttempt {
     const { timeout, label, describe, onAllowance } = this.#options;
     const allow = (inputs: number, culprit: number | undefined): void => {
       if (timeout !== undefined) {
@@ -122,28 +122,28 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
 
   /** The one place where jobs open scopes. */
   async #open(
-    piece: Piece<Input>,
+    chunk: Chunk<Input>,
     attempt: OpenAttempt,
     { signals, limit }: RunningAttempt,
   ): Promise<readonly Result[]> {
     const { source, startedIn, info, origin, transaction, beforeCommit, onAllowance } = this.#options;
     const scope = source.createScope({
       kind: 'job',
-      label: this.#nameScope(piece),
+      label: this.#nameScope(chunk),
       signal: () => signals.create(),
       info,
       origin,
       startedIn,
     });
     if (limit === undefined && beforeCommit === undefined) {
-      return source.runIn(scope, (session) => this.#work(session, piece, attempt), { transaction });
+      return source.runIn(scope, (session) => this.#work(session, chunk, attempt), { transaction });
     }
     limit?.attach(scope);
-    attempt.beginAll(piece.inputs.length);
+    attempt.beginAll(chunk.inputs.length);
     const flushed = async (session: Em): Promise<readonly Result[]> => {
       let values: readonly Result[];
       try {
-        values = await this.#work(session, piece, attempt);
+        values = await this.#work(session, chunk, attempt);
         if (transaction !== undefined) {
           await session.flush();
         }
@@ -152,7 +152,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
       }
       // A job that has failed is watched on until what it threw has been looked at.
       onAllowance?.(undefined);
-      await beforeCommit?.(session, piece, values);
+      await beforeCommit?.(session, chunk, values);
       return values;
     };
     const fork = limit && { signal: limit.statements, inflightQueryAbortStrategy: 'cancel query' as const };
@@ -160,22 +160,22 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
     return limit === undefined ? running : limit.guard(running);
   }
 
-  async #work(session: Em, piece: Piece<Input>, attempt: OpenAttempt): Promise<readonly Result[]> {
+  async #work(session: Em, chunk: Chunk<Input>, attempt: OpenAttempt): Promise<readonly Result[]> {
     attempt.hasBegun = true;
     try {
-      return await this.#options.work(session, piece, attempt);
+      return await this.#options.work(session, chunk, attempt);
     } catch (reason) {
       silence(reason);
       throw reason;
     }
   }
 
-  #nameScope(piece: Piece<Input>): string {
+  #nameScope(chunk: Chunk<Input>): string {
     const { label, nameScope } = this.#options;
     if (nameScope !== undefined) {
-      return nameScope(piece);
+      return nameScope(chunk);
     }
-    const { index, inputs } = piece;
+    const { index, inputs } = chunk;
     return inputs.length === 1
       ? `job ${index} of ${label}`
       : `jobs ${index} to ${index + inputs.length - 1} of ${label}`;

@@ -12,7 +12,7 @@ const PATIENCE_MS = 2_000;
 const PATIENCE_WITH_PENDING_MS = 100;
 
 /** Consecutive inputs that run together. */
-export interface Piece<Input> {
+export interface Chunk<Input> {
   /** The place of the first one in the inputs. */
   readonly index: number;
   readonly inputs: readonly Input[];
@@ -27,18 +27,18 @@ export class InputSource<Input> {
   readonly #isAsync: boolean;
   readonly #inputs: unknown;
   readonly #iterator: Iterator<Input> | AsyncIterator<Input>;
-  readonly #pieceSize: number;
-  /** Who waits for a piece. An asynchronous iterator is asked for one input at a time. */
-  #turns: PromiseWithResolvers<Piece<Input> | undefined>[] = [];
+  readonly #chunkSize: number;
+  /** Who waits for a chunk. An asynchronous iterator is asked for one input at a time. */
+  #turns: PromiseWithResolvers<Chunk<Input> | undefined>[] = [];
   #count = 0;
   #isReading = false;
   #isStopped = false;
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(inputs: Iterable<Input> | AsyncIterable<Input>, pieceSize: number) {
+  constructor(inputs: Iterable<Input> | AsyncIterable<Input>, chunkSize: number) {
     this.size = getSize(inputs);
-    this.#pieceSize = pieceSize;
+    this.#chunkSize = chunkSize;
     this.#isAsync = isAsyncIterable(inputs);
     this.mayNotEnd = this.#isAsync || this.size === undefined;
     this.#inputs = inputs;
@@ -56,14 +56,14 @@ export class InputSource<Input> {
   }
 
   /** Gives the next inputs, or nothing when there are no more. Never throws: see `failure`. */
-  read(): Piece<Input> | undefined | Promise<Piece<Input> | undefined> {
+  read(): Chunk<Input> | undefined | Promise<Chunk<Input> | undefined> {
     if (this.#isOver || this.#isStopped) {
       return undefined;
     }
     if (!this.#isAsync) {
       return this.#readSync(this.#iterator as Iterator<Input>);
     }
-    const turn = Promise.withResolvers<Piece<Input> | undefined>();
+    const turn = Promise.withResolvers<Chunk<Input> | undefined>();
     this.#turns.push(turn);
     if (this.#turns.length === 1) {
       void this.#serve(this.#iterator as AsyncIterator<Input>);
@@ -102,33 +102,33 @@ export class InputSource<Input> {
     }
   }
 
-  #readSync(iterator: Iterator<Input>): Piece<Input> | undefined {
+  #readSync(iterator: Iterator<Input>): Chunk<Input> | undefined {
     const inputs: Input[] = [];
     try {
-      while (inputs.length < this.#pieceSize && this.#take(iterator.next(), inputs)) {
+      while (inputs.length < this.#chunkSize && this.#take(iterator.next(), inputs)) {
         // The condition does the work.
       }
     } catch (error) {
       this.#fail(error);
     }
-    return this.#toPiece(inputs);
+    return this.#toChunk(inputs);
   }
 
   async #serve(iterator: AsyncIterator<Input>): Promise<void> {
     for (let [turn] = this.#turns; turn !== undefined; [turn] = this.#turns) {
-      const piece = await this.#readAsync(iterator);
+      const chunk = await this.#readAsync(iterator);
       // Those that waited when it was stopped have their answer.
       if (!this.#isStopped) {
         this.#turns.shift();
-        turn.resolve(piece);
+        turn.resolve(chunk);
       }
     }
   }
 
-  async #readAsync(iterator: AsyncIterator<Input>): Promise<Piece<Input> | undefined> {
+  async #readAsync(iterator: AsyncIterator<Input>): Promise<Chunk<Input> | undefined> {
     const inputs: Input[] = [];
     try {
-      while (!this.#isOver && !this.#isStopped && inputs.length < this.#pieceSize) {
+      while (!this.#isOver && !this.#isStopped && inputs.length < this.#chunkSize) {
         this.#isReading = true;
         const result = await iterator.next();
         this.#isReading = false;
@@ -143,7 +143,7 @@ export class InputSource<Input> {
         this.#fail(error);
       }
     }
-    return this.#toPiece(inputs);
+    return this.#toChunk(inputs);
   }
 
   #take({ done, value }: IteratorResult<Input, unknown>, inputs: Input[]): boolean {
@@ -160,7 +160,7 @@ export class InputSource<Input> {
     this.#failure = { error };
   }
 
-  #toPiece(inputs: readonly Input[]): Piece<Input> | undefined {
+  #toChunk(inputs: readonly Input[]): Chunk<Input> | undefined {
     const index = this.#count;
     this.#count += inputs.length;
     return inputs.length === 0 ? undefined : { index, inputs };

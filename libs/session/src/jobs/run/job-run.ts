@@ -1,9 +1,9 @@
-import { InputSource, type Piece } from './input-source.js';
+import { InputSource, type Chunk } from './input-source.js';
 import type { JobOptions } from '../job-options.js';
 import type { JobOutcome } from '../job-outcome.js';
-import { JobPieces } from './job-pieces.js';
+import { JobChunks } from './job-chunks.js';
 import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
-import type { PieceRunner } from './piece-runner.js';
+import type { ChunkRunner } from './chunk-runner.js';
 import { ProgressMeter } from './progress-meter.js';
 import { Retry } from '../attempt/retry.js';
 import type { RunSignals } from './run-signals.js';
@@ -17,7 +17,7 @@ export interface JobRunOptions<Input, Result> extends Pick<
   'onProgress' | 'progressInterval' | 'retry' | 'stopOnError'
 > {
   readonly inputs: Iterable<Input> | AsyncIterable<Input>;
-  readonly runner: PieceRunner<Input, Result>;
+  readonly runner: ChunkRunner<Input, Result>;
   readonly chunkSize: number;
   readonly label: string;
   readonly signals: RunSignals;
@@ -134,7 +134,7 @@ export class JobRun<Input, Result> {
   async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
     const { signals, runner, stopOnError } = this.#options;
     const meter = this.#createMeter();
-    const pieces = new JobPieces({
+    const chunks = new JobChunks({
       runner,
       retry: this.#retry,
       signals,
@@ -146,7 +146,7 @@ export class JobRun<Input, Result> {
         }
       },
     });
-    const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(pieces))).then(() => undefined);
+    const jobs = Promise.allSettled(Array.from({ length: lanes }, () => this.#lane(chunks))).then(() => undefined);
     this.#options.track(jobs);
     await jobs;
     runner.close();
@@ -162,22 +162,22 @@ export class JobRun<Input, Result> {
     }
   }
 
-  async #lane(pieces: JobPieces<Input, Result>): Promise<void> {
+  async #lane(chunks: JobChunks<Input, Result>): Promise<void> {
     try {
-      for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
-        await pieces.run(piece);
+      for (let chunk = await this.#next(); chunk !== undefined; chunk = await this.#next()) {
+        await chunks.run(chunk);
       }
     } catch (error) {
       this.#break(error);
     }
   }
 
-  async #next(): Promise<Piece<Input> | undefined> {
+  async #next(): Promise<Chunk<Input> | undefined> {
     const { chunkSize } = this.#options;
     await this.#window?.enter(chunkSize);
-    const piece = await this.#inputs.read();
-    this.#window?.leave(chunkSize - (piece?.inputs.length ?? 0));
-    return piece;
+    const chunk = await this.#inputs.read();
+    this.#window?.leave(chunkSize - (chunk?.inputs.length ?? 0));
+    return chunk;
   }
 
   #createMeter(): ProgressMeter | undefined {

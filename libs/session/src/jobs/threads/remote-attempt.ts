@@ -1,4 +1,4 @@
-import type { Piece } from '../run/input-source.js';
+import type { Chunk } from '../run/input-source.js';
 import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError, JobTimeoutError } from '../job-error.js';
 import { findObstacle } from './cloneable.js';
@@ -10,22 +10,22 @@ import type { WatchedAttempt } from './thread-watch.js';
 export interface RemoteAttemptOptions<Input> {
   readonly run: number;
   readonly thread: JobThread;
-  readonly piece: Piece<Input>;
+  readonly chunk: Chunk<Input>;
   readonly number: number;
   readonly setup: RunSetup;
 }
 
-/** One attempt at a piece in another thread. */
+/** One attempt at a chunk in another thread. */
 export class RemoteAttempt<Input, Result> {
   readonly #options: RemoteAttemptOptions<Input>;
   readonly #watched: WatchedAttempt;
 
   constructor(options: RemoteAttemptOptions<Input>) {
-    const { thread, piece, setup } = options;
+    const { thread, chunk, setup } = options;
     this.#options = options;
     this.#watched = {
       id: thread.numberAttempt(),
-      nameJob: (culprit = 0) => `job ${piece.index + culprit} of ${setup.label}`,
+      nameJob: (culprit = 0) => `job ${chunk.index + culprit} of ${setup.label}`,
       due: undefined,
       timer: undefined,
     };
@@ -33,11 +33,11 @@ export class RemoteAttempt<Input, Result> {
 
   /** Never throws. */
   async make(): Promise<AttemptEnd<Result>> {
-    const { run, thread, piece, number } = this.#options;
+    const { run, thread, chunk, number } = this.#options;
     const { id: attempt } = this.#watched;
     thread.watch.begin(this.#watched);
     try {
-      return unpackEnd(await thread.call({ kind: 'attempt', run, attempt, number, ...piece }));
+      return unpackEnd(await thread.call({ kind: 'attempt', run, attempt, number, ...chunk }));
     } catch (error) {
       return this.#findUncloneable() ?? (await this.#afterThread(error));
     } finally {
@@ -52,7 +52,7 @@ export class RemoteAttempt<Input, Result> {
 
   /** Tells which of the inputs was not sent, and why, if that is what went wrong. */
   #findUncloneable(): AttemptEnd<Result> | undefined {
-    const { inputs } = this.#options.piece;
+    const { inputs } = this.#options.chunk;
     for (const [culprit, input] of inputs.entries()) {
       const obstacle = findObstacle(input, 'input');
       if (obstacle !== undefined) {

@@ -2,13 +2,13 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { ModuleRef } from '@nestjs/core';
 
 import type { SessionSource } from '../../session/session-source.js';
-import type { Piece } from '../run/input-source.js';
+import type { Chunk } from '../run/input-source.js';
 import { type Allowance, JobAttempts } from '../attempt/job-attempts.js';
 import { JobCloneError } from '../job-error.js';
 import type { Worker } from '../job-worker.js';
-import type { PieceWork } from '../run/piece-work.js';
+import type { ChunkWork } from '../run/chunk-work.js';
 import { RunSignals } from '../run/run-signals.js';
-import { toPieceWork } from '../attempt/worker-runner.js';
+import { toChunkWork } from '../attempt/to-chunk-work.js';
 import { nameObstacle } from './cloneable.js';
 import { packReason } from './packed-reason.js';
 import type { PackedEnd, RunSetup } from './thread-messages.js';
@@ -23,7 +23,7 @@ export interface ServedRunOptions {
 /** One run of jobs, as a thread that takes part in it knows it. */
 export class ServedRun {
   readonly #options: ServedRunOptions;
-  readonly #work: PieceWork<EntityManager, unknown, unknown>;
+  readonly #work: ChunkWork<EntityManager, unknown, unknown>;
   readonly #signal = new AbortController();
   readonly #shutdown = new AbortController();
   readonly #signals: RunSignals;
@@ -33,7 +33,7 @@ export class ServedRun {
     const { setup, worker, moduleRef } = options;
     const { whenAborted, timeout, hasSignal, chunkSize } = setup;
     this.#options = options;
-    this.#work = this.#copyResults(toPieceWork(worker, moduleRef, chunkSize));
+    this.#work = this.#copyResults(toChunkWork(worker, moduleRef, chunkSize));
     this.#signals = new RunSignals({
       shutdown: this.#shutdown.signal,
       signal: hasSignal ? this.#signal.signal : undefined,
@@ -45,7 +45,7 @@ export class ServedRun {
 
   /** Never throws. */
   async attempt(
-    piece: Piece<unknown>,
+    chunk: Chunk<unknown>,
     number: number,
     onAllowance: (allowance: Allowance | undefined) => void,
   ): Promise<PackedEnd> {
@@ -62,7 +62,7 @@ export class ServedRun {
       signals: this.#signals,
       onAllowance,
     });
-    const end = await attempts.run(piece, number);
+    const end = await attempts.run(chunk, number);
     return end.status === 'fulfilled' ? end : { ...end, reason: packReason(end.reason) };
   }
 
@@ -78,10 +78,10 @@ export class ServedRun {
    * Copies the results before the commit, so that a job whose result cannot be copied is rolled back like any other that
    * fails, but after the flush, which gives entities their keys.
    */
-  #copyResults(work: PieceWork<EntityManager, unknown, unknown>): PieceWork<EntityManager, unknown, unknown> {
+  #copyResults(work: ChunkWork<EntityManager, unknown, unknown>): ChunkWork<EntityManager, unknown, unknown> {
     const { label, transaction } = this.#options.setup;
-    return async (session, piece, attempt) => {
-      const values = await work(session, piece, attempt);
+    return async (session, chunk, attempt) => {
+      const values = await work(session, chunk, attempt);
       if (values.every(isPrimitive)) {
         return values;
       }
@@ -93,7 +93,7 @@ export class ServedRun {
           return structuredClone(value);
         } catch {
           attempt.culprit = nth;
-          throw new JobCloneError(`The result of job ${piece.index + nth} of ${label}`, nameObstacle(value, 'result'));
+          throw new JobCloneError(`The result of job ${chunk.index + nth} of ${label}`, nameObstacle(value, 'result'));
         }
       });
     };

@@ -1,9 +1,9 @@
 import { SessionError, SessionSetupError } from '../../session/session-error.js';
 import { DEFAULT_CONCURRENCY } from '../run/concurrency.js';
-import type { Piece } from '../run/input-source.js';
+import type { Chunk } from '../run/input-source.js';
 import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError } from '../job-error.js';
-import type { PieceRunner } from '../run/piece-runner.js';
+import type { ChunkRunner } from '../run/chunk-runner.js';
 import type { RunSignals } from '../run/run-signals.js';
 import { findObstacle } from './cloneable.js';
 import type { JobThread } from './job-thread.js';
@@ -26,8 +26,8 @@ export interface ThreadRunnerOptions {
   readonly shutdown: AbortSignal;
 }
 
-/** Runs the pieces of one run in worker threads. Each attempt is one message there and one back. */
-export class ThreadRunner<Input, Result> implements PieceRunner<Input, Result> {
+/** Runs the chunks of one run in worker threads. Each attempt is one message there and one back. */
+export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
   readonly #options: ThreadRunnerOptions;
   readonly #run: number;
   readonly #opened = new Map<JobThread, Promise<unknown>>();
@@ -64,7 +64,7 @@ export class ThreadRunner<Input, Result> implements PieceRunner<Input, Result> {
     }
   }
 
-  async run(piece: Piece<Input>, number: number): Promise<AttemptEnd<Result>> {
+  async run(chunk: Chunk<Input>, number: number): Promise<AttemptEnd<Result>> {
     const { signals, signal, setup } = this.#options;
     let thread: JobThread;
     try {
@@ -73,10 +73,10 @@ export class ThreadRunner<Input, Result> implements PieceRunner<Input, Result> {
       const reason =
         error instanceof SessionError
           ? error
-          : new JobThreadError(`job ${piece.index} of ${setup.label}`, undefined, error);
+          : new JobThreadError(`job ${chunk.index} of ${setup.label}`, undefined, error);
       return { status: 'rejected', reason, ending: 'failed', culprit: undefined };
     }
-    const attempt = new RemoteAttempt<Input, Result>({ run: this.#run, thread, piece, number, setup });
+    const attempt = new RemoteAttempt<Input, Result>({ run: this.#run, thread, chunk, number, setup });
     this.#running.add(attempt);
     try {
       const { told } = signals;

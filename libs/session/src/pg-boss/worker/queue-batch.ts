@@ -3,12 +3,12 @@ import { types } from 'node:util';
 import type { EntityManager } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
-import type { Piece } from '../../jobs/run/input-source.js';
+import type { Chunk } from '../../jobs/run/input-source.js';
 import { JobAttempts } from '../../jobs/attempt/job-attempts.js';
 import type { JobOutcome } from '../../jobs/job-outcome.js';
-import { JobPieces } from '../../jobs/run/job-pieces.js';
+import { JobChunks } from '../../jobs/run/job-chunks.js';
 import { Retry } from '../../jobs/attempt/retry.js';
-import type { PieceWork } from '../../jobs/run/piece-work.js';
+import type { ChunkWork } from '../../jobs/run/chunk-work.js';
 import { RunSignals } from '../../jobs/run/run-signals.js';
 import type { ScopeInfo } from '../../session/scope/scope-info.js';
 import type { SessionSource } from '../../session/session-source.js';
@@ -23,7 +23,7 @@ export interface HandlerWork<Em extends EntityManager> {
   readonly source: SessionSource<Em>;
   readonly queue: string;
   readonly chunkSize: number;
-  readonly work: PieceWork<Em, unknown, unknown>;
+  readonly work: ChunkWork<Em, unknown, unknown>;
 }
 
 export interface QueueFailure {
@@ -60,7 +60,7 @@ export class QueueBatch<Em extends EntityManager> {
     cutWithAll(fetched, this.#cut);
   }
 
-  /** Tells the handler to hurry, and begins no further piece. */
+  /** Tells the handler to hurry, and begins no further chunk. */
   hurry(reason: unknown): void {
     this.#hurry.abort(reason);
   }
@@ -86,9 +86,9 @@ export class QueueBatch<Em extends EntityManager> {
     using _following = signals.follow();
     const outcomes: Outcome[] = [];
     for (const group of groupByInfo(this.#jobs)) {
-      const pieces = this.#createPieces({ ...group, signals, outcomes });
+      const chunks = this.#createChunks({ ...group, signals, outcomes });
       for (let index = 0; index < group.jobs.length; index += chunkSize) {
-        await pieces.run({ index, inputs: group.jobs.slice(index, index + chunkSize) });
+        await chunks.run({ index, inputs: group.jobs.slice(index, index + chunkSize) });
       }
     }
     await this.#release(outcomes);
@@ -113,28 +113,28 @@ export class QueueBatch<Em extends EntityManager> {
     }
   }
 
-  #createPieces({ jobs, info, signals, outcomes }: GroupRun): JobPieces<QueueJob, unknown> {
+  #createChunks({ jobs, info, signals, outcomes }: GroupRun): JobChunks<QueueJob, unknown> {
     const { source, queue, work } = this.#work;
     const attempts = new JobAttempts<Em, QueueJob, unknown>({
       source,
       startedIn: undefined,
-      work: (session, piece, attempt) =>
-        work(session, { index: piece.index, inputs: piece.inputs.map(({ input }) => input) }, attempt),
+      work: (session, chunk, attempt) =>
+        work(session, { index: chunk.index, inputs: chunk.inputs.map(({ input }) => input) }, attempt),
       label: `queue "${queue}"`,
-      nameScope: (piece) => nameScope(queue, piece),
+      nameScope: (chunk) => nameScope(queue, chunk),
       describe: (context) => (jobs[context.index] as QueueJob).describe(context),
       info,
       origin: { queue },
       transaction: {},
       timeout: undefined,
       signals,
-      beforeCommit: (session, piece, values) => this.#claims.complete(session, piece.inputs, values),
+      beforeCommit: (session, chunk, values) => this.#claims.complete(session, chunk.inputs, values),
     });
-    return new JobPieces({ runner: attempts, retry: new Retry(), signals, put: (outcome) => outcomes.push(outcome) });
+    return new JobChunks({ runner: attempts, retry: new Retry(), signals, put: (outcome) => outcomes.push(outcome) });
   }
 }
 
-function nameScope(queue: string, { inputs }: Piece<QueueJob>): string {
+function nameScope(queue: string, { inputs }: Chunk<QueueJob>): string {
   const [first] = inputs;
   return inputs.length === 1 ? `job ${first?.id} of queue "${queue}"` : `${inputs.length} jobs of queue "${queue}"`;
 }

@@ -4,7 +4,7 @@ import type { ModuleRef } from '@nestjs/core';
 import type { PgBoss } from 'pg-boss';
 
 import { getConcurrency } from '../../jobs/run/concurrency.js';
-import { toPieceWork } from '../../jobs/attempt/worker-runner.js';
+import { toChunkWork } from '../../jobs/attempt/to-chunk-work.js';
 import type { SessionSource } from '../../session/session-source.js';
 import { HandlerLanes } from './handler-lanes.js';
 import { LoneTurns } from './lone-turns.js';
@@ -59,7 +59,7 @@ export class QueueWorkers<Em extends EntityManager> {
     const { queue, chunkSize = 1, prefetch = 1, localConcurrency } = options;
     const source = this.#source;
     const claims = new QueueClaims(boss, queue);
-    const work = toPieceWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
+    const work = toChunkWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
     const handlerWork: HandlerWork<Em> = { source, queue, chunkSize, work };
     const lanes = new HandlerLanes({
       boss,

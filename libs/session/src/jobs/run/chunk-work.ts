@@ -1,14 +1,14 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 import { describeType } from '../../session/describe-type.js';
-import type { Piece } from './input-source.js';
+import type { Chunk } from './input-source.js';
 import type { JobContext, JobFunction } from '../job-worker.js';
 
-/** One attempt at the inputs of a piece. */
+/** One attempt at the inputs of a chunk. */
 export interface Attempt {
-  /** What the worker is told of the job of one input of the piece. */
+  /** What the worker is told of the job of one input of the chunk. */
   contextOf(offset: number): JobContext;
-  /** Which input of the piece is being worked on, where they are worked on one by one. */
+  /** Which input of the chunk is being worked on, where they are worked on one by one. */
   culprit: number | undefined;
   /** Gives one input its time. */
   begin(culprit: number): void;
@@ -16,17 +16,17 @@ export interface Attempt {
   beginAll(count: number): void;
 }
 
-/** Does the work on all inputs of a piece, in one session. */
-export type PieceWork<Em extends EntityManager, Input, Result> = (
+/** Does the work on all inputs of a chunk, in one session. */
+export type ChunkWork<Em extends EntityManager, Input, Result> = (
   session: Em,
-  piece: Piece<Input>,
+  chunk: Chunk<Input>,
   attempt: Attempt,
 ) => Promise<readonly Result[]>;
 
-/** Calls a worker for each input of a piece in turn. */
+/** Calls a worker for each input of a chunk in turn. */
 export function oneByOne<Em extends EntityManager, Input, Result>(
   work: JobFunction<Em, Input, Result>,
-): PieceWork<Em, Input, Result> {
+): ChunkWork<Em, Input, Result> {
   return async (session, { inputs }, attempt) => {
     const values: Result[] = [];
     for (const input of inputs) {
@@ -40,11 +40,11 @@ export function oneByOne<Em extends EntityManager, Input, Result>(
   };
 }
 
-/** Calls a worker once for all inputs of a piece. */
+/** Calls a worker once for all inputs of a chunk. */
 export function allAtOnce<Em extends EntityManager, Input, Result>(
   work: (inputs: readonly Input[], job: JobContext) => readonly Result[] | Promise<readonly Result[]>,
   name: string,
-): PieceWork<Em, Input, Result> {
+): ChunkWork<Em, Input, Result> {
   return async (_session, { inputs }, attempt) => {
     const values: unknown = await work(inputs, attempt.contextOf(0));
     if (!Array.isArray(values) || values.length !== inputs.length) {

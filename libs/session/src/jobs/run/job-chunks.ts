@@ -1,16 +1,16 @@
-import type { Piece } from './input-source.js';
+import type { Chunk } from './input-source.js';
 import type { AttemptEnd } from '../attempt/job-attempts.js';
 import type { JobEnding, JobOutcome } from '../job-outcome.js';
-import type { PieceRunner } from './piece-runner.js';
+import type { ChunkRunner } from './chunk-runner.js';
 import type { Retry } from '../attempt/retry.js';
 import type { RunSignals } from './run-signals.js';
 import { hasUnknownEnd } from '../attempt/unknown-end.js';
 
-export interface JobPiecesOptions<Input, Result> {
-  readonly runner: Pick<PieceRunner<Input, Result>, 'run'>;
+export interface JobChunksOptions<Input, Result> {
+  readonly runner: Pick<ChunkRunner<Input, Result>, 'run'>;
   readonly retry: Retry;
   readonly signals: RunSignals;
-  /** Told of every input once, in the order of the inputs within a piece. */
+  /** Told of every input once, in the order of the inputs within a chunk. */
   readonly put: (outcome: JobOutcome<Input, Result>) => void;
 }
 
@@ -19,7 +19,7 @@ interface Verdict {
   readonly ending: JobEnding;
 }
 
-/** Some inputs of a piece, by their places in it: copies of the inputs would grow with the square of the piece. */
+/** Some inputs of a chunk, by their places in it: copies of the inputs would grow with the square of the chunk. */
 interface Part {
   readonly from: number;
   readonly to: number;
@@ -30,57 +30,57 @@ interface Part {
 }
 
 /**
- * Runs pieces until what became of each of their inputs is known. One that fails is run again in parts, in the order of
+ * Runs chunks until what became of each of their inputs is known. One that fails is run again in parts, in the order of
  * its inputs, until the inputs that fail are alone: no other verdict on an input counts.
  */
-export class JobPieces<Input, Result> {
-  readonly #options: JobPiecesOptions<Input, Result>;
+export class JobChunks<Input, Result> {
+  readonly #options: JobChunksOptions<Input, Result>;
 
-  constructor(options: JobPiecesOptions<Input, Result>) {
+  constructor(options: JobChunksOptions<Input, Result>) {
     this.#options = options;
   }
 
-  async run(piece: Piece<Input>): Promise<void> {
-    const parts: Part[] = [{ from: 0, to: piece.inputs.length, attempts: 0 }];
+  async run(chunk: Chunk<Input>): Promise<void> {
+    const parts: Part[] = [{ from: 0, to: chunk.inputs.length, attempts: 0 }];
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-      parts.push(...(await this.#runPart(piece, part)).toReversed());
+      parts.push(...(await this.#runPart(chunk, part)).toReversed());
     }
   }
 
   /** Runs a part, and returns what is left to be done for it. */
-  async #runPart(piece: Piece<Input>, part: Part): Promise<readonly Part[]> {
+  async #runPart(chunk: Chunk<Input>, part: Part): Promise<readonly Part[]> {
     const { signals } = this.#options;
     if (part.verdict !== undefined) {
-      this.#reject(piece, part, part.verdict);
+      this.#reject(chunk, part, part.verdict);
       return [];
     }
     if (signals.stopped !== undefined) {
       // Stopped by the error of another job, these end as if they had never begun, as they would have without chunks.
       const attempts = signals.told.aborted ? part.attempts : 0;
-      this.#reject(piece, { ...part, attempts }, { reason: signals.stopped.reason, ending: 'aborted' });
+      this.#reject(chunk, { ...part, attempts }, { reason: signals.stopped.reason, ending: 'aborted' });
       return [];
     }
-    const { end, attempts } = await this.#attempt(piece, part);
+    const { end, attempts } = await this.#attempt(chunk, part);
     const tried = { ...part, attempts };
     if (end.status === 'fulfilled') {
-      this.#fulfil(piece, tried, end.values);
+      this.#fulfil(chunk, tried, end.values);
       return [];
     }
     if (part.to - part.from === 1 || end.ending === 'aborted') {
-      this.#reject(piece, tried, end);
+      this.#reject(chunk, tried, end);
       return [];
     }
     return split(tried, end);
   }
 
   async #attempt(
-    piece: Piece<Input>,
+    chunk: Chunk<Input>,
     { from, to, attempts }: Part,
   ): Promise<{ readonly end: AttemptEnd<Result>; readonly attempts: number }> {
     const { runner, retry, signals } = this.#options;
-    const inputs = to - from === piece.inputs.length ? piece.inputs : piece.inputs.slice(from, to);
+    const inputs = to - from === chunk.inputs.length ? chunk.inputs : chunk.inputs.slice(from, to);
     for (let number = 1; ; number += 1) {
-      let end = await runner.run({ index: piece.index + from, inputs }, number);
+      let end = await runner.run({ index: chunk.index + from, inputs }, number);
       if (end.status === 'fulfilled') {
         return { end, attempts: number };
       }
@@ -99,24 +99,24 @@ export class JobPieces<Input, Result> {
     }
   }
 
-  #fulfil(piece: Piece<Input>, { from, attempts }: Part, values: readonly Result[]): void {
+  #fulfil(chunk: Chunk<Input>, { from, attempts }: Part, values: readonly Result[]): void {
     values.forEach((value, offset) => {
       const place = from + offset;
-      const input = piece.inputs[place] as Input;
-      this.#options.put({ status: 'fulfilled', index: piece.index + place, input, value, attempts });
+      const input = chunk.inputs[place] as Input;
+      this.#options.put({ status: 'fulfilled', index: chunk.index + place, input, value, attempts });
     });
   }
 
-  #reject(piece: Piece<Input>, { from, to, attempts }: Part, { reason, ending }: Verdict): void {
+  #reject(chunk: Chunk<Input>, { from, to, attempts }: Part, { reason, ending }: Verdict): void {
     for (let place = from; place < to; place += 1) {
-      const input = piece.inputs[place] as Input;
-      this.#options.put({ status: 'rejected', index: piece.index + place, input, reason, ending, attempts });
+      const input = chunk.inputs[place] as Input;
+      this.#options.put({ status: 'rejected', index: chunk.index + place, input, reason, ending, attempts });
     }
   }
 }
 
 /**
- * Sets the input apart that is to blame, where it is known. What is left of a part is halved, so that a piece whose
+ * Sets the input apart that is to blame, where it is known. What is left of a part is halved, so that a chunk whose
  * inputs all fail is not run as a whole once for each of them.
  */
 function split(part: Part, verdict: Verdict & { readonly culprit: number | undefined }): Part[] {

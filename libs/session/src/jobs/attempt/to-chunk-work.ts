@@ -6,7 +6,7 @@ import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import { SessionSetupError } from '../../session/session-error.js';
 import type { JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from '../job-worker.js';
-import { allAtOnce, oneByOne, type PieceWork } from '../run/piece-work.js';
+import { allAtOnce, oneByOne, type ChunkWork } from '../run/chunk-work.js';
 
 function hasMethod(worker: object, name: 'handle' | 'handleMany'): boolean {
   const { prototype } = worker as { readonly prototype?: Readonly<Record<string, unknown>> };
@@ -18,14 +18,14 @@ function isClass(worker: object): boolean {
 }
 
 /**
- * Makes of a worker of any form what does the work on the inputs of a piece. A class is made per call when it or what it
+ * Makes of a worker of any form what does the work on the inputs of a chunk. A class is made per call when it or what it
  * needs is request-scoped. Its `handleMany` is used for chunks, and where it has no `handle`.
  */
-export function toPieceWork<Em extends EntityManager, Input, Result>(
+export function toChunkWork<Em extends EntityManager, Input, Result>(
   worker: Worker<Em, Input, Result>,
   moduleRef: ModuleRef,
   chunkSize: number,
-): PieceWork<Em, Input, Result> {
+): ChunkWork<Em, Input, Result> {
   if (typeof worker !== 'function') {
     throw new TypeError(
       `Expected \`worker\` to be a function or a class, got \`${inspect(worker)}\` (${typeof worker}).`,
