@@ -12,7 +12,7 @@ import { noteDirectWrites } from './transaction/direct-writes.js';
 import { handOutChecked } from './ownership/hand-out-checked.js';
 import type { EntityManagerClass } from './entity-manager-class.js';
 import { type ContextOptions, OPEN_CONTEXT } from './scope/request-contexts.js';
-import { type KnownSession, RECORD, type Recorded } from './recorded.js';
+import { type KnownSession, STATE, type WithState } from './known-session.js';
 import type { SessionTransactions } from './transaction/session-transactions.js';
 import { PARENT } from './transaction/transaction-undos.js';
 
@@ -45,7 +45,7 @@ export interface SessionLookup {
     transactional: (work: (inner: Em) => Promise<Result>) => Promise<Result>,
   ): Promise<Result>;
   /** The session of the current scope, if it has one that is open. */
-  known(): (EntityManager & Recorded) | undefined;
+  known(): (EntityManager & WithState) | undefined;
   /** One that answers as the application's does, where a scope is there to answer. */
   follower(): EntityManager | undefined;
 }
@@ -56,18 +56,18 @@ export interface SessionLookup {
  */
 export function createSessionClass(Base: EntityManagerClass, lookup: SessionLookup): EntityManagerClass {
   // Seam: mikro-orm/entity-manager
-  class SessionEntityManager extends Base implements Recorded {
-    declare [RECORD]?: KnownSession;
+  class SessionEntityManager extends Base implements WithState {
+    declare [STATE]?: KnownSession;
     declare [CONTEXTUAL]?: Contextual;
     declare [EXACT]?: boolean;
     declare [IS_WITHOUT]?: boolean | undefined;
     declare [FLUSH_MODE]?: FlushMode | `${FlushMode}` | undefined;
 
     override getContext(validate = true): this {
-      const record = this[RECORD];
-      if (record !== undefined) {
-        record.assertUsable();
-        return (this === record.session && this[EXACT] !== true ? (record.innermostTransaction ?? this) : this) as this;
+      const state = this[STATE];
+      if (state !== undefined) {
+        state.assertUsable();
+        return (this === state.session && this[EXACT] !== true ? (state.innermostTransaction ?? this) : this) as this;
       }
       const contextual = this[CONTEXTUAL];
       if (contextual === undefined) {
@@ -80,10 +80,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
     }
 
     override fork(options: ForkOptions = {}): this {
-      const record = this[RECORD];
+      const state = this[STATE];
       // What follows the context needs no session to be made for it: the middleware of @mikro-orm/nestjs forks so. It
       // has no state either, so that one is enough for all.
-      const isFollower = record === undefined && options.useContext === true;
+      const isFollower = state === undefined && options.useContext === true;
       const shared = isFollower && Object.keys(options).length === 1 ? lookup.follower() : undefined;
       if (shared !== undefined) {
         return shared as this;
@@ -91,10 +91,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       const fork = super.fork(isFollower ? { ...options, disableContextResolution: true } : options);
       // Seam: mikro-orm/disable-transactions
       fork[IS_WITHOUT] = options.disableTransactions ?? this[IS_WITHOUT] ?? this.config.get('disableTransactions');
-      if (record !== undefined) {
-        fork[RECORD] = record;
+      if (state !== undefined) {
+        fork[STATE] = state;
         Object.assign(fork, { [PARENT]: this });
-        record.guard(fork);
+        state.guard(fork);
       } else if (options.useContext === true) {
         fork[CONTEXTUAL] = 'application';
       }
@@ -110,7 +110,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this) {
         return em.flush();
       }
-      const transactions = em[RECORD]?.transactions;
+      const transactions = em[STATE]?.transactions;
       return transactions === undefined ? super.flush() : transactions.flush(em, () => super.flush());
     }
 
@@ -130,12 +130,12 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       const mode = options.flushMode ?? em[FLUSH_MODE] ?? em.config.get('flushMode');
       const isWanted = (): boolean =>
         mode === FlushMode.ALWAYS
-          ? em[RECORD]?.isInFlushOf(em) === false
+          ? em[STATE]?.isInFlushOf(em) === false
           : mode !== FlushMode.COMMIT && em.getUnitOfWork().shouldAutoFlush(meta);
-      let running = em[RECORD]?.knownTransactions?.flushOf(em);
+      let running = em[STATE]?.knownTransactions?.flushOf(em);
       while (running !== undefined && isWanted()) {
         await running;
-        running = em[RECORD]?.knownTransactions?.flushOf(em);
+        running = em[STATE]?.knownTransactions?.flushOf(em);
       }
       return super.tryFlush(entityName, options);
     }
@@ -146,14 +146,14 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       options?: object,
     ): AsyncGenerator<never, void> {
       const em = this.getContext();
-      const record = em[RECORD];
-      if (em !== this || record === undefined) {
+      const state = em[STATE];
+      if (em !== this || state === undefined) {
         yield* (
           em === this ? super.stream(entityName, options) : em.stream(entityName, options)
         ) as AsyncIterable<never>;
         return;
       }
-      yield* record.read(super.stream(entityName, options) as AsyncIterator<never>, em.getTransactionContext());
+      yield* state.read(super.stream(entityName, options) as AsyncIterator<never>, em.getTransactionContext());
     }
 
     override async transactional<Result>(
@@ -164,7 +164,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this) {
         return em.transactional(work, options);
       }
-      if (em[RECORD] === undefined) {
+      if (em[STATE] === undefined) {
         return lookup.within(em, work, (inner) => super.transactional(inner, options));
       }
       const transactions = em[TRANSACTIONS];
@@ -204,36 +204,36 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
 
     /** The transactions of its session, unless it makes none. */
     get [TRANSACTIONS](): SessionTransactions | undefined {
-      return this[IS_WITHOUT] === true ? undefined : this[RECORD]?.transactions;
+      return this[IS_WITHOUT] === true ? undefined : this[STATE]?.transactions;
     }
 
     /** MikroORM gives an EntityManager back the transaction that one within it has suspended: to none but that one. */
     override setTransactionContext(transaction?: Transaction): void {
       const before = this[EXACT];
-      this[EXACT] = this[RECORD] !== undefined;
+      this[EXACT] = this[STATE] !== undefined;
       try {
         super.setTransactionContext(transaction);
       } finally {
         this[EXACT] = before === true;
       }
       if (transaction !== undefined) {
-        this[RECORD]?.track(this, transaction);
+        this[STATE]?.track(this, transaction);
       }
     }
   }
   handOutChecked(SessionEntityManager, (em) => {
-    const { [RECORD]: record, [CONTEXTUAL]: contextual } = em as SessionEntityManager;
-    if (record !== undefined || contextual === undefined) {
+    const { [STATE]: state, [CONTEXTUAL]: contextual } = em as SessionEntityManager;
+    if (state !== undefined || contextual === undefined) {
       return em;
     }
     return contextual === 'session' ? lookup.tryCurrent() : lookup.known();
   });
   noteDirectWrites(SessionEntityManager, (em) => {
-    const { [RECORD]: record, [CONTEXTUAL]: contextual } = em as SessionEntityManager;
-    const session = record?.session ?? (contextual && lookup.known());
-    return session === undefined || (record !== undefined && em !== session)
+    const { [STATE]: state, [CONTEXTUAL]: contextual } = em as SessionEntityManager;
+    const session = state?.session ?? (contextual && lookup.known());
+    return session === undefined || (state !== undefined && em !== session)
       ? em
-      : (session[RECORD]?.innermostTransaction ?? session);
+      : (session[STATE]?.innermostTransaction ?? session);
   });
   return SessionEntityManager;
 }

@@ -94,11 +94,11 @@ export class SessionContext<Em extends EntityManager = EntityManager> {
 
   /** Calls back after the current session has been closed. */
   onClose(callback: Callback): void {
-    this.#source.currentRecord.transactions.onClose(callback);
+    this.#source.currentState.transactions.onClose(callback);
   }
 
   #addHook(on: TransactionEnd, callback: Callback): void {
-    const { transactions, innermostTransaction, session } = this.#source.currentRecord;
+    const { transactions, innermostTransaction, session } = this.#source.currentState;
     transactions.onEnd(innermostTransaction ?? session, on, callback);
   }
 

@@ -9,7 +9,7 @@ import { LeakWatch } from './scope/leak-watch.js';
 import { OwnershipPolicy } from './ownership/ownership-policy.js';
 import { refuseBegin } from './pool/refuse-begin.js';
 import { PoolDeadlock } from './pool/pool-deadlock.js';
-import { RECORD, type Recorded } from './recorded.js';
+import { STATE, type WithState } from './known-session.js';
 import { reportEndFailure } from './scope/report-end-failure.js';
 import { adoptRequestContexts, type ContextOptions, IS_FOLLOWER } from './scope/request-contexts.js';
 import { endAfter, runInScope } from './scope/run-in-scope.js';
@@ -29,7 +29,7 @@ import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
 import { failedEnd } from './transaction/joined-transactions.js';
 import type { TransactionOutcome } from './transaction/session-callbacks.js';
-import { SessionRecord } from './session-record.js';
+import { SessionState } from './session-state.js';
 import type { BeginOptions } from './transaction/begin-options.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { TransactionFrames } from './transaction/transaction-frames.js';
@@ -72,7 +72,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
         { heldIdleAfter: defaults.heldIdleAfter, onHeldIdle: (owner, time) => heldIdle.report(owner, time) },
       ),
       leaks: new LeakWatch(defaults.leakAfter),
-      frames: new TransactionFrames((em: EntityManager & Recorded) => em[RECORD]),
+      frames: new TransactionFrames((em: EntityManager & WithState) => em[STATE]),
       unflushed: defaults.unflushed ?? 'warn',
       holders: new Roster(),
       runDetached: (about, work) => this.inScope({ kind: 'callback', ...about }, async () => work()),
@@ -145,13 +145,13 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
 
   /** Gives the session of a scope, made on first use. */
   sessionIn(scope: LiveScope, fork?: SessionForkOptions): Em {
-    return this.#recordIn(scope, fork).session as Em;
+    return this.#stateIn(scope, fork).session as Em;
   }
 
   /** Gives what is known of the session of the current scope. */
-  get currentRecord(): SessionRecord {
-    const em: Em & Recorded = this.current;
-    return em[RECORD] as SessionRecord;
+  get currentState(): SessionState {
+    const em: Em & WithState = this.current;
+    return em[STATE] as SessionState;
   }
 
   /** Opens a scope, runs `work` in it and ends it. */
@@ -176,12 +176,12 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     { fork, transaction }: RunOptions = {},
   ): Promise<Result> {
     return runInScope(this.storage, scope, this.contextual, async () => {
-      const record = this.#recordIn(scope, fork);
-      const session = record.session as Em;
+      const state = this.#stateIn(scope, fork);
+      const session = state.session as Em;
       if (transaction === undefined) {
         return work(session);
       }
-      const open = await ScopeTransaction.begin(record, transaction);
+      const open = await ScopeTransaction.begin(state, transaction);
       const result = await work(session);
       await open.commit();
       return result;
@@ -190,31 +190,31 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
 
   /** Begins a transaction in a scope, which its maker ends. */
   begin(scope: LiveScope, transaction: BeginOptions): Promise<ScopeTransaction> {
-    return ScopeTransaction.begin(this.#recordIn(scope), transaction);
+    return ScopeTransaction.begin(this.#stateIn(scope), transaction);
   }
 
   #findPlace(owner: LeaseOwner): string | undefined {
     const { holders, leaks } = this.#surroundings;
-    const record = [...holders].find(({ scope }) => scope === owner);
-    return record && findUserFrame(leaks.stackOf(record));
+    const state = [...holders].find(({ scope }) => scope === owner);
+    return state && findUserFrame(leaks.stackOf(state));
   }
 
-  #recordIn(scope: LiveScope, fork?: SessionForkOptions): SessionRecord {
+  #stateIn(scope: LiveScope, fork?: SessionForkOptions): SessionState {
     return scope.member(this, () => this.#open(scope, fork));
   }
 
-  #open(scope: LiveScope, fork?: SessionForkOptions): SessionRecord {
+  #open(scope: LiveScope, fork?: SessionForkOptions): SessionState {
     const { fork: given } = this.defaults;
     // A function that forgot to return something has forgotten the tenant.
     const defaults = typeof given === 'function' ? (given(scope) ?? (null as never)) : given;
     const options = mergeForkOptions(scope, defaults, this.#configured, fork);
-    const session: Em & Recorded = this.#fork(options);
+    const session: Em & WithState = this.#fork(options);
     setFilterParams(session, options);
-    const record = new SessionRecord(scope, session, this.#surroundings);
-    session[RECORD] = record;
-    this.#surroundings.leaks.watch(record);
+    const state = new SessionState(scope, session, this.#surroundings);
+    session[STATE] = state;
+    this.#surroundings.leaks.watch(state);
     this.storage.observer?.opened(scope, this.orm);
-    return record;
+    return state;
   }
 
   /** Forks the application's EntityManager itself, whose filters, schema and subscribers every session must have. */
@@ -277,7 +277,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     let transaction: Transaction;
     const settle = async (end: TransactionOutcome): Promise<void> => {
       if (fork !== undefined && scope.state === 'open' && scope.has(this)) {
-        await this.#recordIn(scope).knownTransactions?.settleCallbacks(fork, end);
+        await this.#stateIn(scope).knownTransactions?.settleCallbacks(fork, end);
       }
     };
     let result: Result;

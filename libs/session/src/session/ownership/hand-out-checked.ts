@@ -3,7 +3,7 @@ import type { Connection, EntityManager } from '@mikro-orm/core';
 import type { BuilderLike } from './handed-out/checked-builder.js';
 import type { KyselyLike } from './handed-out/checked-kysely.js';
 import type { HandedOut } from './handed-out/handed-out.js';
-import { RECORD, type Recorded } from '../recorded.js';
+import { STATE, type WithState } from '../known-session.js';
 import type { EntityManagerClass } from '../entity-manager-class.js';
 
 type Method = (this: EntityManager, ...args: unknown[]) => unknown;
@@ -16,7 +16,7 @@ type Method = (this: EntityManager, ...args: unknown[]) => unknown;
  */
 export function handOutChecked(
   sessions: EntityManagerClass,
-  find: (em: EntityManager) => (EntityManager & Recorded) | undefined,
+  find: (em: EntityManager) => (EntityManager & WithState) | undefined,
 ): void {
   const methods = sessions.prototype as unknown as Record<string, Method | undefined>;
   const check = (name: string, bind: (handedOut: HandedOut, handed: never, em: EntityManager) => unknown): void => {
@@ -25,8 +25,8 @@ export function handOutChecked(
       methods[name] = function (...args) {
         const handed = inherited.apply(this, args);
         const em = find(this);
-        const record = em?.[RECORD];
-        return record === undefined ? handed : bind(record.handedOut, handed as never, em as EntityManager);
+        const state = em?.[STATE];
+        return state === undefined ? handed : bind(state.handedOut, handed as never, em as EntityManager);
       };
     }
   };

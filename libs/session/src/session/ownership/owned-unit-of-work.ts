@@ -2,7 +2,7 @@ import { type AnyEntity, type EntityData, type EntityManager, helper, UnitOfWork
 
 import { assertManaged } from '../mikro-orm-seams.js';
 import { rowOf } from '../transaction/entity-values.js';
-import { type KnownSession, RECORD, type Recorded } from '../recorded.js';
+import { type KnownSession, STATE, type WithState } from '../known-session.js';
 import { EntityOwnershipError } from '../session-error.js';
 
 type Persist = UnitOfWork['persist'];
@@ -25,7 +25,7 @@ interface Claimed {
  * inserted, to undo it with the row.
  */
 class OwnedUnitOfWork extends UnitOfWork {
-  declare [RECORD]: KnownSession;
+  declare [STATE]: KnownSession;
   declare [MANAGER]: EntityManager;
 
   override persist(...args: Parameters<Persist>): ReturnType<Persist> {
@@ -55,7 +55,7 @@ class OwnedUnitOfWork extends UnitOfWork {
     options?: Parameters<Register>[2],
   ): Entity {
     if (options?.loaded === true || options?.refresh === true) {
-      this[RECORD].knownTransactions?.undoOf(this[MANAGER])?.meet(entity);
+      this[STATE].knownTransactions?.undoOf(this[MANAGER])?.meet(entity);
     }
     const registered = super.register(entity, data, options);
     if (data !== undefined && options?.newEntity !== true) {
@@ -67,7 +67,7 @@ class OwnedUnitOfWork extends UnitOfWork {
   /** Every flush begins with it. */
   override computeChangeSets(): void {
     super.computeChangeSets();
-    const undo = this[RECORD].knownTransactions?.undoOf(this[MANAGER]);
+    const undo = this[STATE].knownTransactions?.undoOf(this[MANAGER]);
     if (undo !== undefined) {
       for (const { entity } of this.getChangeSets()) {
         undo.add(entity, rowOf(entity));
@@ -84,7 +84,7 @@ class OwnedUnitOfWork extends UnitOfWork {
 
   /** A subscriber to `onFlush` adds to a flush with it. */
   override computeChangeSet(...args: Parameters<ComputeChangeSet>): ReturnType<ComputeChangeSet> {
-    this[RECORD].knownTransactions?.undoOf(this[MANAGER])?.add(args[0], rowOf(args[0]));
+    this[STATE].knownTransactions?.undoOf(this[MANAGER])?.add(args[0], rowOf(args[0]));
     return super.computeChangeSet(...args);
   }
 }
@@ -97,10 +97,10 @@ const owned = OwnedUnitOfWork.prototype;
  * MikroORM makes the unit of work itself, in a private field: to change that one is the only way in. To give it the
  * methods takes a tenth of the time of a change of prototype, which is a third of that of the fork.
  */
-export function guardUnitOfWork(em: EntityManager, record: KnownSession): void {
+export function guardUnitOfWork(em: EntityManager, state: KnownSession): void {
   // Seam: mikro-orm/unit-of-work
   const unitOfWork = em.getUnitOfWork(false) as OwnedUnitOfWork;
-  unitOfWork[RECORD] = record;
+  unitOfWork[STATE] = state;
   unitOfWork[MANAGER] = em;
   unitOfWork.persist = owned.persist;
   unitOfWork.remove = owned.remove;
@@ -118,26 +118,26 @@ export function guardUnitOfWork(em: EntityManager, record: KnownSession): void {
  * @throws {EntityOwnershipError} when another live session manages the entity
  */
 function claimEntity(entity: AnyEntity, unitOfWork: OwnedUnitOfWork, operation: string): void {
-  const record = unitOfWork[RECORD];
-  if (!record.checksOwnership) {
+  const state = unitOfWork[STATE];
+  if (!state.checksOwnership) {
     return;
   }
   // Seam: mikro-orm/wrapped-entity
   const wrapped = helper(entity);
   const claimed = wrapped as Claimed;
-  const manager: (EntityManager & Recorded) | undefined = wrapped.__em;
+  const manager: (EntityManager & WithState) | undefined = wrapped.__em;
   const claim = manager === undefined ? claimed[CLAIM] : undefined;
   const isWaiting = claim?.getPersistStack().has(entity) === true;
-  const owner = isWaiting ? claim?.[RECORD] : manager?.[RECORD];
-  if (owner !== record && owner?.isOpen === true) {
+  const owner = isWaiting ? claim?.[STATE] : manager?.[STATE];
+  if (owner !== state && owner?.isOpen === true) {
     const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
-    record.refuse(
-      new EntityOwnershipError(`${wrapped.__meta.className}${key}`, operation, owner.scope.label, record.scope.label),
+    state.refuse(
+      new EntityOwnershipError(`${wrapped.__meta.className}${key}`, operation, owner.scope.label, state.scope.label),
     );
     return;
   }
   // A transaction of the same session leaves it its claim: when it is rolled back, the entity waits there still.
-  if (manager === undefined && owner !== record && operation === 'persist') {
+  if (manager === undefined && owner !== state && operation === 'persist') {
     claimed[CLAIM] = unitOfWork;
   }
 }

@@ -20,21 +20,21 @@ const GOOD_ENDINGS: ReadonlySet<ScopeEnding> = new Set(['returned', 'responded',
  *
  * @throws {UnflushedChangesError} in the mode `error`
  */
-export function assertFlushed(record: FlushedSession, ending: ScopeEnding, mode: Unflushed): void {
+export function assertFlushed(state: FlushedSession, ending: ScopeEnding, mode: Unflushed): void {
   if (mode === 'ignore' || !GOOD_ENDINGS.has(ending)) {
     return;
   }
-  const unitOfWork = record.session.getUnitOfWork(false);
+  const unitOfWork = state.session.getUnitOfWork(false);
   if (mode === 'warn' && unitOfWork.getPersistStack().size === 0 && unitOfWork.getRemoveStack().size === 0) {
     return;
   }
-  const names = [...findUnflushed(record, mode)].map(describe);
+  const names = [...findUnflushed(state, mode)].map(describe);
   if (names.length === 0) {
     return;
   }
   const shown = [...new Set(names)].slice(0, 10).join(', ');
   const message =
-    `The scope "${record.scope.label}" ended with ${names.length} unflushed change(s), which are lost: ${shown}. ` +
+    `The scope "${state.scope.label}" ended with ${names.length} unflushed change(s), which are lost: ${shown}. ` +
     'Call session.flush(), or do the work in SessionFactory.begin().';
   if (mode === 'error') {
     throw new UnflushedChangesError(message);

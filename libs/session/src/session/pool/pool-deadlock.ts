@@ -56,7 +56,7 @@ export class PoolDeadlock {
     if (stuck.length >= pool.options.max) {
       throw new SessionPoolDeadlockError(
         scope.label,
-        stuck.map((record) => this.#describe(record)),
+        stuck.map((holder) => this.#describe(holder)),
       );
     }
   }
@@ -65,15 +65,15 @@ export class PoolDeadlock {
   #findStuck(): readonly ConnectionHolder[] {
     const { holders } = this.surroundings;
     const stuck: ConnectionHolder[] = [];
-    for (const record of holders) {
-      if (!record.isHolder) {
+    for (const holder of holders) {
+      if (!holder.isHolder) {
         // It comes back with its next transaction or stream.
-        holders.delete(record);
+        holders.delete(holder);
         continue;
       }
-      const transactions = record.openTransactions.filter(([em]) => this.#isStuck(record, em)).length;
-      const streams = this.#isWaiting(record) ? record.pausedStreams : 0;
-      stuck.push(...Array<ConnectionHolder>(transactions + streams).fill(record));
+      const transactions = holder.openTransactions.filter(([em]) => this.#isStuck(holder, em)).length;
+      const streams = this.#isWaiting(holder) ? holder.pausedStreams : 0;
+      stuck.push(...Array<ConnectionHolder>(transactions + streams).fill(holder));
     }
     return stuck;
   }
@@ -82,8 +82,8 @@ export class PoolDeadlock {
    * A transaction is stuck when its block, or something that was started there, waits. One without a block is taken for
    * stuck when the scope that uses it waits: nobody knows who is to end it.
    */
-  #isStuck(record: ConnectionHolder, em: EntityManager): boolean {
-    return record.hasBlock(em) ? this.#waits.has(em) : this.#isWaiting(record);
+  #isStuck(holder: ConnectionHolder, em: EntityManager): boolean {
+    return holder.hasBlock(em) ? this.#waits.has(em) : this.#isWaiting(holder);
   }
 
   #isWaiting({ scope }: ConnectionHolder): boolean {
@@ -91,9 +91,9 @@ export class PoolDeadlock {
     return user !== undefined && this.#waits.has(user);
   }
 
-  #describe(record: ConnectionHolder): string {
-    const { label, openedAt } = record.scope;
-    const place = findUserFrame(this.surroundings.leaks.stackOf(record));
+  #describe(holder: ConnectionHolder): string {
+    const { label, openedAt } = holder.scope;
+    const place = findUserFrame(this.surroundings.leaks.stackOf(holder));
     const where = place === undefined ? '' : `, opened ${place}`;
     return `"${label}" (for ${Date.now() - openedAt.getTime()} ms${where})`;
   }

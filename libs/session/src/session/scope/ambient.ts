@@ -1,6 +1,6 @@
 import { type EntityManager, TransactionContext } from '@mikro-orm/core';
 
-import { RECORD, type Recorded } from '../recorded.js';
+import { STATE, type WithState } from '../known-session.js';
 import { NoActiveSessionError } from '../session-error.js';
 
 /**
@@ -10,12 +10,12 @@ import { NoActiveSessionError } from '../session-error.js';
  */
 export function findAmbient(em: EntityManager, validate: boolean): EntityManager {
   // Seam: mikro-orm/contexts
-  const found: (EntityManager & Recorded) | undefined = [
+  const found: (EntityManager & WithState) | undefined = [
     TransactionContext.getEntityManager(em.name),
     em.config.get('context')(em.name),
   ].find((candidate) => candidate?.config === em.config);
   if (found !== undefined) {
-    return found[RECORD] === undefined ? found : found.getContext(validate);
+    return found[STATE] === undefined ? found : found.getContext(validate);
   }
   if (validate && em.global && !em.config.get('allowGlobalContext')) {
     throw new NoActiveSessionError(`The EntityManager of the connection "${em.name}"`);

@@ -20,28 +20,28 @@ export class LeakWatch {
   /** @param leakAfter milliseconds; undefined turns it off */
   constructor(private readonly leakAfter: number | undefined) {}
 
-  watch(record: WatchedSession): void {
+  watch(session: WatchedSession): void {
     if (this.leakAfter === undefined) {
       return;
     }
-    const timer = setTimeout(() => this.#report(record), this.leakAfter).unref();
-    this.#watched.set(record, { timer, stack: takeStack() });
+    const timer = setTimeout(() => this.#report(session), this.leakAfter).unref();
+    this.#watched.set(session, { timer, stack: takeStack() });
   }
 
-  forget(record: WatchedSession): void {
-    clearTimeout(this.#watched.get(record)?.timer);
-    this.#watched.delete(record);
+  forget(session: WatchedSession): void {
+    clearTimeout(this.#watched.get(session)?.timer);
+    this.#watched.delete(session);
   }
 
   /** Gives the stack that opened a session, when it was taken. */
-  stackOf(record: WatchedSession): string | undefined {
-    return this.#watched.get(record)?.stack;
+  stackOf(session: WatchedSession): string | undefined {
+    return this.#watched.get(session)?.stack;
   }
 
-  #report(record: WatchedSession): void {
-    const { label, openedAt, state } = record.scope;
-    const held = record.heldConnections;
-    const stack = (this.stackOf(record) ?? '').split('\n').slice(1).join('\n');
+  #report(session: WatchedSession): void {
+    const { label, openedAt, state } = session.scope;
+    const held = session.heldConnections;
+    const stack = (this.stackOf(session) ?? '').split('\n').slice(1).join('\n');
     new Logger('Session').warn(
       `The scope "${label}" has been open for ${Date.now() - openedAt.getTime()} ms. It is ${state} and holds ` +
         `${held === 0 ? 'no connection' : `${held} connection(s)`}. Its session was opened here:\n${stack}`,

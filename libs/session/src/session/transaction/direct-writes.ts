@@ -1,6 +1,6 @@
 import { type AnyEntity, type EntityManager, Utils } from '@mikro-orm/core';
 
-import { RECORD, type Recorded } from '../recorded.js';
+import { STATE, type WithState } from '../known-session.js';
 import type { EntityManagerClass } from '../entity-manager-class.js';
 
 /** The methods of MikroORM's EntityManagers that write, or may write, rows without the unit of work. */
@@ -28,7 +28,7 @@ type Method = (this: EntityManager, ...args: unknown[]) => unknown;
  */
 export function noteDirectWrites(
   sessions: EntityManagerClass,
-  find: (em: EntityManager) => (EntityManager & Recorded) | undefined,
+  find: (em: EntityManager) => (EntityManager & WithState) | undefined,
 ): void {
   // Seam: mikro-orm/direct-writes
   const methods = sessions.prototype as unknown as Record<string, Method | undefined>;
@@ -37,7 +37,7 @@ export function noteDirectWrites(
     if (inherited !== undefined) {
       methods[name] = function (...args) {
         const em = find(this);
-        const undo = em?.[RECORD]?.knownTransactions?.undoOf(em);
+        const undo = em?.[STATE]?.knownTransactions?.undoOf(em);
         if (undo !== undefined) {
           undo.expectStrangers();
           entitiesOf(name, args).forEach((entity) => undo.add(entity, undefined));

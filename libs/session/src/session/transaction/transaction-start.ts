@@ -9,7 +9,7 @@ import {
 import { rememberBegunWith } from './begun-with.js';
 import type { ConnectionLeases } from '../pool/connection-leases.js';
 import { assertTransaction } from '../kysely-seams.js';
-import { RECORD, type Recorded } from '../recorded.js';
+import { STATE, type WithState } from '../known-session.js';
 
 type Begin = Connection['begin'];
 
@@ -27,7 +27,7 @@ export function guardTransactionStart(connection: Connection, leases: Connection
       return beginUntold(options);
     }
     const em = managerOf(events);
-    const owner = em[RECORD]?.scope ?? { label: em.name };
+    const owner = em[STATE]?.scope ?? { label: em.name };
     const begin: Begin = (wanted) => leases.begin(owner, wanted?.ctx, () => beginUntold(wanted));
     const transaction = await (em.getEventManager().getSubscribers().size > 0
       ? beginAnnounced(connection, begin, events, { ...options, started: (one) => leases.started(one) })
@@ -35,7 +35,7 @@ export function guardTransactionStart(connection: Connection, leases: Connection
     rememberBegunWith(transaction, options);
     try {
       assertTransaction(transaction, options.ctx !== undefined);
-      em[RECORD]?.begun(em, transaction);
+      em[STATE]?.begun(em, transaction);
     } catch (error) {
       await discard(connection, transaction);
       throw error;
@@ -88,7 +88,7 @@ async function discard(connection: Connection, transaction: Transaction): Promis
   await connection.rollback(transaction).catch(() => undefined);
 }
 
-function managerOf(events: TransactionEventBroadcaster): EntityManager & Recorded {
+function managerOf(events: TransactionEventBroadcaster): EntityManager & WithState {
   // Seam: mikro-orm/broadcaster
-  return (events as unknown as { readonly em: EntityManager & Recorded }).em;
+  return (events as unknown as { readonly em: EntityManager & WithState }).em;
 }

@@ -4,7 +4,7 @@ import { HandedOut } from './ownership/handed-out/handed-out.js';
 import type { Owner } from './ownership/handed-out/owner.js';
 import { OpenStreams } from './transaction/open-streams.js';
 import { guardUnitOfWork } from './ownership/owned-unit-of-work.js';
-import type { KnownSession, Recorded } from './recorded.js';
+import type { KnownSession, WithState } from './known-session.js';
 import type { ConnectionHolder } from './pool/connection-holder.js';
 import { describeEnding, isCutShort, type ScopeEnding } from './scope/scope-ending.js';
 import type { LiveScope, ScopeMember } from './scope/live-scope.js';
@@ -14,7 +14,7 @@ import { SessionTransactions, type TransactionOwner } from './transaction/sessio
 import { assertFlushed } from './ownership/unflushed.js';
 
 /** What is known of one session. Its parts are made on first use: most sessions need few of them. */
-export class SessionRecord implements ScopeMember, ConnectionHolder, KnownSession, Owner, TransactionOwner {
+export class SessionState implements ScopeMember, ConnectionHolder, KnownSession, Owner, TransactionOwner {
   before: ConnectionHolder | undefined;
   after: ConnectionHolder | undefined;
   #transactions: SessionTransactions | undefined;
@@ -26,7 +26,7 @@ export class SessionRecord implements ScopeMember, ConnectionHolder, KnownSessio
 
   constructor(
     readonly scope: LiveScope,
-    readonly session: EntityManager & Recorded,
+    readonly session: EntityManager & WithState,
     private readonly surroundings: SessionSurroundings,
   ) {}
 

@@ -6,12 +6,12 @@ import type { SessionError } from './session-error.js';
 import type { SessionTransactions } from './transaction/session-transactions.js';
 
 /** The property by which an EntityManager knows the session it belongs to: the session itself and the forks made of it. */
-export const RECORD = Symbol('session record');
+export const STATE = Symbol('session state');
 
 /** What an EntityManager can ask of its session. */
 export interface KnownSession {
   readonly scope: LiveScope;
-  readonly session: EntityManager & Recorded;
+  readonly session: EntityManager & WithState;
   readonly isOpen: boolean;
   /** Those of the session, made on first use. */
   readonly transactions: SessionTransactions;
@@ -33,6 +33,6 @@ export interface KnownSession {
   read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void>;
 }
 
-export interface Recorded {
-  [RECORD]?: KnownSession;
+export interface WithState {
+  [STATE]?: KnownSession;
 }
