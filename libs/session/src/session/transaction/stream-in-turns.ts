@@ -18,6 +18,11 @@ interface Executor {
   provideConnection<Result>(use: (connection: KyselyConnection) => Promise<Result>): Promise<Result>;
 }
 
+/** The little that is needed of the executor of a Kysely instance that a session hands out. */
+interface Streamer<Self> {
+  withConnectionProvider(provider: unknown): Self;
+}
+
 interface KyselyTransaction {
   readonly isCommitted: boolean;
   readonly isRolledBack: boolean;
@@ -50,6 +55,24 @@ export function guardStreams(connection: Connection): void {
   }
   streaming.stream = (query, params, transaction, ...rest) =>
     stream(query, params, begunOf(transaction)?.isClaimed === true ? inTurns(transaction) : transaction, ...rest);
+}
+
+/**
+ * Gives what begins the streams of an executor: in the transaction of a session a copy, whose streams let the other
+ * statements run between two reads. Kysely makes of their rows what the plugins of the executor say.
+ */
+export function streamerOf<Executor extends Streamer<Executor>>(executor: Executor, transaction: unknown): Executor {
+  if (begunOf(transaction)?.isClaimed !== true) {
+    return executor;
+  }
+  // Seam: kysely/stream
+  const connection: KyselyConnection = {
+    streamQuery: (query, chunkSize) =>
+      streamInTurns(transaction as KyselyTransaction, { query, chunkSize, signal: undefined }),
+  };
+  return executor.withConnectionProvider({
+    provideConnection: async (use: (connection: KyselyConnection) => Promise<unknown>) => use(connection),
+  });
 }
 
 /** Stands for a transaction that a stream is of. */

@@ -1,3 +1,4 @@
+import { streamerOf } from '../../transaction/stream-in-turns.js';
 import type { Owner } from './owner.js';
 
 /** What sends the statements of a Kysely instance, and of all builders that were made with it. */
@@ -53,7 +54,8 @@ export class CheckedExecutor implements Executor {
 
   stream(query: unknown, chunkSize: unknown, options?: unknown): AsyncIterator<unknown> {
     this.owner.assertUsable();
-    return this.owner.read(this.executor.stream(query, chunkSize, options), this.transaction);
+    const streamer = streamerOf(this.executor, this.transaction);
+    return this.owner.read(streamer.stream(query, chunkSize, options), this.transaction);
   }
 
   withConnectionProvider(provider: unknown): Executor {
