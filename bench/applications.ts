@@ -14,17 +14,19 @@ export const POOL_SIZE = 8;
 class Root {}
 Reflect.decorate([Module({})], Root);
 
-export function options(databaseUrl: string): Options {
+export function options(databaseUrl: string, connections = POOL_SIZE): Options {
   return {
     driver: PostgreSqlDriver,
     clientUrl: databaseUrl,
     entities: [Item],
-    pool: { min: POOL_SIZE, max: POOL_SIZE },
+    pool: { min: connections, max: connections },
     logger: () => undefined,
   };
 }
 
 export interface OursOptions {
+  /** @default POOL_SIZE */
+  readonly connections?: number;
   readonly injection?: 'request' | 'contextual';
   readonly imports?: DynamicModule[];
   readonly providers?: Provider[];
@@ -34,12 +36,12 @@ export interface OursOptions {
 /** An application with sessions, with all checks on, as they are by default. */
 export async function startOurs(
   databaseUrl: string,
-  { injection = 'request', imports = [], providers = [], session = {} }: OursOptions = {},
+  { connections, injection = 'request', imports = [], providers = [], session = {} }: OursOptions = {},
 ): Promise<INestApplicationContext> {
   const root: DynamicModule = {
     module: Root,
     imports: [
-      MikroOrmModule.forRoot(options(databaseUrl)),
+      MikroOrmModule.forRoot(options(databaseUrl, connections)),
       SessionModule.forRoot({ ...session, injection }),
       ...imports,
     ],
@@ -49,8 +51,8 @@ export async function startOurs(
 }
 
 /** MikroORM as it is, with an empty table. */
-export async function startPeer(databaseUrl: string): Promise<MikroORM> {
-  const orm = await MikroORM.init(options(databaseUrl));
+export async function startPeer(databaseUrl: string, connections?: number): Promise<MikroORM> {
+  const orm = await MikroORM.init(options(databaseUrl, connections));
   await orm.schema.refresh();
   return orm;
 }

@@ -1,7 +1,16 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
+import pLimit from 'p-limit';
 
 import { Item, POOL_SIZE, startPeer } from './applications.ts';
 import type { Side } from './claim.ts';
+
+interface ByHandOptions {
+  readonly inputs: number;
+  /** Runs the work on all inputs, some at once. @default inLoops */
+  readonly schedule?: (inputs: number, work: (value: number) => Promise<void>) => Promise<void>;
+  /** @default POOL_SIZE */
+  readonly connections?: number;
+}
 
 /** What a user of MikroORM writes for one job. */
 export async function insertOne({ em }: MikroORM, value: number): Promise<void> {
@@ -19,11 +28,25 @@ export async function inLoops(inputs: number, work: (value: number) => Promise<v
   await Promise.all(Array.from({ length: POOL_SIZE }, workOnAll));
 }
 
-/** Inserts a row in a fork and a transaction for each input. */
-export async function insertByHand(inputs: number, databaseUrl: string): Promise<Side> {
-  const orm = await startPeer(databaseUrl);
+/** Works on all inputs with p-limit. */
+export async function inLimit(
+  inputs: number,
+  work: (value: number) => Promise<void>,
+  concurrency = POOL_SIZE,
+): Promise<void> {
+  const limit = pLimit(concurrency);
+  await Promise.all(Array.from({ length: inputs }, (_, value) => limit(work, value)));
+}
+
+/** Does with MikroORM as it is what is written for one input. */
+export async function workByHand(
+  databaseUrl: string,
+  work: (orm: MikroORM, value: number) => Promise<unknown>,
+  { inputs, schedule = inLoops, connections }: ByHandOptions,
+): Promise<Side> {
+  const orm = await startPeer(databaseUrl, connections);
   return {
-    round: () => inLoops(inputs, (value) => insertOne(orm, value)),
+    round: () => schedule(inputs, async (value) => void (await work(orm, value))),
     close: () => orm.close(),
   };
 }

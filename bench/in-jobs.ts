@@ -11,7 +11,7 @@ function insert(session: EntityManager, value: number): void {
   session.create(Item, { value });
 }
 
-interface InJobsOptions extends OursOptions {
+export interface InJobsOptions extends OursOptions {
   readonly worker?: Worker<EntityManager, number, void>;
   readonly jobOptions?: JobOptions;
 }

@@ -1,51 +1,36 @@
-import pLimit from 'p-limit';
 import pMap from 'p-map';
 import { Pool } from 'pg';
 
-import { emptyTable, POOL_SIZE, startPeer } from './applications.ts';
-import { inLoops, insertOne } from './by-hand.ts';
+import { emptyTable, POOL_SIZE } from './applications.ts';
+import { inLimit, insertOne, workByHand } from './by-hand.ts';
 import type { Claim } from './claim.ts';
-import { insertInJobs, JOBS } from './in-jobs.ts';
-
-const ours: Claim['ours'] = (databaseUrl) => insertInJobs(JOBS, databaseUrl);
+import { JOBS } from './in-jobs.ts';
+import { jobClaim } from './job.ts';
+import { throughNetwork } from './network.ts';
 
 /** Jobs against p-limit with a fork by hand. */
 export const limitClaim: Claim = {
-  title: `${JOBS} jobs that insert a row and commit, ${POOL_SIZE} at once`,
+  ...jobClaim,
   peer: 'p-limit, em.fork() and em.transactional() by hand',
-  atMost: 1 / 0.97,
-  rounds: 31,
-  ours,
-  async theirs(databaseUrl) {
-    const orm = await startPeer(databaseUrl);
-    const limit = pLimit(POOL_SIZE);
-    return {
-      round: async () =>
-        void (await Promise.all(Array.from({ length: JOBS }, (_, value) => limit(insertOne, orm, value)))),
-      close: () => orm.close(),
-    };
-  },
+  theirs: (databaseUrl) => workByHand(databaseUrl, insertOne, { inputs: JOBS, schedule: inLimit }),
 };
 
 /** Jobs against p-map with a fork by hand. */
 export const mapClaim: Claim = {
-  ...limitClaim,
+  ...jobClaim,
   peer: 'p-map, em.fork() and em.transactional() by hand',
-  async theirs(databaseUrl) {
-    const orm = await startPeer(databaseUrl);
-    return {
-      round: async () =>
-        void (await pMap(Array(JOBS).keys(), (value) => insertOne(orm, value), { concurrency: POOL_SIZE })),
-      close: () => orm.close(),
-    };
-  },
+  theirs: (databaseUrl) =>
+    workByHand(databaseUrl, insertOne, {
+      inputs: JOBS,
+      schedule: async (inputs, work) => void (await pMap(Array(inputs).keys(), work, { concurrency: POOL_SIZE })),
+    }),
 };
 
 /** Jobs against node-postgres by hand, without any unit of work. It tells what MikroORM costs, ours or theirs. */
 export const pgClaim: Claim = {
-  title: limitClaim.title,
-  peer: 'pg by hand: begin, insert, commit',
-  ours,
+  ...jobClaim,
+  peer: 'p-limit and pg by hand: begin, insert, commit',
+  atMost: 1.35,
   async theirs(databaseUrl) {
     await emptyTable(databaseUrl);
     const pool = new Pool({ connectionString: databaseUrl, min: POOL_SIZE, max: POOL_SIZE });
@@ -57,8 +42,11 @@ export const pgClaim: Claim = {
       client.release();
     };
     return {
-      round: () => inLoops(JOBS, insert),
+      round: () => inLimit(JOBS, insert),
       close: () => pool.end(),
     };
   },
 };
+
+export const remoteLimitClaim = throughNetwork({ ...limitClaim, atMost: 0.72 });
+export const remotePgClaim = throughNetwork({ ...pgClaim, atMost: 0.8 });

@@ -98,7 +98,7 @@ async function work(jobs: number, policy: Policy, databaseUrl: string): Promise<
 export const queueClaim: Claim = {
   title: `${JOBS} durable jobs that insert a row, ${POOL_SIZE} at once, sent and done`,
   peer: 'pg-boss by hand: fetch, begin, insert, complete, commit in as many loops',
-  atMost: 1 / 0.95,
+  atMost: 1.1,
   ours: (databaseUrl) => work(JOBS, {}, databaseUrl),
   theirs: (databaseUrl) => workByHand(JOBS, databaseUrl),
 };
@@ -107,6 +107,7 @@ export const queueClaim: Claim = {
 export const queuePrefetchClaim: Claim = {
   ...queueClaim,
   title: `${JOBS} durable jobs that insert a row, ${POOL_SIZE} at once, prefetched by ${PREFETCH}, sent and done`,
+  atMost: 1 / 0.95,
   ours: (databaseUrl) => work(JOBS, { prefetch: PREFETCH }, databaseUrl),
 };
 

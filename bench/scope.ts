@@ -9,7 +9,7 @@ const SCOPES = 50_000;
 export const scopeClaim: Claim = {
   title: `${SCOPES} times run(session => 0), all checks on`,
   peer: 'em.fork()',
-  atMost: 2.5,
+  atMost: 2,
   async ours(databaseUrl) {
     const app = await startOurs(databaseUrl);
     const factory = app.get(SessionFactory);

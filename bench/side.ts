@@ -3,17 +3,19 @@
 import 'reflect-metadata';
 
 import type { Claim } from './claim.ts';
-import { chunkClaim } from './chunks.ts';
+import { chunkClaim, chunkFlushClaim, chunkInsertClaim } from './chunks.ts';
 import { crowdClaim } from './crowd.ts';
 import { httpClaims } from './http.ts';
 import { jobClaim } from './job.ts';
-import { limitClaim, mapClaim, pgClaim } from './peers.ts';
+import { limitClaim, mapClaim, pgClaim, remoteLimitClaim, remotePgClaim } from './peers.ts';
 import { queueChunkClaim, queueClaim, queuePrefetchClaim, sendClaim } from './queue.ts';
 import { bullmqPostgresClaim, bullmqRedisClaim, graphileClaim } from './queue-peers.ts';
+import { rowLevelSecurityClaim } from './row-level-security.ts';
 import { scopeClaim } from './scope.ts';
 import { sqlalchemyChunkClaim, sqlalchemyClaim } from './sqlalchemy.ts';
 import { threadClaim, threadDelayClaim } from './threads.ts';
 import { transactionHostClaim } from './transaction-host.ts';
+import { waitClaim } from './wait.ts';
 import { contextualWorkerClaim, requestWorkerClaim } from './workers.ts';
 
 export const claims: Readonly<Record<string, Claim>> = {
@@ -24,14 +26,20 @@ export const claims: Readonly<Record<string, Claim>> = {
   'p-map': mapClaim,
   'request-worker': requestWorkerClaim,
   'contextual-worker': contextualWorkerClaim,
+  wait: waitClaim,
   chunk: chunkClaim,
+  'chunk-flush': chunkFlushClaim,
+  'chunk-insert': chunkInsertClaim,
   'thread-delay': threadDelayClaim,
   thread: threadClaim,
   sqlalchemy: sqlalchemyClaim,
   'sqlalchemy-chunk': sqlalchemyChunkClaim,
   pg: pgClaim,
+  'remote-job': remoteLimitClaim,
+  'remote-pg': remotePgClaim,
+  'remote-row-level-security': rowLevelSecurityClaim,
   'transaction-host': transactionHostClaim,
-  queue: queueClaim,
+  'queue-single': queueClaim,
   'queue-prefetch': queuePrefetchClaim,
   'queue-chunk': queueChunkClaim,
   'queue-send': sendClaim,

@@ -9,7 +9,7 @@ import { Item, options } from './applications.ts';
 import type { HandData } from './threads.ts';
 
 const { databaseUrl, connections } = workerData as HandData;
-const orm = await MikroORM.init({ ...options(databaseUrl), pool: { min: connections, max: connections } });
+const orm = await MikroORM.init(options(databaseUrl, connections));
 
 export async function compute(number: number): Promise<void> {
   await orm.em.fork().transactional(async (fork) => fork.create(Item, { value: factorise(number).length }));

@@ -31,5 +31,5 @@ function claimOf(injection: 'request' | 'contextual', atMost: number): Claim {
   };
 }
 
-export const requestWorkerClaim = claimOf('request', 1 / 0.85);
-export const contextualWorkerClaim = claimOf('contextual', 1 / 0.95);
+export const requestWorkerClaim = claimOf('request', 1);
+export const contextualWorkerClaim = claimOf('contextual', 0.9);
