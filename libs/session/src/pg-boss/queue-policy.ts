@@ -23,7 +23,12 @@ export interface JobHandlerOptions<Name extends QueueName = QueueName> extends Q
   readonly queue: Name;
   /** Which connection the sessions are of. @default the default connection */
   readonly contextName?: string;
-  /** How many jobs, or chunks, this process runs at once. @default 4, never more than the pool has connections */
+  /**
+   * How many jobs, or chunks, this process runs at once. It may be more than the pool has connections: each takes one with
+   * its first statement, and waits for it there.
+   *
+   * @default 4, or the size of the pool where that is less
+   */
   readonly localConcurrency?: number;
   /**
    * How many jobs share a session and a transaction. When one fails, the others are run again without it, as by
