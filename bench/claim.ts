@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 /** One side of a claim, ready to run. */
 export interface Side {
-  /** Gives the milliseconds that count, where those are not the ones that pass. */
+  /** Returns the milliseconds that count, where those are not the ones that pass. */
   round(): Promise<number | void>;
   close(): Promise<void>;
 }
@@ -17,7 +17,7 @@ export interface Claim {
   readonly atMost?: number;
   /** @default 15 */
   readonly rounds?: number;
-  /** Gives why the peer is not to be had on this machine, where it is not. */
+  /** Returns why the peer is not to be had on this machine, where it is not. */
   readonly findMissing?: () => string | undefined;
   ours(databaseUrl: string): Promise<Side>;
   theirs(databaseUrl: string): Promise<Side>;
@@ -69,7 +69,7 @@ export async function measure(name: string, claim: Claim, databaseUrl: string): 
 }
 
 interface Runner {
-  /** Gives the milliseconds of one round. */
+  /** Returns the milliseconds of one round. */
   round(): Promise<number>;
   close(): Promise<void>;
 }

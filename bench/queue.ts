@@ -154,7 +154,7 @@ export const sendClaim: Claim = {
   },
 };
 
-/** Gives the milliseconds of `work`, and cleans up after it. */
+/** Returns the milliseconds of `work`, and cleans up after it. */
 async function timed(work: () => Promise<unknown>, cleanUp: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();

@@ -45,7 +45,7 @@ async function compute(
   };
 }
 
-/** Gives the delay of the event loop that 99% of its turns stay below, in place of the time that passes. */
+/** Returns the delay of the event loop that 99% of its turns stay below, in place of the time that passes. */
 async function countDelay(starting: Promise<Side>): Promise<Side> {
   const { round, close } = await starting;
   return {

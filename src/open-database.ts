@@ -6,7 +6,7 @@ import type { Settings } from './settings.js';
 /** How long to try for a server that others start and end meanwhile. */
 const PATIENCE_MS = 10_000;
 
-/** Gives the database of the settings, or starts the embedded one, which ends with `resources`. */
+/** Returns the database of the settings, or starts the embedded one, which ends with `resources`. */
 export async function openDatabase(
   { databaseUrl, postgresFolder }: Settings,
   resources: AsyncDisposableStack,

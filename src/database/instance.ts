@@ -16,7 +16,7 @@ export class Instance {
   constructor(readonly id: string = randomUUID()) {}
 
   /**
-   * Gives the name of its connections.
+   * Returns the name of its connections.
    *
    * @param wanted what the user wants them to be called, which comes first
    */
@@ -25,7 +25,7 @@ export class Instance {
     return wanted === '' ? own : `${Buffer.from(wanted).subarray(0, ROOM).toString()} ${own}`;
   }
 
-  /** Gives the ids of all instances that have a connection now, which one that has runs to do always has. */
+  /** Returns the ids of all instances that have a connection now, which one that has runs to do always has. */
   async findConnected(session: EntityManager): Promise<ReadonlySet<string>> {
     const connections = await session.execute<{ id: string | null }[]>(
       `select substring(application_name from ?) as id from pg_stat_activity where datname = current_database()`,

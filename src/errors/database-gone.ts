@@ -24,7 +24,7 @@ interface Failure {
   readonly errors?: unknown;
 }
 
-/** Tells whether an error, or one that caused it, says that the database cannot be reached. */
+/** Whether an error, or one that caused it, says that the database cannot be reached. */
 export function isDatabaseGone(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) {
     return false;

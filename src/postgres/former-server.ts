@@ -50,7 +50,7 @@ export async function endFormerServer({ folder }: Place, { password, deadline, i
   }
 }
 
-/** Gives the process id of the keeper of a server, or `undefined` while the server does not answer. */
+/** Returns the process id of the keeper of a server, or `undefined` while the server does not answer. */
 async function askForKeeper(port: number | undefined, password: string): Promise<number | undefined> {
   const client = new Client({ host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres' });
   client.on('error', () => undefined);

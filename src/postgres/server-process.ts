@@ -20,7 +20,7 @@ export async function findFreePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** Gives nothing when somebody else was faster. */
+/** Returns nothing when somebody else was faster. */
 export async function startServer(
   { binaries, folder, owner }: Place,
   port: number,

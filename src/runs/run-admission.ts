@@ -9,7 +9,7 @@ export class RunAdmission {
   #numbers = 0;
 
   /**
-   * Gives the function to call when the run is stored, or is not to be.
+   * Returns the function to call when the run is stored, or is not to be.
    *
    * @throws {OverloadedException} when there is no room for the run
    */

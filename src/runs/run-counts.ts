@@ -5,7 +5,7 @@ import { type RunView, toRunView } from './run-view.js';
 
 type RunCounts = Pick<RunView, 'done' | 'failed'>;
 
-/** Gives the runs as they are now: while one goes on elsewhere, its results tell how far it has come. */
+/** Returns the runs as they are now: while one goes on elsewhere, its results tell how far it has come. */
 export async function toCurrentViews(session: EntityManager, runs: readonly Run[]): Promise<RunView[]> {
   const unfinished = runs.filter(({ finishedAt }) => finishedAt === null);
   const counts = await countByRun(

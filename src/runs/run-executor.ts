@@ -114,7 +114,7 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
     await this.#storeEnd(live, { state, finishedAt: new Date(), results });
   }
 
-  /** Gives whether every job has ended. */
+  /** Returns whether every job has ended. */
   async #work(live: LiveRun, { numbers, simulate }: RunTask, results: RunResults): Promise<boolean> {
     const { id, concurrency, total } = live.view;
     const { failOn = [], delayMs = 0 } = simulate;

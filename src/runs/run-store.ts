@@ -51,14 +51,14 @@ export class RunStore {
     );
   }
 
-  /** Gives a run as it is now. */
+  /** Returns a run as it is now. */
   find(id: string): Promise<RunView> {
     return this.sessions.run(async (session) => toCurrentView(session, await session.findOneOrFail(Run, id)), {
       label: `a look at run ${id}`,
     });
   }
 
-  /** Gives the runs of the queue that have not ended. */
+  /** Returns the runs of the queue that have not ended. */
   findQueued(): Promise<readonly RunView[]> {
     return this.sessions.run(
       async (session) =>

@@ -80,7 +80,7 @@ function prototypeOf(value: object): object {
   return Object.getPrototypeOf(value) as object;
 }
 
-/** Gives what the use throws, or what comes of it: of a stream, its first item. */
+/** Returns what the use throws, or what comes of it: of a stream, its first item. */
 async function attempt(use: () => unknown): Promise<unknown> {
   try {
     const result = await use();

@@ -59,7 +59,7 @@ describe('the build before a start', () => {
     return one;
   };
 
-  /** Gives how many of them have built. */
+  /** Returns how many of them have built. */
   const buildsOf = async (...all: readonly NodeProcess[]): Promise<number> => {
     for (const one of all) {
       if ((await one.ended()) !== 0) {

@@ -248,7 +248,11 @@ describe.each(injections)('jobs in chunks with %s injection', (injection) => {
     expect(outcomes).toMatchObject([
       { status: 'fulfilled' },
       { status: 'fulfilled' },
-      { status: 'rejected', ending: 'timeout', reason: { message: expect.stringMatching(/^The job 2 of work /) } },
+      {
+        status: 'rejected',
+        ending: 'timeout',
+        reason: { message: expect.stringMatching(/^Job 2 of work was cancelled /) },
+      },
       { status: 'fulfilled' },
     ]);
     expect(await texts()).toEqual(['0', '1', '3']);

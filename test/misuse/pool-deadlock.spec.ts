@@ -198,7 +198,7 @@ describe.each(platforms)('requests that hold a connection and want another, over
   });
 });
 
-/** Gives a function that waits until it was called by all. */
+/** Returns a function that waits until it was called by all. */
 function barrier(count: number): () => Promise<void> {
   const gate = Promise.withResolvers<void>();
   let arrived = 0;

@@ -329,7 +329,7 @@ function besides(place: Place, part: number, session: EntityManager): Place {
   return { ...place, part, outer: place, session, given: session, marks: [], life: { isOver: false } };
 }
 
-/** Tells whether a session has ended for good. */
+/** Whether a session has ended for good. */
 export function isClosed(session: EntityManager): boolean {
   try {
     session.clear();

@@ -44,7 +44,7 @@ export function judge(entries: readonly Entry[]): Verdict {
   return { complaints, committed, unknown };
 }
 
-/** Tells whether there are enough transactions whose part, or one that was started in it, may wait for a connection. */
+/** Whether there are enough transactions whose part, or one that was started in it, may wait for a connection. */
 function isDeadlock(parts: ReadonlyMap<number, SessionModel>): boolean {
   const waiting = new Set<number>();
   for (const [part, { mayWait }] of parts) {

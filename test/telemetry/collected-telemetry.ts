@@ -67,7 +67,7 @@ export class CollectedTelemetry {
     return Object.fromEntries(children.map((span) => [span.name, this.tree(span)]));
   }
 
-  /** Gives the values of a counter by one attribute. */
+  /** Returns the values of a counter by one attribute. */
   async counter(name: string, attribute: string): Promise<Record<string, number>> {
     await this.#reader.forceFlush();
     const metric = this.#metrics

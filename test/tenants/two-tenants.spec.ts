@@ -12,7 +12,7 @@ const REQUESTS = 500;
 /** How many places look at the rows in one request, each of which finds one row at least. */
 const PLACES = 5;
 
-/** Gives the tenants of the newest rows that a session gets to see: its own, and nothing else. */
+/** Returns the tenants of the newest rows that a session gets to see: its own, and nothing else. */
 async function tenantsOf(session: EntityManager): Promise<string[]> {
   const notes = await session.find(Note, {}, { orderBy: { id: 'desc' }, limit: 5, disableIdentityMap: true });
   return notes.map(({ tenant }) => tenant);

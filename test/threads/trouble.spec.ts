@@ -146,7 +146,7 @@ describe('trouble in the threads of jobs', () => {
     expect(outcomes).toMatchObject([
       { status: 'fulfilled' },
       { status: 'fulfilled' },
-      { ending: 'timeout', reason: { message: expect.stringContaining('The job 2 of TroubleWorker') } },
+      { ending: 'timeout', reason: { message: expect.stringContaining('Job 2 of TroubleWorker was cancelled') } },
       { status: 'fulfilled' },
     ]);
     expect(await texts()).toEqual(['none', 'none', 'none']);

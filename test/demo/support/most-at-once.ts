@@ -3,7 +3,7 @@ interface Span {
   readonly finishedAt: string | null;
 }
 
-/** Gives how many of the spans of time overlap, at most. One that begins when another ends does not overlap it. */
+/** Returns how many of the spans of time overlap, at most. One that begins when another ends does not overlap it. */
 export function mostAtOnce(spans: readonly Span[]): number {
   const changes = spans.flatMap(({ startedAt, finishedAt }) => [
     { at: Date.parse(startedAt ?? ''), by: 1 },

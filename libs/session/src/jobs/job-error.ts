@@ -29,14 +29,14 @@ export class JobTimeoutError extends SessionError {
     readonly timeout: number,
   ) {
     super(
-      `The ${label} was ended because it took longer than its \`timeout\` of ${timeout} ms. ` +
+      `J${label.slice(1)} was cancelled because it took longer than its \`timeout\` of ${timeout} ms. ` +
         'Its transaction was rolled back. Give it more time, or less to do.',
     );
   }
 }
 
 /**
- * The reason of a job whose thread ended before it did: its code called `process.exit()`, an exception was not caught, the
+ * The reason of a job whose worker thread exited while the job was running: its code called `process.exit()`, an exception was not caught, the
  * memory was not enough, or another job blocked the thread past its time-out. All jobs of a thread end with it.
  */
 export class JobThreadError extends SessionError {
@@ -50,10 +50,10 @@ export class JobThreadError extends SessionError {
   ) {
     super(
       blockedBy === undefined
-        ? `The thread of ${label} ended before it did: ${describeThrown(cause)}. ` +
+        ? `The worker thread of ${label} exited while the job was running: ${describeThrown(cause)}. ` +
             'What was not committed is rolled back. Look for process.exit(), an exception that nobody catches, or too ' +
             'little memory, in any job of that thread.'
-        : `The thread of ${label} was ended, because it was blocked when the time of ${blockedBy} was up. ` +
+        : `The worker thread of ${label} was ended, because it was blocked when the time of ${blockedBy} was up. ` +
             'What was not committed is rolled back. Try again with `retry`, or run what blocks with a `concurrency` of ' +
             'no more than its `threads`.',
       { cause },

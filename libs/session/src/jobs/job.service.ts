@@ -57,7 +57,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   }
 
   /**
-   * Gives the results in the order of the inputs. Waits for every job that began, also when one fails.
+   * Returns the results in the order of the inputs. Waits for every job that began, also when one fails.
    *
    * @throws {AggregateError} of one JobError per job that failed, in the order of the inputs
    *
@@ -88,7 +88,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   }
 
   /**
-   * Gives one outcome per input, in the order of the inputs, whatever becomes of the jobs. Inputs whose number is not
+   * Returns one outcome per input, in the order of the inputs, whatever becomes of the jobs. Inputs whose number is not
    * known beforehand may never end: they are left when the jobs are aborted or stopped.
    *
    * @throws {TypeError} for wrong options, before a job begins
@@ -105,7 +105,7 @@ export class JobService<Em extends EntityManager = EntityManager> implements Bef
   }
 
   /**
-   * Gives the outcomes while the jobs run, over inputs of any number in constant memory: no more than a window of them
+   * Returns the outcomes while the jobs run, over inputs of any number in constant memory: no more than a window of them
    * is read ahead or held, so that a slow taker, or one slow job, makes the others wait. Nothing begins before the
    * first outcome is asked for. Leaving the `for await` starts no further job, waits for the running ones and closes
    * the inputs.

@@ -69,7 +69,7 @@ export function InSession(options: InSessionOptions = {}): InSessionDecorator {
   };
 }
 
-/** Gives the options that a method was decorated with. */
+/** Returns the options that a method was decorated with. */
 export function findInSessionOptions(method: unknown): InSessionOptions | undefined {
   return typeof method === 'function' ? (Reflect.getMetadata(OPTIONS, method) as InSessionOptions) : undefined;
 }

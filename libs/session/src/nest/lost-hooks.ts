@@ -87,7 +87,7 @@ function findHooks(metatype: unknown): (typeof HOOKS)[number][] {
   return HOOKS.filter((hook) => typeof prototype?.[hook] === 'function');
 }
 
-/** Gives a provider and all that it depends on, however far. */
+/** Returns a provider and all that it depends on, however far. */
 function reachableFrom(wrapper: Wrapper): Wrapper[] {
   const reached = new Set([wrapper]);
   for (const each of reached) {

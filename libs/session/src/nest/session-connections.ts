@@ -39,7 +39,7 @@ export class SessionConnections {
     return this.#connections.some(({ options: { http } }) => http !== false && http?.transaction !== undefined);
   }
 
-  /** Gives the transactions that the options of all connections want for a request. */
+  /** Returns the transactions that the options of all connections want for a request. */
   transactionsOf(request: HttpRequest): WantedTransaction[] {
     return this.#connections.flatMap(({ source, options: { http } }) => {
       const options = http === false ? undefined : beginOptions(http?.transaction, request);
@@ -47,7 +47,7 @@ export class SessionConnections {
     });
   }
 
-  /** Gives what the options of all connections have to say of a request. */
+  /** Returns what the options of all connections have to say of a request. */
   httpInfo(request: HttpRequest): ScopeInfo {
     let info: ScopeInfo = {};
     for (const { options } of this.#connections) {

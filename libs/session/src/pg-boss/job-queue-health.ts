@@ -22,7 +22,7 @@ export type JobQueueHealth<Key extends string> = Record<
 >;
 
 /**
- * Tells whether pg-boss can be reached, and how deep the queues are. The jobs are counted at each call.
+ * Whether pg-boss can be reached, and how deep the queues are. The jobs are counted at each call.
  *
  * @example
  * health.check([() => queue.check('queue')])

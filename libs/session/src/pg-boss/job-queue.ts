@@ -186,7 +186,7 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
     });
   }
 
-  /** Tells whether the policy of a queue may have no room for a job. */
+  /** Whether the policy of a queue may have no room for a job. */
   async #leavesOut(queue: string): Promise<boolean> {
     const boss = await this.#boss.start();
     return (await boss.getQueue(queue))?.policy !== 'standard';
@@ -217,7 +217,7 @@ export class JobQueue<Em extends EntityManager = EntityManager> {
   }
 }
 
-/** Tells whether pg-boss makes no second job like this one. */
+/** Whether pg-boss makes no second job like this one. */
 function mayBeLeftOut({ id, singletonKey, singletonSeconds }: JobInsert): boolean {
   return id !== undefined || singletonKey !== undefined || singletonSeconds !== undefined;
 }

@@ -42,7 +42,7 @@ export interface SessionDefaults {
    */
   readonly fork?: SessionForkOptions | ((scope: Scope) => SessionForkOptions);
   /**
-   * Gives the object that stands for the current scope where AsyncLocalStorage knows none: SQLAlchemy's `scopefunc`. The
+   * Returns the object that stands for the current scope where AsyncLocalStorage knows none: SQLAlchemy's `scopefunc`. The
    * same object is the same scope, whose session lives until SessionContext.remove(). @default AsyncLocalStorage alone
    */
   readonly scopeFunc?: () => object | undefined;

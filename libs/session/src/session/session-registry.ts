@@ -20,7 +20,7 @@ export class SessionRegistry {
 
   constructor(private readonly storage: ScopeStorage) {}
 
-  /** Gives the live scopes, the oldest first. */
+  /** Returns the live scopes, the oldest first. */
   list(): LiveScopeInfo[] {
     return [...this.storage.live].map(({ id, kind, label, openedAt, state, members }) => ({
       id,

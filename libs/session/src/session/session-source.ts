@@ -143,12 +143,12 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return this.storage.createScope(options);
   }
 
-  /** Gives the session of a scope, made on first use. */
+  /** Returns the session of a scope, made on first use. */
   sessionIn(scope: LiveScope, fork?: SessionForkOptions): Em {
     return this.#stateIn(scope, fork).session as Em;
   }
 
-  /** Gives what is known of the session of the current scope. */
+  /** Returns what is known of the session of the current scope. */
   get currentState(): SessionState {
     const em: Em & WithState = this.current;
     return em[STATE] as SessionState;

@@ -44,7 +44,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     return this.#transactions;
   }
 
-  /** Tells whether it holds a connection now, or may with the next statement of a transaction or when its stream is read on. */
+  /** Whether it holds a connection now, or may with the next statement of a transaction or when its stream is read on. */
   get isHolder(): boolean {
     return this.#streams?.isReading === true || this.#transactions?.areOpen === true;
   }
@@ -71,7 +71,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     return this.openTransactions.length === 0 ? 0 : this.surroundings.connections.heldIdleFor(this.scope);
   }
 
-  /** Gives the innermost transaction of this session in whose callback the running code is. */
+  /** Returns the innermost transaction of this session in whose callback the running code is. */
   get innermostTransaction(): EntityManager | undefined {
     return this.surroundings.frames.innermost(this);
   }
@@ -157,7 +157,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     return this.#streams;
   }
 
-  /** Tells whether the running code is part of a flush, as a subscriber is. */
+  /** Whether the running code is part of a flush, as a subscriber is. */
   isInFlushOf(em: EntityManager): boolean {
     return this.surroundings.frames.isInFlushOf(em);
   }

@@ -8,7 +8,7 @@ export type TelemetryApi = Pick<
 /** Under which spans and counters are told apart from those of other libraries. */
 export const INSTRUMENTATION = 'nestjs-mikro-session';
 
-/** Gives OpenTelemetry's API where the application has it. */
+/** Returns OpenTelemetry's API where the application has it. */
 export async function loadTelemetryApi(): Promise<TelemetryApi | undefined> {
   try {
     return await import('@opentelemetry/api');
@@ -20,7 +20,7 @@ export async function loadTelemetryApi(): Promise<TelemetryApi | undefined> {
   }
 }
 
-/** Gives a tracer, unless the application has the API alone and nobody collects spans. */
+/** Returns a tracer, unless the application has the API alone and nobody collects spans. */
 export function getTracer({ trace }: TelemetryApi): Tracer | undefined {
   const provider = trace.getTracerProvider() as TracerProvider & Partial<ProxyTracerProvider>;
   return provider.getDelegateTracer === undefined

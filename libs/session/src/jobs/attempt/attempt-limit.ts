@@ -1,10 +1,8 @@
 import type { AttemptSignals } from './attempt-signals.js';
+import { LONGEST_MS } from '../../session/option-rules.js';
 import { reportEndFailure } from '../../session/scope/report-end-failure.js';
 import { CommitUnknownError } from '../../session/session-error.js';
 import type { LiveScope } from '../../session/scope/live-scope.js';
-
-/** The longest time that a timer of Node.js can wait. */
-const LONGEST_MS = 2 ** 31 - 1;
 
 /** How long a commit that has begun may go on after the end of its time. */
 const LATE_MS = 800;
@@ -14,7 +12,7 @@ export type Cut = 'timedOut' | 'aborted';
 
 /**
  * Ends one attempt before its worker does: its statement is cancelled, its session closed, its transaction rolled back.
- * A worker that goes on regardless has nothing to go on with.
+ * Its code may run on, but its session throws SessionClosedError.
  */
 export class AttemptLimit {
   readonly #signals: AttemptSignals;

@@ -55,7 +55,7 @@ export class InputSource<Input> {
     return this.#isOver;
   }
 
-  /** Gives the next inputs, or nothing when there are no more. Never throws: see `failure`. */
+  /** Returns the next inputs, or nothing when there are no more. Never throws: see `failure`. */
   read(): Chunk<Input> | undefined | Promise<Chunk<Input> | undefined> {
     if (this.#isOver || this.#isStopped) {
       return undefined;

@@ -46,7 +46,7 @@ export class JobRun<Input, Result> {
   }
 
   /**
-   * Gives an outcome for every input, also for those whose job never began. Inputs that may never end are left when the
+   * Returns an outcome for every input, also for those whose job never began. Inputs that may never end are left when the
    * jobs are aborted or stopped.
    *
    * @throws the reason of the signal when it aborts before their end
@@ -62,7 +62,7 @@ export class JobRun<Input, Result> {
     return outcomes;
   }
 
-  /** Gives the outcomes while the jobs run. When it is left, waits for the running jobs and closes the inputs. */
+  /** Returns the outcomes while the jobs run. When it is left, waits for the running jobs and closes the inputs. */
   stream(options: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
     const outcomes = this.#stream(options);
     const leave = outcomes.return.bind(outcomes);

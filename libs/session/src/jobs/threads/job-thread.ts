@@ -113,7 +113,7 @@ export class JobThread {
     }
   }
 
-  /** Tells whether the thread gets to its messages. One that is over cannot be blocked. */
+  /** Whether the thread gets to its messages. One that is over cannot be blocked. */
   isResponsive(): Promise<boolean> {
     const pong = this.call({ kind: 'ping' }).then(
       () => true,

@@ -5,7 +5,7 @@ import { SessionSetupError } from '../../session/session-error.js';
 export type PiscinaClass = typeof Piscina;
 
 /**
- * Gives the class that runs threads, from a package that only those need who use threads.
+ * Returns the class that runs threads, from a package that only those need who use threads.
  *
  * @throws {SessionSetupError} where the application does not have it
  */

@@ -18,12 +18,12 @@ export function toWorkerData(environment: ThreadEnvironment): unknown {
   return { [KEY]: environment };
 }
 
-/** Gives what this thread was started with, when it is one of those that run jobs. */
+/** Returns what this thread was started with, when it is one of those that run jobs. */
 export function readThreadEnvironment(): ThreadEnvironment | undefined {
   return (workerData as Readonly<Record<string, ThreadEnvironment>> | null)?.[KEY];
 }
 
-/** Gives the share that one of several threads has in a number of connections. */
+/** Returns the share that one of several threads has in a number of connections. */
 export function shareOf(connections: number, threads: number): number {
   return Math.max(1, Math.floor(connections / threads));
 }

@@ -11,7 +11,7 @@ export class ThreadPool {
     private readonly start: () => JobThread,
   ) {}
 
-  /** Gives the first threads. */
+  /** Returns the first threads. */
   take(count: number): JobThread[] {
     for (let place = 0; place < count; place += 1) {
       const thread = this.#threads[place];

@@ -103,7 +103,7 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
     }
   }
 
-  /** Gives the thread that has the least to do, one attempt more than before. */
+  /** Returns the thread that has the least to do, one attempt more than before. */
   async #enter(): Promise<JobThread> {
     for (let tries = 1; ; tries += 1) {
       const thread = this.#pick();

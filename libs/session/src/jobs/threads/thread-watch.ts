@@ -1,10 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
+import { LONGEST_MS } from '../../session/option-rules.js';
 import type { JobEnding } from '../job-outcome.js';
 import type { AllowanceNotice } from './thread-messages.js';
-
-/** The longest time that a timer of Node.js can wait. */
-const LONGEST_MS = 2 ** 31 - 1;
 
 interface Thread {
   isResponsive(): Promise<boolean>;

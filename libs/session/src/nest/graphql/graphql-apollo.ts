@@ -28,7 +28,7 @@ export interface ApolloOptions {
   readonly installSubscriptionHandlers?: boolean;
 }
 
-/** Gives the options with which Apollo Server opens a scope for each operation. */
+/** Returns the options with which Apollo Server opens a scope for each operation. */
 export function withOperations<Options extends ApolloOptions>(
   options: Options,
   operations: GraphqlOperations,

@@ -29,7 +29,7 @@ export function endingOf(errors: readonly unknown[] = []): ScopeEnding {
   return errors.length === 0 ? 'returned' : 'threw';
 }
 
-/** Gives an object that all resolvers below one root field share, and no others: each event of a subscription has one. */
+/** Returns an object that all resolvers below one root field share, and no others: each event of a subscription has one. */
 export function rootOf({ path }: ResolveInfo): object {
   let root = path;
   while (root.prev !== undefined) {

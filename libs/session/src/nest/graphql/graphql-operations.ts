@@ -59,7 +59,7 @@ export class GraphqlOperations {
     return result;
   }
 
-  /** Gives the scope that a resolver runs in. The first resolver of a query or mutation opens it. */
+  /** Returns the scope that a resolver runs in. The first resolver of a query or mutation opens it. */
   scopeOf(context: unknown, info: ResolveInfo): OperationScope {
     const event = this.eventOf(context, info);
     if (event !== undefined) {
@@ -74,7 +74,7 @@ export class GraphqlOperations {
     return scope;
   }
 
-  /** Gives the scope of the event that a resolver runs for, if it is for one. The first resolver of an event opens it. */
+  /** Returns the scope of the event that a resolver runs for, if it is for one. The first resolver of an event opens it. */
   eventOf(context: unknown, info: ResolveInfo): OperationScope | undefined {
     const subscription =
       info.operation.operation === 'subscription' ? this.#subscriptions.get(context, info.operation) : undefined;

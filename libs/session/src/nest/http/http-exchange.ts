@@ -107,7 +107,7 @@ export class HttpExchange {
   }
 }
 
-/** Gives the response of Node. */
+/** Returns the response of Node. */
 export function rawOf(response: PlatformResponse): AnyResponse {
   return response.raw ?? (response as unknown as AnyResponse);
 }

@@ -44,7 +44,7 @@ export interface HttpOptions {
    */
   readonly transaction?: true | BeginOptions | RequestTransaction['of'];
   /**
-   * Gives the exception to throw where the transaction of a request could not be committed, and nothing for the error
+   * Returns the exception to throw where the transaction of a request could not be committed, and nothing for the error
    * itself. Exception filters get it as one of the handler. @default the error, which NestJS answers with a 500
    *
    * @example

@@ -80,7 +80,7 @@ function startsIn(propagation: Propagation | undefined, needsScope: boolean): 'e
   }
 }
 
-/** Tells whether a payload brings the request-scoped providers of its request along, which have the session of that. */
+/** Whether a payload brings the request-scoped providers of its request along, which have the session of that. */
 function carriesContext(args: readonly unknown[]): boolean {
   const payload = (args.length > 1 ? args : args[0]) as Record<string, unknown>;
   return ContextIdFactory.getByRequest(payload) === ContextIdFactory.getByRequest(payload);

@@ -4,7 +4,7 @@ import type { ScopeInfo } from '../../session/scope/scope-info.js';
 import { isStorable } from './storable-text.js';
 
 /**
- * Gives the info that a job is sent with: that of the scope that sends it, and more or other of its own.
+ * Returns the info that a job is sent with: that of the scope that sends it, and more or other of its own.
  *
  * @throws {TypeError} for a value that would arrive as another one
  */

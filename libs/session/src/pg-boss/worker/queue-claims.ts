@@ -50,7 +50,11 @@ export class QueueClaims {
   async release(claims: readonly Claim[]): Promise<void> {
     const left = await moveWhereRoom(claims, (some) => this.#releaseTogether(some));
     for (const { id } of left) {
-      Logger.warn(`There is no room for job ${id} in queue "${this.#queue}" again: it fails.`, 'JobQueueModule');
+      Logger.warn(
+        `Job ${id} could not go back to queue "${this.#queue}", whose policy has given its place to another. It fails, and ` +
+          'is retried as the queue says.',
+        'JobQueueModule',
+      );
     }
   }
 

@@ -50,7 +50,7 @@ export class QueueWorkers<Em extends EntityManager> {
   #cut(timeout: number, reason: unknown): void {
     const count = this.#batches.size;
     this.#logger.warn(
-      `The jobs at ${count} handlers did not end within ${timeout} ms of the shutdown, and go back to their queues.`,
+      `${count} jobs or chunks did not end within ${timeout} ms of the shutdown, and go back to their queues.`,
     );
     this.#batches.forEach((batch) => batch.cut(reason));
   }

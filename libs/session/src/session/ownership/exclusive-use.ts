@@ -6,7 +6,7 @@ export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'tr
 
 export interface Use {
   readonly operation: ExclusiveOperation;
-  /** Made for who waits for the end. */
+  /** Created by flushOf(), resolved by leave(). */
   settled: PromiseWithResolvers<void> | undefined;
   /** True while the call that began it has not returned yet. The flush that a commit() begins with is called then. */
   isStarting: boolean;
@@ -61,7 +61,7 @@ export class ExclusiveUse {
     }
   }
 
-  /** Gives the end of the flush that runs on an EntityManager, if one does. */
+  /** Returns the end of the flush that runs on an EntityManager, if one does. */
   flushOf(em: Used): Promise<unknown> | undefined {
     const use = em[USE];
     if (use?.operation !== 'flush' && use?.operation !== 'commit') {

@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { LiveScope } from '../scope/live-scope.js';
 import type { TransactionFrame } from '../transaction/transaction-frames.js';
 
-/** What a wait for a connection keeps from ending: the scopes and the transactions that it came up in. */
+/** The scopes and transactions that cannot end before this wait does. */
 type Surrounding = EntityManager | LiveScope;
 
 /** Counts who waits for a connection in which scope and in which transaction, so that nobody has to go through them all. */
@@ -17,7 +17,7 @@ export class ConnectionWaits {
     return () => around.forEach((one) => this.#change(one, -1));
   }
 
-  /** Tells whether somebody waits there, or in something that was started there. */
+  /** Whether somebody waits there, or in something that was started there. */
   has(surrounding: Surrounding): boolean {
     return this.#counts.has(surrounding);
   }

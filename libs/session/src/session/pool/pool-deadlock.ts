@@ -61,7 +61,7 @@ export class PoolDeadlock {
     }
   }
 
-  /** Gives the session of each connection that is held by who waits, more than once where it holds several. */
+  /** Returns the session of each connection that is held by who waits, more than once where it holds several. */
   #findStuck(): readonly ConnectionHolder[] {
     const { holders } = this.surroundings;
     const stuck: ConnectionHolder[] = [];

@@ -70,7 +70,7 @@ export class Portal {
     this.#options = options;
   }
 
-  /** Gives the next rows; none when there are no more. */
+  /** Returns the next rows; none when there are no more. */
   async read(count: number): Promise<readonly Row[]> {
     if (this.#isDone) {
       return [];

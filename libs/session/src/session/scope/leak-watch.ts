@@ -33,7 +33,7 @@ export class LeakWatch {
     this.#watched.delete(session);
   }
 
-  /** Gives the stack that opened a session, when it was taken. */
+  /** Returns the stack that opened a session, when it was taken. */
   stackOf(session: WatchedSession): string | undefined {
     return this.#watched.get(session)?.stack;
   }

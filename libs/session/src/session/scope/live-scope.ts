@@ -23,7 +23,7 @@ export interface LiveScopeOptions {
   readonly label?: string;
   /** The scope that the code which opened this one ran in. */
   readonly startedIn?: LiveScope | undefined;
-  /** Gives what its signal follows, when that is first asked for. */
+  /** Returns what its signal follows, when that is first asked for. */
   readonly signal?: (() => AbortSignal) | undefined;
   readonly info?: ScopeInfo | undefined;
   /**
@@ -111,7 +111,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return (this.#signal ??= this.#createSignal());
   }
 
-  /** Tells whether the code that runs in a scope, or in none, is of the task that a session of this one belongs to. */
+  /** Whether the code that runs in a scope, or in none, is of the task that a session of this one belongs to. */
   isUsableIn(user: LiveScope | undefined): boolean {
     if (this.task !== undefined) {
       return this.task === user?.task;
@@ -124,7 +124,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return [...(this.#members?.values() ?? [])];
   }
 
-  /** Gives the member kept under `key`, opened on first use. */
+  /** Returns the member kept under `key`, opened on first use. */
   member<Member extends ScopeMember>(key: object, open: () => Member): Member {
     this.assertOpen();
     if (this.#members === undefined) {

@@ -29,7 +29,7 @@ export class Roster<Member extends Enrolled<Member>> implements Iterable<Member>
     this.#last = member;
   }
 
-  /** Tells whether the member was there. */
+  /** Whether the member was there. */
   delete(member: Member): boolean {
     if (!this.has(member)) {
       return false;

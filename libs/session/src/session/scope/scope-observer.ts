@@ -4,7 +4,7 @@ import type { LiveScope } from './live-scope.js';
 
 /** Is told of the scopes of an application as they come and go. */
 export interface ScopeObserver {
-  /** Called where a scope begins whose work is not ours to run: that of a request. */
+  /** Called when the scope of a request begins. NestJS runs its handler, not this library. */
   entered(scope: LiveScope): void;
   /** Runs the work of a scope, which ends with it. */
   run<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result>;

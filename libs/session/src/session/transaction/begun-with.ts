@@ -17,7 +17,7 @@ export function rememberBegunWith(transaction: Transaction, options: Transaction
   Object.defineProperty(transaction, BEGUN_WITH, { value, configurable: true });
 }
 
-/** Gives what a transaction was begun with, where a session began it. */
+/** Returns what a transaction was begun with, where a session began it. */
 export function findBegunWith(transaction: unknown): BegunWith {
   return (transaction as Remembering)[BEGUN_WITH] ?? {};
 }

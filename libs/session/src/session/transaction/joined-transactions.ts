@@ -61,7 +61,7 @@ interface TransactionState {
   [UNKNOWN]?: boolean;
 }
 
-/** Tells whether a transaction may be open. A savepoint, once begun, always may. */
+/** Whether a transaction may be open. A savepoint, once begun, always may. */
 export function isOpen(transaction: Transaction): boolean {
   const { isCommitted, isRolledBack, [LOST]: isLost } = transaction as TransactionState;
   return !isCommitted && !isRolledBack && isLost !== true;

@@ -44,7 +44,7 @@ export class TransactionFrames {
     return this.#storage.getStore();
   }
 
-  /** Tells whether the running code is part of a flush of an EntityManager, as a subscriber is. */
+  /** Whether the running code is part of a flush of an EntityManager, as a subscriber is. */
   isInFlushOf(em: EntityManager): boolean {
     let frame = this.current;
     while (frame !== undefined && !(frame.isFlush && frame.em === em)) {
@@ -53,7 +53,7 @@ export class TransactionFrames {
     return frame !== undefined;
   }
 
-  /** Gives the innermost transaction of one session. What outlives it finds it ended, and writes nothing outside of it. */
+  /** Returns the innermost transaction of one session. What outlives it finds it ended, and writes nothing outside of it. */
   innermost(session: { readonly scope: LiveScope }): EntityManager | undefined {
     let frame = this.current;
     while (

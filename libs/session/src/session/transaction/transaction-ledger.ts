@@ -4,7 +4,7 @@ import { failedEnd, isCommitted, isLost, isOpen, isSavepoint, JoinedTransactions
 import { begunOf } from '../pool/begun-transaction.js';
 import type { TransactionOutcome } from './session-callbacks.js';
 
-/** Knows the transactions of one session: which are open, who is to end them, which can but be rolled back. */
+/** Knows the transactions of one session: which are open, who is to end them, which can only be rolled back. */
 export class TransactionLedger {
   /** The EntityManagers whose transaction is ended by the block that made it. */
   readonly managed = new Set<EntityManager>();
@@ -51,7 +51,7 @@ export class TransactionLedger {
     }
   }
 
-  /** Gives the last transaction of an EntityManager, if it had one. */
+  /** Returns the last transaction of an EntityManager, if it had one. */
   transactionOf(em: EntityManager): unknown {
     return this.#transactions.get(em);
   }
@@ -72,7 +72,7 @@ export class TransactionLedger {
     this.managed.delete(em);
   }
 
-  /** Remembers a failure after which the open transaction of an EntityManager can but be rolled back. */
+  /** Remembers a failure after which the open transaction of an EntityManager can only be rolled back. */
   fail(em: EntityManager, error: unknown): void {
     this.#failures ??= new WeakMap();
     if (!this.#failures.has(em)) {
