@@ -58,7 +58,8 @@ describe('jobs that have too little time', () => {
 
   it.each([
     ['for their statements', 0, 40, 40, 0],
-    ['for the wait for a connection', POOL_SIZE - 1, 20, 100, 10],
+    ['for a wait that never ends', POOL_SIZE, 20, 30, 0],
+    ['for the slowest of them to wait for a connection', POOL_SIZE - 1, 20, 400, 10],
   ])(
     '%s leave no wait behind, begin nothing twice, and let others succeed',
     async (_what, held, sleep, timeout, least) => {
