@@ -1,5 +1,6 @@
 import * as door from 'nestjs-mikro-session';
 import * as queueDoor from 'nestjs-mikro-session/pg-boss';
+import * as testingDoor from 'nestjs-mikro-session/testing';
 
 describe('nestjs-mikro-session', () => {
   it('exports these names and no others', () => {
@@ -34,6 +35,12 @@ describe('nestjs-mikro-session', () => {
       'getSessionToken',
       'isTransientError',
     ]);
+  });
+});
+
+describe('nestjs-mikro-session/testing', () => {
+  it('exports these names and no others', () => {
+    expect(Object.keys(testingDoor)).toEqual(['SessionTesting']);
   });
 });
 

@@ -44,6 +44,7 @@ describe('the recipes', () => {
   it.each([
     ['docs/recipes.md', 10],
     ['docs/durable-jobs.md', 3],
+    ['docs/testing.md', 7],
   ])('have the code of tests: %s', async (path, blockCount) => {
     const recipes = await readFile(new URL(path, root), 'utf8');
     const tests = await readTests();

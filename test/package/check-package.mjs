@@ -42,6 +42,7 @@ try {
   run('npx', ['--no', 'tsc'], project);
   run(process.execPath, ['dist/main.js'], project);
   run(process.execPath, ['--input-type=module', '-e', "await import('nestjs-mikro-session')"], project);
+  run(process.execPath, ['dist/testing.js'], project);
 
   run('npm', ['install', ...quiet, `pg-boss@${devDependencies['pg-boss'] ?? dependencies['pg-boss']}`], project);
   run('npx', ['--no', '--', 'tsc', '--project', 'tsconfig.queue.json'], project);

@@ -31,6 +31,10 @@ export class SessionConnections {
     this.#connections.push({ source, options });
   }
 
+  get sources(): readonly SessionSource[] {
+    return this.#connections.map(({ source }) => source);
+  }
+
   get wantHttpScopes(): boolean {
     return this.#connections.some(({ options: { http } }) => http !== false);
   }

@@ -136,11 +136,12 @@ export class SessionPoolDeadlockError extends SessionError {
     waiter: string,
     /** Who holds the connections: label, age, where it was opened. */
     readonly holders: readonly string[],
+    remedy = 'make the pool larger',
   ) {
     super(
       `"${waiter}" waits for a connection, but all ${holders.length} of the pool are held by open transactions, or ` +
         `streams, that wait for one more: ${holders.join('; ')}. Use the session of the transaction, read the stream to ` +
-        'its end first, or make the pool larger.',
+        `its end first, or ${remedy}.`,
     );
   }
 }

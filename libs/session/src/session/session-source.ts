@@ -52,6 +52,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   readonly #scopes: ScopeLookup;
   readonly #surroundings: SessionSurroundings;
   readonly #deadlock: PoolDeadlock;
+  readonly #closeCallbacks: (() => Promise<void>)[] = [];
   #configured: SessionForkOptions | undefined;
 
   private constructor(
@@ -109,9 +110,22 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return source;
   }
 
+  /** Who has its connections, and who waits for one. */
+  get connections(): ConnectionLeases {
+    return this.#surroundings.connections;
+  }
+
+  /** Calls back when the application begins to close. */
+  onClose(callback: () => Promise<void>): void {
+    this.#closeCallbacks.push(callback);
+  }
+
   /** Called by NestJS, before it waits for the requests that run. */
-  onModuleDestroy(): void {
+  async onModuleDestroy(): Promise<void> {
     void this.#surroundings.connections.endUnreachable();
+    for (const callback of this.#closeCallbacks) {
+      await callback();
+    }
   }
 
   get currentScope(): LiveScope | undefined {

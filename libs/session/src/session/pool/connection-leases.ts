@@ -57,6 +57,10 @@ export class ConnectionLeases {
     private readonly heldIdle: Pick<LeaseOptions, 'heldIdleAfter' | 'onHeldIdle'>,
   ) {}
 
+  get pools(): readonly Pool[] {
+    return [...this.#pools.keys()];
+  }
+
   /** Follows what MikroORM itself does to a connection. */
   followHooks(connection: Connection, orm: MikroORM): void {
     this.#defers = this.#hooks.follow(connection, orm);
@@ -95,6 +99,9 @@ export class ConnectionLeases {
       }
       const { isBusy } = queue;
       const entry = queue.enter(scope);
+      if (isBusy) {
+        pool.onWait?.(entry);
+      }
       return isBusy ? { ...entry, client: this.waits(pool, entry) } : entry;
     };
     pool.connect = (...args) => (args.length > 0 ? connect(...args) : this.#connect(enter));

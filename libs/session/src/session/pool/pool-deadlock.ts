@@ -57,6 +57,7 @@ export class PoolDeadlock {
       throw new SessionPoolDeadlockError(
         scope.label,
         stuck.map((holder) => this.#describe(holder)),
+        pool.remedy,
       );
     }
   }

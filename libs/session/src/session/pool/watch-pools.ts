@@ -37,6 +37,10 @@ export interface Pool {
   readonly _clients?: readonly PoolClient[];
   /** The class of its connections. */
   readonly Client?: new (options: unknown) => PoolClient & { connect(): Promise<void> };
+  /** What to do where a wait for a connection cannot end. @default to make it larger */
+  readonly remedy?: string;
+  /** Told of a wait that begins while it has no connection to give. */
+  onWait?(wait: { readonly client: Promise<PoolClient>; leave(reason: Error): void }): void;
   end: (...args: unknown[]) => Promise<void>;
   readonly totalCount: number;
   readonly idleCount: number;

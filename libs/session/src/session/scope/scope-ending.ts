@@ -7,7 +7,8 @@ export type ScopeEnding =
   | 'disposed'
   | 'removed'
   | 'timedOut'
-  | 'aborted';
+  | 'aborted'
+  | 'rolledBack';
 
 const endings: Record<ScopeEnding, string> = {
   returned: 'it had returned',
@@ -18,6 +19,7 @@ const endings: Record<ScopeEnding, string> = {
   removed: 'it had been removed from its scope',
   timedOut: 'its time was up',
   aborted: 'it had been aborted',
+  rolledBack: 'its test had been rolled back',
 };
 
 export function describeEnding(ending: ScopeEnding): string {

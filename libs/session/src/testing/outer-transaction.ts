@@ -1,0 +1,140 @@
+import type { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { askAside } from '../session/pool/ask-aside.js';
+import type { Pool, PoolClient } from '../session/pool/watch-pools.js';
+
+interface Answer {
+  readonly rows: readonly Readonly<Record<string, unknown>>[];
+}
+
+const BEGIN = `begin;
+  select name, setting from pg_settings where source = 'session';
+  select from pg_constraint where condeferred limit 1`;
+/** Locks of the session are the only thing that a rollback leaves. */
+const ROLL_BACK = 'rollback; select pg_advisory_unlock_all()';
+const RESET = 'reset all; reset role; set session authorization default';
+/** Makes the constraints deferred again that are so by default. */
+const DEFER = `do $$ begin execute (
+  select 'set constraints ' || string_agg(distinct format('%I.%I', nspname, conname), ', ') || ' deferred'
+  from pg_constraint join pg_namespace on pg_namespace.oid = connamespace where condeferred
+); end $$; `;
+const CANCEL_MS = 300;
+const CANCEL_ATTEMPTS = 5;
+
+/** The transaction of a test, on a connection of its own. The transactions of the application are savepoints in it. */
+export class OuterTransaction {
+  /** As node-postgres made it: what watches the connections of the pool watches those that stand for it instead. */
+  readonly #query: PoolClient['query'];
+  #savepoints = 0;
+  #settings: readonly string[] = [];
+  #defer = '';
+
+  private constructor(
+    readonly client: PoolClient,
+    private readonly pool: Pool,
+  ) {
+    const { query } = Object.getPrototypeOf(client) as PoolClient;
+    this.#query = query.bind(client);
+  }
+
+  static async begin(pool: Pool, connect: () => Promise<PoolClient>): Promise<OuterTransaction> {
+    const client = await connect();
+    const transaction = new OuterTransaction(client, pool);
+    try {
+      await transaction.#begin();
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    return transaction;
+  }
+
+  /** Of the connection. */
+  get events(): EventEmitter {
+    return this.client as unknown as EventEmitter;
+  }
+
+  get isReady(): boolean {
+    return this.client.readyForQuery === true;
+  }
+
+  send(text: unknown, values?: unknown): Promise<unknown> {
+    return this.#query(text, values) as Promise<unknown>;
+  }
+
+  submit(query: unknown): void {
+    this.#query(query);
+  }
+
+  /** Makes a savepoint, and gives its name. */
+  async mark(isReadOnly = false): Promise<string> {
+    this.#savepoints += 1;
+    const name = `session_test_${this.#savepoints}`;
+    await this.send(`savepoint ${name}${isReadOnly ? '; set transaction read only' : ''}`);
+    return name;
+  }
+
+  /** Does what a commit does: checks the deferred constraints. Keeps what came after the savepoint. */
+  async keep(savepoint: string): Promise<void> {
+    await this.send(`set constraints all immediate; ${this.#defer}release savepoint ${savepoint}`);
+  }
+
+  async undo(savepoint: string): Promise<void> {
+    await this.send(`rollback to savepoint ${savepoint}; release savepoint ${savepoint}`);
+  }
+
+  /** Takes back what was set until the end of the transaction: that of the test goes on. */
+  async resetSettings(): Promise<void> {
+    await this.send([RESET, ...this.#settings].join('; '));
+  }
+
+  /** Ends what the server is working on. Where it does not answer, ends the connection. */
+  async cancel(): Promise<void> {
+    for (let attempt = 0; attempt < CANCEL_ATTEMPTS && !this.isReady; attempt += 1) {
+      await askAside(this.pool, async (aside) => {
+        // Seam: pg/client
+        await aside.query('select pg_cancel_backend($1)', [this.client.processID]);
+      });
+      await this.#untilReady();
+    }
+    if (!this.isReady) {
+      this.client.connection?.stream?.destroy();
+    }
+  }
+
+  async rollBack(): Promise<void> {
+    try {
+      await this.send(ROLL_BACK);
+      this.client.release();
+    } catch {
+      // The server rolls back what was on a connection that is gone.
+      this.client.release(true);
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const [, settings, deferred] = (await this.send(BEGIN)) as [Answer, Answer, Answer];
+    this.#settings = settings.rows.map(
+      ({ name, setting }) => `select set_config(${toLiteral(name)}, ${toLiteral(setting)}, false)`,
+    );
+    this.#defer = deferred.rows.length > 0 ? DEFER : '';
+  }
+
+  async #untilReady(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timeout = new AbortController();
+    this.client.once('drain', resolve);
+    this.client.once('end', resolve);
+    if (!this.isReady) {
+      await Promise.race([promise, delay(CANCEL_MS, undefined, { signal: timeout.signal }).catch(() => undefined)]);
+    }
+    timeout.abort();
+    this.client.off('drain', resolve);
+    this.client.off('end', resolve);
+  }
+}
+
+function toLiteral(value: unknown): string {
+  return `'${String(value).replaceAll("'", "''")}'`;
+}

@@ -1,0 +1,180 @@
+import type { EntityManager } from '@mikro-orm/core';
+import type { INestApplicationContext } from '@nestjs/common';
+
+import { SessionConnections } from '../nest/session-connections.js';
+import { getSessionSourceToken } from '../nest/tokens.js';
+import { aName, assertOptions, type Rule } from '../session/option-rules.js';
+import type { LiveScope } from '../session/scope/live-scope.js';
+import { ScopeStorage } from '../session/scope/scope-storage.js';
+import { TaskScopes } from '../session/scope/task-scopes.js';
+import { SessionSetupError, SessionStateError } from '../session/session-error.js';
+import { TestActor, type TestActorOptions, type Token } from './test-actor.js';
+import { TestConnection } from './test-connection.js';
+
+export interface RunOptions {
+  /** Names the connection. @default the default connection */
+  readonly contextName?: string;
+}
+
+const runRules: Record<keyof RunOptions, Rule> = { contextName: aName };
+
+/**
+ * Runs each test of an application in a transaction that is rolled back. Between `begin()` and `rollBack()` all sessions of
+ * the application work on one connection, and their transactions are savepoints in that of the test.
+ *
+ * @example
+ * const testing = await SessionTesting.create(app);
+ * beforeEach(() => testing.begin());
+ * afterEach(() => testing.rollBack());
+ */
+export class SessionTesting<Em extends EntityManager = EntityManager> {
+  #state: 'ended' | 'open' | 'rolledBack' = 'ended';
+  /** The scopes that were there before the test. */
+  #before = new Set<LiveScope>();
+  readonly #resolved = new Set<LiveScope>();
+  readonly #actor: TestActor<Em>;
+
+  private constructor(
+    private readonly app: INestApplicationContext,
+    private readonly connections: readonly TestConnection[],
+    private readonly storage: ScopeStorage,
+  ) {
+    this.#actor = this.as({});
+  }
+
+  /**
+   * @param app an application, an application context or a testing module
+   * @throws {SessionSetupError} in production, without SessionModule, and for a database other than PostgreSQL
+   */
+  static async create<Em extends EntityManager = EntityManager>(
+    app: INestApplicationContext,
+  ): Promise<SessionTesting<Em>> {
+    if (process.env['NODE_ENV'] === 'production') {
+      throw new SessionSetupError(
+        'SessionTesting rolls back what an application writes, and does not start where NODE_ENV is "production".',
+      );
+    }
+    const { sources } = find(app, SessionConnections);
+    const connections = await Promise.all(sources.map((source) => TestConnection.create(source)));
+    const testing = new SessionTesting<Em>(app, connections, find(app, ScopeStorage));
+    sources.forEach((source) => source.onClose(() => testing.#close()));
+    return testing;
+  }
+
+  /**
+   * Begins a test, on every connection of the application.
+   *
+   * @throws {SessionStateError} while one is open
+   */
+  async begin(): Promise<void> {
+    if (this.#state === 'open') {
+      throw new SessionStateError(
+        'SessionTesting.begin() was called while a test was open. Call rollBack() at the end of each, in afterEach().',
+      );
+    }
+    this.#state = 'open';
+    this.#before = new Set(this.storage.live);
+    try {
+      await settleAll(this.connections, (connection) => connection.begin());
+    } catch (error) {
+      await this.rollBack();
+      throw error;
+    }
+  }
+
+  /** Ends what still runs in the sessions of the test, and rolls back. Does nothing where no test is open. */
+  async rollBack(): Promise<void> {
+    if (this.#state !== 'open') {
+      return;
+    }
+    this.#state = 'rolledBack';
+    try {
+      await settleAll(this.connections, (connection) => connection.stop());
+      const scopes = [...this.storage.live].filter((scope) => !this.#before.has(scope));
+      // What cannot be undone in them is undone here.
+      await Promise.allSettled([...this.#resolved, ...scopes].map((scope) => scope.end('rolledBack')));
+      this.#resolved.clear();
+    } finally {
+      await settleAll(this.connections, (connection) => connection.rollBack());
+    }
+  }
+
+  /** Lets the application commit again, until the next `begin()`. Called by itself when the application closes. */
+  end(): void {
+    if (this.#state === 'rolledBack') {
+      this.#state = 'ended';
+      this.connections.forEach((connection) => connection.restore());
+    }
+  }
+
+  /** Runs `work` in a new session and one transaction, which is committed within the test when `work` returns. */
+  async run<Result>(work: (session: Em) => Result | Promise<Result>, options: RunOptions = {}): Promise<Result> {
+    assertOptions('SessionTesting.run()', options, runRules);
+    return this.#actor.run(work, options.contextName);
+  }
+
+  /**
+   * Gives a provider whose methods run in one new scope, which ends with the test: a request-scoped one is made for it, and
+   * any other finds there what it would find in a request.
+   */
+  async resolve<Instance extends object>(token: Token<Instance>): Promise<Instance> {
+    return this.#actor.resolve(token);
+  }
+
+  /** Does the same for a tenant or a user: what it runs has this info. */
+  as(options: TestActorOptions): TestActor<Em> {
+    return new TestActor<Em>(
+      {
+        moduleRef: this.app,
+        tasks: find(this.app, TaskScopes),
+        findSource: (contextName) => {
+          this.#assertOpen();
+          return this.app.get(getSessionSourceToken(contextName), { strict: false });
+        },
+        createScope: (scopeOptions) => {
+          this.#assertOpen();
+          const scope = this.storage.createScope(scopeOptions);
+          this.#resolved.add(scope);
+          return scope;
+        },
+      },
+      options,
+    );
+  }
+
+  async #close(): Promise<void> {
+    await this.rollBack();
+    this.end();
+  }
+
+  #assertOpen(): void {
+    if (this.#state !== 'open') {
+      throw new SessionStateError(
+        'SessionTesting was used where no test is open. Call begin() before, in beforeEach().',
+      );
+    }
+  }
+}
+
+function find<Provider>(app: INestApplicationContext, token: abstract new (...args: never[]) => Provider): Provider {
+  try {
+    return app.get<Provider>(token, { strict: false });
+  } catch (cause) {
+    throw new SessionSetupError(
+      'SessionTesting found no SessionModule in the application. Add SessionModule.forRoot() to its imports.',
+      { cause },
+    );
+  }
+}
+
+/** Does so with all, also when it fails with one. */
+async function settleAll(
+  connections: readonly TestConnection[],
+  work: (connection: TestConnection) => Promise<void>,
+): Promise<void> {
+  const results = await Promise.allSettled(connections.map((connection) => work(connection)));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    throw failed.reason;
+  }
+}

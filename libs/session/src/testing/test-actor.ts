@@ -1,0 +1,79 @@
+import type { EntityManager } from '@mikro-orm/core';
+import type { Abstract, Type } from '@nestjs/common';
+import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
+
+import { aName, anObject, assertOptions, type Rule } from '../session/option-rules.js';
+import type { LiveScope, ScopeOptions } from '../session/scope/live-scope.js';
+import type { ScopeInfo } from '../session/scope/scope-info.js';
+import type { TaskScopes } from '../session/scope/task-scopes.js';
+import type { SessionSource } from '../session/session-source.js';
+
+/** For whom a test runs something. */
+export interface TestActorOptions {
+  /** What the `fork` function of the module and your own code may want to know of the scope: a tenant, a user. */
+  readonly info?: ScopeInfo;
+  /** Names the scope in errors and logs. @default 'SessionTesting' */
+  readonly label?: string;
+}
+
+/** What a test runs is run by it. */
+export interface TestSurroundings {
+  readonly moduleRef: Pick<ModuleRef, 'resolve' | 'registerRequestByContextId'>;
+  readonly tasks: TaskScopes;
+  /** @throws {SessionStateError} where no test is open */
+  findSource(contextName: string | undefined): SessionSource;
+  /** Makes a scope that ends with the test. */
+  createScope(options: ScopeOptions): LiveScope;
+}
+
+export type Token<Instance> = Type<Instance> | Abstract<Instance> | string | symbol;
+
+const rules: Record<keyof TestActorOptions, Rule> = { info: anObject, label: aName };
+
+/** Runs what a test wants to run, each time in a scope of its own, with the info of a tenant or a user. */
+export class TestActor<Em extends EntityManager = EntityManager> {
+  constructor(
+    private readonly surroundings: TestSurroundings,
+    private readonly options: TestActorOptions,
+  ) {
+    assertOptions('SessionTesting.as()', options, rules);
+  }
+
+  /** Runs `work` in a new session and one transaction: flushed and committed when it returns, rolled back when it throws. */
+  async run<Result>(work: (session: Em) => Result | Promise<Result>, contextName?: string): Promise<Result> {
+    const source = this.surroundings.findSource(contextName) as SessionSource<Em>;
+    const { label = 'SessionTesting', info } = this.options;
+    return source.run({ kind: 'begin', label, info, startedIn: source.currentScope }, work, { transaction: {} });
+  }
+
+  /**
+   * Gives a provider whose methods run in one new scope, which ends with the test: a request-scoped one is made for it, and
+   * any other finds there what it would find in a request.
+   */
+  async resolve<Instance extends object>(token: Token<Instance>): Promise<Instance> {
+    const { moduleRef, tasks, createScope } = this.surroundings;
+    const { info, label = `SessionTesting of ${nameOf(token)}` } = this.options;
+    const scope = createScope({ kind: 'run', label, info });
+    const contextId = ContextIdFactory.create();
+    const instance = await tasks.enter(scope, () =>
+      moduleRef.resolve<Instance>(token as Type<Instance>, contextId, { strict: false }),
+    );
+    return inScope(instance, (call) => tasks.enter(scope, call));
+  }
+}
+
+function inScope<Instance extends object>(instance: Instance, enter: <Result>(call: () => Result) => Result): Instance {
+  return new Proxy(instance, {
+    get(target, key) {
+      const member: unknown = Reflect.get(target, key, target);
+      if (typeof member !== 'function' || key === 'constructor') {
+        return member;
+      }
+      return (...args: unknown[]): unknown => enter(() => Reflect.apply(member, target, args) as unknown);
+    },
+  });
+}
+
+function nameOf(token: Token<unknown>): string {
+  return typeof token === 'function' ? token.name : String(token);
+}

@@ -1,0 +1,291 @@
+import { EventEmitter } from 'node:events';
+
+import { type Cursor, isCursor } from '../session/pool/follow-cursor.js';
+import { findSqlState } from '../session/pool/lost-connection.js';
+import type { PoolClient } from '../session/pool/watch-pools.js';
+import { SessionStateError } from '../session/session-error.js';
+import type { OuterTransaction } from './outer-transaction.js';
+import { readStatement, setsLocally } from './test-statements.js';
+
+/** A statement in a transaction that has failed. */
+const ABORTED = '25P02';
+
+type Callback = (error: unknown, answer?: unknown) => void;
+
+/**
+ * Stands for a connection of the pool, in the transaction of a test: what begins and ends a transaction makes and ends a
+ * savepoint. A statement outside of a transaction has a savepoint of its own, so that its error ends nothing but itself.
+ */
+export class TestClient extends EventEmitter {
+  readonly connection: PoolClient['connection'];
+  readonly #outer: OuterTransaction;
+  readonly #giveBack: (client: TestClient) => void;
+  readonly #over = Promise.withResolvers<never>();
+  /** The savepoint that stands for the transaction that is open. */
+  #transaction: string | undefined;
+  /** The cursors that were opened outside of transactions, and the savepoints that they are in. */
+  readonly #cursors = new Map<Cursor, Promise<string>>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #pending = 0;
+  #lastActive = performance.now();
+  #isOver = false;
+  #isReleased = false;
+  #setsLocally = false;
+  /** As the pool of node-postgres, whose clients need no `this` for it. */
+  readonly release = (): void => {
+    if (!this.#isReleased) {
+      this.#isReleased = true;
+      this.#giveBack(this);
+    }
+  };
+  readonly #onDrain = (): void => this.#drain();
+  readonly #onEnd = (): void => this.#end();
+
+  /** @param giveBack called once, when whoever uses it is done */
+  constructor(outer: OuterTransaction, giveBack: (client: TestClient) => void) {
+    super();
+    this.#outer = outer;
+    this.#giveBack = giveBack;
+    this.#over.promise.catch(() => undefined);
+    this.connection = this.#standForConnection();
+    outer.events.on('drain', this.#onDrain);
+    outer.events.on('end', this.#onEnd);
+  }
+
+  get processID(): number | null | undefined {
+    return this.#outer.client.processID;
+  }
+
+  get readyForQuery(): boolean {
+    return this.#pending === 0 && this.#outer.isReady;
+  }
+
+  /** Milliseconds since the last statement; 0 while one runs. */
+  get idleFor(): number {
+    return this.#pending > 0 ? 0 : performance.now() - this.#lastActive;
+  }
+
+  getTransactionStatus(): 'I' | 'T' | 'E' | null {
+    return this.#transaction === undefined ? 'I' : (this.#outer.client.getTransactionStatus?.() ?? null);
+  }
+
+  getTypeParser(type: number, format: string): (value: string) => unknown {
+    return this.#outer.client.getTypeParser?.(type, format) ?? String;
+  }
+
+  query(text: unknown, values?: unknown, callback?: unknown): unknown {
+    const given = [values, callback].find((one) => typeof one === 'function') as Callback | undefined;
+    if (typeof text === 'object' && text !== null && 'submit' in text) {
+      this.#submit(text);
+      return text;
+    }
+    const answer = this.#inTurn(() => this.#run(text, typeof values === 'function' ? undefined : values));
+    if (given === undefined) {
+      return answer;
+    }
+    answer.then((value) => given(null, value), given);
+    return undefined;
+  }
+
+  async end(): Promise<void> {
+    this.#end();
+  }
+
+  /** Ends what still goes on on it, so that the next one finds the transaction of the test as it has to be. */
+  async finish(): Promise<void> {
+    if (this.#isOver && !this.#outer.isReady) {
+      await this.#outer.cancel();
+    }
+    await this.#closeCursors();
+    await this.#turn;
+    if (this.#transaction !== undefined) {
+      await this.#outer.undo(this.#transaction);
+    }
+    if (this.#setsLocally) {
+      await this.#outer.resetSettings();
+    }
+    this.#outer.events.off('drain', this.#onDrain);
+    this.#outer.events.off('end', this.#onEnd);
+    this.#isOver = true;
+  }
+
+  async #run(text: unknown, values: unknown): Promise<unknown> {
+    const sql = String(typeof text === 'string' ? text : (text as { readonly text?: unknown } | null)?.text);
+    this.#setsLocally ||= setsLocally(sql);
+    const statement = readStatement(sql);
+    switch (statement.kind) {
+      case 'begin':
+        return this.#begin(statement);
+      case 'commit':
+        return this.#commit();
+      case 'rollback':
+        return this.#rollBack();
+      case 'control':
+        throw new SessionStateError(
+          `The statement "${statement.control}" was refused: it would end the transaction of the test. Send what begins ` +
+            'and what ends a transaction one by one, or use session.transactional().',
+        );
+      case 'other':
+        return this.#transaction === undefined ? this.#runAlone(text, values) : this.#outer.send(text, values);
+    }
+  }
+
+  async #begin({ isReadOnly, rest }: { readonly isReadOnly: boolean; readonly rest: string }): Promise<unknown> {
+    if (this.#transaction === undefined) {
+      await this.#endCursors();
+      this.#transaction = await this.#outer.mark(isReadOnly);
+    }
+    const begun = answerOf('BEGIN');
+    return rest.trim() === '' ? begun : [begun, ...[await this.#outer.send(rest)].flat()];
+  }
+
+  async #commit(): Promise<unknown> {
+    const savepoint = this.#transaction;
+    if (savepoint === undefined) {
+      return answerOf('COMMIT');
+    }
+    try {
+      await this.#outer.keep(savepoint);
+    } catch (error) {
+      await this.#outer.undo(savepoint);
+      if (findSqlState(error) !== ABORTED) {
+        throw error;
+      }
+      return answerOf('ROLLBACK');
+    } finally {
+      this.#transaction = undefined;
+    }
+    return answerOf('COMMIT');
+  }
+
+  async #rollBack(): Promise<unknown> {
+    const savepoint = this.#transaction;
+    this.#transaction = undefined;
+    if (savepoint !== undefined) {
+      await this.#outer.undo(savepoint);
+    }
+    return answerOf('ROLLBACK');
+  }
+
+  async #runAlone(text: unknown, values: unknown): Promise<unknown> {
+    await this.#endCursors();
+    const savepoint = await this.#outer.mark();
+    try {
+      const answer = await this.#outer.send(text, values);
+      await this.#outer.keep(savepoint);
+      return answer;
+    } catch (error) {
+      await this.#outer.undo(savepoint);
+      throw error;
+    }
+  }
+
+  #submit(query: object): void {
+    const submit = (): void => {
+      if (this.#isOver) {
+        return;
+      }
+      this.#lastActive = performance.now();
+      if (this.#transaction === undefined && isCursor(query)) {
+        const savepoint = this.#outer.mark();
+        savepoint.catch(() => undefined);
+        this.#cursors.set(query, savepoint);
+      }
+      this.#outer.submit(query);
+    };
+    if (this.#pending === 0) {
+      submit();
+    } else {
+      void this.#turn.then(submit);
+    }
+  }
+
+  /** Ends the savepoints of cursors when they have been read or closed. */
+  async #endCursors(): Promise<void> {
+    for (const savepoint of [...this.#cursors.values()].toReversed()) {
+      const name = await savepoint;
+      await this.#outer.keep(name).catch(() => this.#outer.undo(name));
+    }
+    this.#cursors.clear();
+  }
+
+  async #closeCursors(): Promise<void> {
+    for (const [cursor, savepoint] of this.#cursors) {
+      await savepoint;
+      await cursor.close();
+    }
+    await this.#endCursors();
+  }
+
+  async #inTurn(work: () => Promise<unknown>): Promise<unknown> {
+    this.#pending += 1;
+    const answer = this.#turn.then(() => {
+      this.#assertUsable();
+      return work();
+    });
+    this.#turn = answer.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      return await Promise.race([answer, this.#over.promise]);
+    } finally {
+      this.#pending -= 1;
+      this.#lastActive = performance.now();
+      if (this.readyForQuery) {
+        this.#drain();
+      }
+    }
+  }
+
+  #assertUsable(): void {
+    if (this.#isOver || this.#isReleased) {
+      throw terminated();
+    }
+  }
+
+  #drain(): void {
+    if (this.readyForQuery) {
+      this.emit('drain');
+    }
+  }
+
+  #end(): void {
+    if (!this.#isOver) {
+      this.#isOver = true;
+      this.#over.reject(terminated());
+      this.emit('end');
+    }
+  }
+
+  /** What ends it ends nothing of the connection that it stands for. */
+  #standForConnection(): PoolClient['connection'] {
+    const { connection = {} } = this.#outer.client;
+    const { stream } = connection;
+    return Object.create(connection, {
+      stream: {
+        value: {
+          destroy: () => this.#end(),
+          get bytesRead() {
+            return stream?.bytesRead;
+          },
+          remoteAddress: stream?.remoteAddress,
+        },
+      },
+      parsedStatements: {
+        get: () => connection.parsedStatements,
+        set: (statements: unknown) => {
+          connection.parsedStatements = statements;
+        },
+      },
+    }) as PoolClient['connection'];
+  }
+}
+
+function answerOf(command: string): unknown {
+  return { command, rows: [], rowCount: null };
+}
+
+function terminated(): Error {
+  return new Error('Connection terminated unexpectedly');
+}

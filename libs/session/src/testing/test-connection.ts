@@ -1,0 +1,115 @@
+import type { Connection, MikroORM } from '@mikro-orm/core';
+
+import type { SessionSource } from '../session/session-source.js';
+import { getPool, type Pool, type PoolClient } from '../session/pool/watch-pools.js';
+import { SessionSetupError, SessionStateError } from '../session/session-error.js';
+import { OuterTransaction } from './outer-transaction.js';
+import { TestPool } from './test-pool.js';
+
+type Connect = Pool['connect'];
+type Callback = (error: unknown, client?: PoolClient, release?: PoolClient['release']) => void;
+
+interface Test {
+  readonly outer: OuterTransaction;
+  readonly pool: TestPool;
+}
+
+/** One connection of MikroORM, whose pools give nothing but the connection of the test while one is open. */
+export class TestConnection {
+  readonly #pools: Map<Pool, Connect>;
+  readonly #main: Pool;
+  #test: Test | undefined;
+
+  private constructor(
+    readonly source: SessionSource,
+    main: Pool,
+    replicas: readonly Pool[],
+  ) {
+    this.#main = main;
+    this.#pools = new Map([main, ...replicas].map((pool) => [pool, pool.connect]));
+  }
+
+  static async create(source: SessionSource): Promise<TestConnection> {
+    const { orm } = source;
+    const main = await getPool(orm.driver.getConnection('write'));
+    const replicas = await findReplicas(orm);
+    if (main === undefined || !source.connections.pools.includes(main) || replicas.includes(undefined)) {
+      throw new SessionSetupError(
+        `SessionTesting found no pool of connections that MikroORM has made for the connection "${orm.em.name}". It works ` +
+          'with @mikro-orm/postgresql, and with a pool of its own.',
+      );
+    }
+    return new TestConnection(
+      source,
+      main,
+      replicas.filter((pool) => pool !== undefined),
+    );
+  }
+
+  async begin(): Promise<void> {
+    const main = this.#main;
+    const connect = this.#pools.get(main) as Connect;
+    const outer = await OuterTransaction.begin(main, () => connect.call(main));
+    const pool = new TestPool(outer, main);
+    this.source.connections.follow(pool);
+    this.#test = { outer, pool };
+    this.#redirect(() => pool.connect());
+  }
+
+  /** Lets nobody have a connection any more, and ends what still runs on that of the test. */
+  async stop(): Promise<void> {
+    this.#redirect(async () => {
+      throw new SessionStateError(
+        'A connection was asked for between two tests, where SessionTesting has rolled one back and begun no other. Await ' +
+          'all that a test begins, and call SessionTesting.end() before what is to be committed.',
+      );
+    });
+    await this.#test?.pool.end();
+  }
+
+  async rollBack(): Promise<void> {
+    await this.#test?.outer.rollBack();
+    this.#test = undefined;
+  }
+
+  /** Gives the application its own connections back. */
+  restore(): void {
+    this.#pools.forEach((connect, pool) => {
+      pool.connect = connect;
+    });
+  }
+
+  #redirect(connect: () => Promise<PoolClient>): void {
+    for (const pool of this.#pools.keys()) {
+      // Seam: pg/pool
+      pool.connect = (...args) => {
+        const client = connect();
+        const [callback] = args as [Callback?];
+        if (callback !== undefined) {
+          void tell(client, callback);
+        }
+        return client;
+      };
+    }
+  }
+}
+
+/** The pools of the read replicas, which have what a test has written in the transaction of the test alone. */
+async function findReplicas({ driver, config }: MikroORM): Promise<(Pool | undefined)[]> {
+  // Seam: mikro-orm/replicas
+  const { replicas = [] } = driver as unknown as { readonly replicas?: readonly Connection[] };
+  const wanted = config.get('replicas')?.length ?? 0;
+  return Promise.all(Array.from({ length: wanted }, async (_, nth) => replicas[nth] && getPool(replicas[nth])));
+}
+
+/** As the pool of node-postgres tells those who give it a callback. */
+async function tell(client: Promise<PoolClient>, callback: Callback): Promise<void> {
+  let connected: PoolClient;
+  try {
+    connected = await client;
+  } catch (error) {
+    callback(error);
+    return;
+  }
+  callback(undefined, connected, (error) => connected.release(error));
+}

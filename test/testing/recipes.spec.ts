@@ -1,0 +1,150 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { type INestApplication, Injectable } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import {
+  getSessionToken,
+  InjectSession,
+  InSession,
+  JobService,
+  SessionContext,
+  SessionFactory,
+  SessionModule,
+} from 'nestjs-mikro-session';
+import { JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
+import { SessionTesting } from 'nestjs-mikro-session/testing';
+
+import { Note } from '../support/note.entity.js';
+import { ormOptions, startTestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+declare module 'nestjs-mikro-session/pg-boss' {
+  interface QueueInputs {
+    mails: { readonly to: string };
+  }
+}
+
+@Injectable()
+class NotesService {
+  constructor(@InjectSession() private readonly session: EntityManager) {}
+
+  count(): Promise<number> {
+    return this.session.count(Note);
+  }
+}
+
+@Injectable()
+class Housekeeping {
+  constructor(private readonly context: SessionContext<EntityManager>) {}
+
+  @InSession({ transaction: true })
+  async purge(): Promise<void> {
+    await this.context.current.nativeDelete(Note, { text: 'old' });
+  }
+
+  get tenant(): unknown {
+    return this.context.scope?.info['tenant'];
+  }
+
+  async tenantNow(): Promise<unknown> {
+    return this.tenant;
+  }
+}
+
+describe('the recipes for tests', () => {
+  let database: TestDatabase;
+  let app: INestApplication;
+  let url: string;
+  let testing: SessionTesting<EntityManager>;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    const started = await startTestApp({
+      databaseUrl: database.url,
+      imports: [JobQueueModule.forRoot({ work: false, queues: { mails: {} } })],
+      providers: [NotesService, Housekeeping],
+    });
+    ({ app, url } = started);
+    await started
+      .get<SessionFactory<EntityManager>>(SessionFactory)
+      .begin(async (session) => session.create(Note, { text: 'for all tests' }));
+    testing = await SessionTesting.create(app);
+  });
+
+  afterAll(async () => {
+    await app.close();
+    await database.drop();
+  });
+
+  beforeEach(() => testing.begin());
+
+  afterEach(() => testing.rollBack());
+
+  it('seeds and looks', async () => {
+    await testing.run(async (session) => session.create(Note, { text: 'Ada' }));
+
+    const notes = await testing.run((session) => session.find(Note, {}, { orderBy: { id: 'asc' } }));
+
+    expect(notes.map(({ text }) => text)).toEqual(['for all tests', 'Ada']);
+    expect((await fetch(url)).status).toBe(404);
+  });
+
+  it('calls a service', async () => {
+    const notes = await testing.resolve(NotesService);
+
+    expect(await notes.count()).toBe(1);
+  });
+
+  it('runs jobs', async () => {
+    await app.get(JobService).map(['a', 'b'], (session, text) => session.create(Note, { text }));
+
+    expect(await testing.run((session) => session.count(Note))).toBe(3);
+  });
+
+  it('sees a durable job that was sent', async () => {
+    await testing.run(() => app.get(JobQueue).send('mails', { to: 'Ada' }));
+
+    const sent = await testing.run((session) => session.execute(`select data from pgboss.job where name = 'mails'`));
+
+    expect(sent).toEqual([{ data: expect.anything() as unknown }]);
+  });
+
+  it('calls what a tick would call', async () => {
+    await testing.run(async (session) => session.create(Note, { text: 'old' }));
+
+    await app.get(Housekeeping).purge();
+
+    expect(await testing.run((session) => session.count(Note))).toBe(1);
+  });
+
+  it('works for a tenant', async () => {
+    const acme = testing.as({ info: { tenant: 'acme' } });
+    await acme.run(async (session) => session.create(Note, { text: 'of acme', tenant: 'acme' }));
+    const housekeeping = await acme.resolve(Housekeeping);
+
+    expect(await housekeeping.tenantNow()).toBe('acme');
+  });
+
+  it('tests a provider without a database', async () => {
+    const session = { count: async () => 3 };
+    const module = await Test.createTestingModule({
+      providers: [NotesService, { provide: getSessionToken(), useValue: session }],
+    }).compile();
+
+    expect(await module.get(NotesService).count()).toBe(3);
+  });
+
+  it('tests a module without its database', async () => {
+    const session = { count: async () => 3 };
+    const module = await Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
+      providers: [NotesService],
+    })
+      .overrideProvider(getSessionToken())
+      .useValue(session)
+      .compile();
+
+    expect(await module.get(NotesService).count()).toBe(3);
+    await module.close();
+  });
+});

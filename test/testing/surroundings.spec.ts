@@ -1,0 +1,186 @@
+import { getMikroORMToken, MikroOrmModule } from '@mikro-orm/nestjs';
+import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import {
+  getSessionFactoryToken,
+  InjectSession,
+  SessionContext,
+  SessionFactory,
+  SessionModule,
+} from 'nestjs-mikro-session';
+import { JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
+import { SessionTesting } from 'nestjs-mikro-session/testing';
+
+import { Note } from '../support/note.entity.js';
+import { injections, ormOptions, startTestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+declare module 'nestjs-mikro-session/pg-boss' {
+  interface QueueInputs {
+    'in-tests': { readonly text: string };
+  }
+}
+
+@Injectable()
+class Tenant {
+  constructor(
+    @InjectSession() readonly session: EntityManager,
+    private readonly context: SessionContext<EntityManager>,
+  ) {}
+
+  #name(): unknown {
+    return this.context.scope?.info['tenant'];
+  }
+
+  async count(): Promise<string> {
+    return `${String(this.#name())}: ${await this.session.count(Note)}`;
+  }
+}
+
+describe('SessionTesting', () => {
+  let database: TestDatabase;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+  });
+
+  afterAll(() => database.drop());
+
+  it.each(injections)('tests a module without an application, for a tenant, with %s injection', async (injection) => {
+    const module = await Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot({ injection, http: false })],
+      providers: [Tenant],
+    }).compile();
+    await module.get(MikroORM, { strict: false }).schema.update();
+    const testing = await SessionTesting.create<EntityManager>(module);
+    await testing.begin();
+
+    await testing.run(async (session) => session.create(Note, { text: 'Ada' }));
+    const tenant = await testing.as({ info: { tenant: 'acme' } }).resolve(Tenant);
+    const count = await tenant.count();
+    const label = await testing.as({ label: 'mine' }).run(() => module.get(SessionContext).scope?.label);
+
+    await testing.rollBack();
+    await expect(tenant.count()).rejects.toThrow(/its test had been rolled back/);
+    await module.close();
+    expect([count, label]).toEqual(['acme: 1', 'mine']);
+    expect(await database.query('select from note')).toEqual([]);
+  });
+
+  it('tests all connections, of which each has a transaction', async () => {
+    const other = await createTestDatabase();
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      imports: [
+        MikroOrmModule.forRoot(ormOptions(other.url, { contextName: 'reports' })),
+        SessionModule.forRoot({ contextName: 'reports' }),
+      ],
+    });
+    await app.get<MikroORM>(getMikroORMToken('reports')).schema.create();
+    const testing = await SessionTesting.create<EntityManager>(app.app);
+    const reports = app.get<SessionFactory<EntityManager>>(getSessionFactoryToken('reports'));
+    await testing.begin();
+
+    await testing.run(async (session) => session.create(Note, { text: 'main' }));
+    await testing.run(async (session) => session.create(Note, { text: 'report' }), { contextName: 'reports' });
+    const texts = await Promise.all(
+      [app.get<SessionFactory<EntityManager>>(SessionFactory), reports].map((factory) =>
+        factory.run(async (session) => (await session.find(Note, {})).map(({ text }) => text)),
+      ),
+    );
+
+    await testing.rollBack();
+    expect(texts).toEqual([['main'], ['report']]);
+    expect(await database.query('select from note')).toEqual([]);
+    expect(await other.query('select from note')).toEqual([]);
+    await app.app.close();
+    await other.drop();
+  });
+
+  it('reads in the test what would come from a replica', async () => {
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      orm: { replicas: [{ name: 'replica', clientUrl: database.url }] },
+    });
+    const testing = await SessionTesting.create<EntityManager>(app.app);
+    await testing.begin();
+
+    await testing.run(async (session) => session.create(Note, { text: 'Ada' }));
+    const count = await app.get<SessionFactory<EntityManager>>(SessionFactory).run((session) => session.count(Note));
+
+    await testing.rollBack();
+    await app.app.close();
+    expect(count).toBe(1);
+  });
+
+  it('leaves no durable job that was sent in a session', async () => {
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      imports: [JobQueueModule.forRoot({ work: false, queues: { 'in-tests': {} } })],
+    });
+    const queue = app.get<JobQueue>(JobQueue);
+    const testing = await SessionTesting.create<EntityManager>(app.app);
+    await testing.begin();
+
+    await testing.run(() => queue.send('in-tests', { text: 'Ada' }));
+    const jobs = (session: EntityManager): Promise<unknown[]> =>
+      session.execute(`select data from pgboss.job where name = 'in-tests'`);
+    const sent = await testing.run(jobs);
+
+    await testing.rollBack();
+    testing.end();
+    const left = await app.get<SessionFactory<EntityManager>>(SessionFactory).run(jobs);
+    await app.app.close();
+    expect(sent).toHaveLength(1);
+    expect(left).toEqual([]);
+  });
+
+  it('gives the connections back when the application closes', async () => {
+    const seen: number[] = [];
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      providers: [
+        {
+          provide: 'last',
+          useFactory: (factory: SessionFactory<EntityManager>) => ({
+            onApplicationShutdown: () => factory.run(async (session) => seen.push(await session.count(Note))),
+          }),
+          inject: [SessionFactory],
+        },
+      ],
+    });
+    const testing = await SessionTesting.create(app.app);
+    await testing.begin();
+    await testing.rollBack();
+
+    await app.app.close();
+
+    expect(seen).toEqual([0]);
+  });
+
+  it('rolls back when the application closes within a test', async () => {
+    const app = await startTestApp({ databaseUrl: database.url });
+    const testing = await SessionTesting.create<EntityManager>(app.app);
+    await testing.begin();
+    await testing.run(async (session) => session.create(Note, { text: 'Ada' }));
+
+    const before = performance.now();
+    await app.app.close();
+
+    expect(performance.now() - before).toBeLessThan(2_000);
+    expect(await database.query('select from note')).toEqual([]);
+  });
+
+  it('does not start in production, or without SessionModule', async () => {
+    const module = await Test.createTestingModule({}).compile();
+    const before = process.env['NODE_ENV'];
+
+    await expect(SessionTesting.create(module)).rejects.toThrow(/found no SessionModule/);
+    process.env['NODE_ENV'] = 'production';
+    const created = SessionTesting.create(module);
+    process.env['NODE_ENV'] = before;
+
+    await expect(created).rejects.toThrow(/does not start where NODE_ENV is "production"/);
+  });
+});
