@@ -254,7 +254,7 @@ export class Lease {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.client.once('drain', resolve);
       this.client.once('end', resolve);
-      await promise;
+      await this.ask(() => promise);
       this.client.off('drain', resolve);
       this.client.off('end', resolve);
     }
