@@ -226,7 +226,8 @@ export class DeferredClient {
     try {
       this.#opening = this.#connect();
       const lease = await this.#opening.lease;
-      if (this.#isReleased) {
+      if (this.#isReleased || this.#failure !== undefined) {
+        // It came when nobody waited for it any more.
         lease.client.release();
       }
       this.#assertPossible();
