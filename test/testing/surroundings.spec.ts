@@ -1,6 +1,6 @@
 import { getMikroORMToken, MikroOrmModule } from '@mikro-orm/nestjs';
 import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
-import { Injectable } from '@nestjs/common';
+import { Controller, Injectable, Param, Post } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
   getSessionFactoryToken,
@@ -35,6 +35,25 @@ class Tenant {
 
   async count(): Promise<string> {
     return `${String(this.#name())}: ${await this.session.count(Note)}`;
+  }
+}
+
+interface Kysely {
+  executeQuery(query: { readonly sql: string; readonly parameters: readonly unknown[] }): Promise<unknown>;
+}
+
+@Controller('notes')
+class NotesController {
+  constructor(@InjectSession() private readonly session: EntityManager) {}
+
+  @Post(':text')
+  async add(@Param('text') text: string): Promise<string> {
+    this.session.create(Note, { text });
+    await this.session.flush();
+    if (text === 'fail') {
+      throw new Error('failed');
+    }
+    return text;
   }
 }
 
@@ -114,7 +133,7 @@ describe('SessionTesting', () => {
     expect(count).toBe(1);
   });
 
-  it('leaves no durable job that was sent in a session', async () => {
+  it('leaves no durable job that was sent', async () => {
     const app = await startTestApp({
       databaseUrl: database.url,
       imports: [JobQueueModule.forRoot({ work: false, queues: { 'in-tests': {} } })],
@@ -123,7 +142,9 @@ describe('SessionTesting', () => {
     const testing = await SessionTesting.create<EntityManager>(app.app);
     await testing.begin();
 
-    await testing.run(() => queue.send('in-tests', { text: 'Ada' }));
+    await testing.run(() => queue.send('in-tests', { text: 'in a transaction' }));
+    await queue.send('in-tests', { text: 'in none' });
+    await queue.sendMany('in-tests', [{ text: 'with others' }]);
     const jobs = (session: EntityManager): Promise<unknown[]> =>
       session.execute(`select data from pgboss.job where name = 'in-tests'`);
     const sent = await testing.run(jobs);
@@ -132,8 +153,81 @@ describe('SessionTesting', () => {
     testing.end();
     const left = await app.get<SessionFactory<EntityManager>>(SessionFactory).run(jobs);
     await app.app.close();
-    expect(sent).toHaveLength(1);
+    expect(sent).toHaveLength(3);
     expect(left).toEqual([]);
+  });
+
+  it.each([{}, { sessionContext: 'connection' as const }])(
+    'sets each connection up as in production: %o',
+    async (given) => {
+      const setUps = { created: 0, reserved: 0 };
+      const app = await startTestApp({
+        databaseUrl: database.url,
+        orm: {
+          ...given,
+          onCreateConnection: async (connection) => {
+            setUps.created += 1;
+            await (connection as Kysely).executeQuery({ sql: `set lock_timeout = '7s'`, parameters: [] });
+          },
+          onReserveConnection: async () => {
+            setUps.reserved += 1;
+          },
+        },
+      });
+      const testing = await SessionTesting.create<EntityManager>(app.app);
+      const look = async (session: EntityManager): Promise<unknown> =>
+        session.execute(`select current_setting('lock_timeout') as lock, current_setting('work_mem') as memory`);
+      await testing.begin();
+
+      await testing.run((session) => session.execute(`set local work_mem = '5MB'`));
+      await testing.run((session) => session.execute(`set work_mem = '6MB'`));
+      const seen = await testing.run(look);
+      const { reserved } = setUps;
+
+      await testing.rollBack();
+      await app.app.close();
+      expect(seen).toEqual([{ lock: 'sessionContext' in given ? '0' : '7s', memory: '4MB' }]);
+      expect(reserved).toBeGreaterThan(2);
+    },
+  );
+
+  it('goes on with the next test when the connection of one is lost', async () => {
+    const app = await startTestApp({ databaseUrl: database.url });
+    const testing = await SessionTesting.create<EntityManager>(app.app);
+    const count = (): Promise<number> => testing.run((session) => session.count(Note));
+    await testing.begin();
+    await count();
+    await database.query(`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and state = 'idle in transaction'`);
+
+    await expect(count()).rejects.toThrow(/connection/i);
+    await testing.rollBack();
+    await testing.begin();
+    const seen = await count();
+
+    await testing.rollBack();
+    await app.app.close();
+    expect(seen).toBe(0);
+  });
+
+  it('takes a request that is one transaction', async () => {
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      session: { http: { transaction: true } },
+      controllers: [NotesController],
+    });
+    const testing = await SessionTesting.create<EntityManager>(app.app);
+    await testing.begin();
+
+    const statuses = await Promise.all(
+      ['a', 'fail', 'b'].map(async (text) => (await fetch(`${app.url}/notes/${text}`, { method: 'POST' })).status),
+    );
+    const notes = await testing.run((session) => session.find(Note, {}, { orderBy: { text: 'asc' } }));
+
+    await testing.rollBack();
+    await app.app.close();
+    expect(statuses).toEqual([201, 500, 201]);
+    expect(notes.map(({ text }) => text)).toEqual(['a', 'b']);
   });
 
   it('gives the connections back when the application closes', async () => {

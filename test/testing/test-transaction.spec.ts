@@ -1,4 +1,4 @@
-import { IsolationLevel } from '@mikro-orm/core';
+import { IsolationLevel, raw } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionContext, SessionFactory, SessionRegistry, SessionStateError } from 'nestjs-mikro-session';
 import { SessionTesting } from 'nestjs-mikro-session/testing';
@@ -36,7 +36,12 @@ describe('the transaction of a test', () => {
     await testing.rollBack();
     // Nothing is ever there for others, whatever a test did.
     expect(await database.query('select name from owner union all select name from pet')).toEqual([]);
-    expect(await database.query(`select from pg_locks where locktype = 'advisory'`)).toEqual([]);
+    expect(
+      await database.query(
+        `select from pg_locks join pg_database on pg_database.oid = database
+        where locktype = 'advisory' and datname = current_database()`,
+      ),
+    ).toEqual([]);
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
   });
 
@@ -113,6 +118,7 @@ describe('the transaction of a test', () => {
     });
 
     await expect(failed).rejects.toThrow(/foreign key/);
+    await add('Ben');
     await expect(factory.run(orphan)).rejects.toThrow(/foreign key/);
     expect(isInserted).toBe(true);
     // They are deferred for the next one too.
@@ -121,6 +127,7 @@ describe('the transaction of a test', () => {
       await session.execute(`insert into owner (id, name) values (4711, 'Ada')`);
     });
     expect(await factory.run((session) => session.count(Pet))).toBe(1);
+    expect(await names()).toEqual(['Ada', 'Ben']);
   });
 
   it('runs the callbacks for how a transaction of a session ended', async () => {
@@ -211,6 +218,21 @@ describe('the transaction of a test', () => {
     expect(await names()).toEqual(['Ada']);
   });
 
+  it('goes on after a stream that failed', async () => {
+    await add('Ada');
+    const failed = factory.run((session) =>
+      Array.fromAsync(
+        session
+          .createQueryBuilder(Owner, 'o')
+          .select([raw('1 / (o.id - o.id) as id')])
+          .stream(),
+      ),
+    );
+
+    await expect(failed).rejects.toThrow(/division by zero/);
+    expect(await names()).toEqual(['Ada']);
+  });
+
   it('ends the statement of a job whose time is up, and goes on', async () => {
     await add('Ada');
 
@@ -251,6 +273,43 @@ describe('the transaction of a test', () => {
     ).toEqual([]);
   });
 
+  it('ends at once what waits for the server, or for its reader', async () => {
+    const native = await (app.orm.em as EntityManager).getDriver().getConnection().getNativeClient();
+    const client = await native.connect();
+    const forgotten = Promise.allSettled([client.query('select pg_sleep(61)')]);
+    await database.until(`select count(*) = 1 from pg_stat_activity where query = 'select pg_sleep(61)'`);
+    await testing.rollBack();
+    await testing.begin();
+    await testing.run((session) =>
+      session.execute(`insert into owner (name) select 'owner ' || nth from generate_series(1, 5000) nth`),
+    );
+    const goOn = Promise.withResolvers<void>();
+    const read = Promise.withResolvers<void>();
+    const reading = Promise.allSettled([
+      factory.run(async (session) => {
+        for await (const _ of session.stream(Owner, {})) {
+          read.resolve();
+          await goOn.promise;
+        }
+      }),
+    ]);
+    await read.promise;
+    const before = performance.now();
+
+    await testing.rollBack();
+
+    const time = performance.now() - before;
+    goOn.resolve();
+    expect(time).toBeLessThan(400);
+    expect((await Promise.all([forgotten, reading])).flat().map(({ status }) => status)).toEqual([
+      'rejected',
+      'rejected',
+    ]);
+    expect(
+      await database.query(`select from pg_stat_activity where query = 'select pg_sleep(61)' and state = 'active'`),
+    ).toEqual([]);
+  });
+
   it('gives no connection between two tests', async () => {
     await testing.rollBack();
 
@@ -278,6 +337,11 @@ describe('the transaction of a test', () => {
 
   it('leaves no lock', async () => {
     await factory.run((session) => session.execute('select pg_advisory_lock(1)'));
+    // What a function does inside shows to nobody.
+    await factory.run((session) =>
+      session.execute(`create function lock_it() returns void language sql as 'select pg_advisory_lock(3)'`),
+    );
+    await factory.run((session) => session.execute('select lock_it()'));
     await factory.begin((session) => session.execute('select pg_advisory_xact_lock(2)'));
 
     expect(await names()).toEqual([]);

@@ -1,4 +1,4 @@
-import { type EntityManager, TransactionContext } from '@mikro-orm/core';
+import { type Connection, type EntityManager, TransactionContext } from '@mikro-orm/core';
 import { type Db, fromKysely, type KyselyTransactionLike } from 'pg-boss';
 
 import type { SessionSource } from '../session/session-source.js';
@@ -9,13 +9,22 @@ export function inTransactionOf(em: EntityManager): Db {
 }
 
 /**
- * Finds the transaction that the running code is in, savepoints included.
+ * Finds the transaction that the running code is in, savepoints included. In a test there is always one.
  *
  * @throws {SessionClosedError} in code that outlived its scope: it would write what was rolled back
  */
 export function findOpenTransaction(source: SessionSource): Db | undefined {
   const em = findEntityManager(source);
-  return em?.isInTransaction() === true ? inTransactionOf(em) : undefined;
+  if (em?.isInTransaction() === true) {
+    return inTransactionOf(em);
+  }
+  return source.isInTest ? onConnectionOf(source) : undefined;
+}
+
+/** pg-boss has connections of its own, which a test does not roll back. */
+function onConnectionOf({ orm }: SessionSource): Db {
+  const connection = orm.driver.getConnection('write') as Connection & { getClient(): KyselyTransactionLike };
+  return fromKysely(connection.getClient());
 }
 
 function findEntityManager(source: SessionSource): EntityManager | undefined {

@@ -47,6 +47,8 @@ interface RunOptions {
 export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Resolves to the session of the current scope on every call, and throws where there is none. */
   readonly contextual: Em;
+  /** Whether all that it does is in the transaction of a test. */
+  isInTest = false;
   readonly #em: Em;
   readonly #follower: Em;
   readonly #scopes: ScopeLookup;

@@ -1,2 +1,2 @@
-export { type RunOptions, SessionTesting } from './session-testing.js';
-export type { TestActor, TestActorOptions } from './test-actor.js';
+export { SessionTesting } from './session-testing.js';
+export type { RunOptions, TestActor, TestActorOptions } from './test-actor.js';

@@ -29,6 +29,10 @@ export class OuterTransaction {
   #savepoints = 0;
   #settings: readonly string[] = [];
   #defer = '';
+  #isLost = false;
+  readonly #onEnd = (): void => {
+    this.#isLost = true;
+  };
 
   private constructor(
     readonly client: PoolClient,
@@ -36,6 +40,7 @@ export class OuterTransaction {
   ) {
     const { query } = Object.getPrototypeOf(client) as PoolClient;
     this.#query = query.bind(client);
+    this.events.on('end', this.#onEnd);
   }
 
   static async begin(pool: Pool, connect: () => Promise<PoolClient>): Promise<OuterTransaction> {
@@ -44,6 +49,7 @@ export class OuterTransaction {
     try {
       await transaction.#begin();
     } catch (error) {
+      transaction.events.off('end', transaction.#onEnd);
       client.release(true);
       throw error;
     }
@@ -81,7 +87,10 @@ export class OuterTransaction {
   }
 
   async undo(savepoint: string): Promise<void> {
-    await this.send(`rollback to savepoint ${savepoint}; release savepoint ${savepoint}`);
+    const undo = (): Promise<unknown> =>
+      this.send(`rollback to savepoint ${savepoint}; release savepoint ${savepoint}`);
+    // What was to cancel a statement before it may come too late for that.
+    await undo().catch(undo);
   }
 
   /** Takes back what was set until the end of the transaction: that of the test goes on. */
@@ -91,7 +100,7 @@ export class OuterTransaction {
 
   /** Ends what the server is working on. Where it does not answer, ends the connection. */
   async cancel(): Promise<void> {
-    for (let attempt = 0; attempt < CANCEL_ATTEMPTS && !this.isReady; attempt += 1) {
+    for (let attempt = 0; attempt < CANCEL_ATTEMPTS && !this.isReady && !this.#isLost; attempt += 1) {
       await askAside(this.pool, async (aside) => {
         // Seam: pg/client
         await aside.query('select pg_cancel_backend($1)', [this.client.processID]);
@@ -104,6 +113,7 @@ export class OuterTransaction {
   }
 
   async rollBack(): Promise<void> {
+    this.events.off('end', this.#onEnd);
     try {
       await this.send(ROLL_BACK);
       this.client.release();

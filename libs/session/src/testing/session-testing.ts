@@ -3,20 +3,12 @@ import type { INestApplicationContext } from '@nestjs/common';
 
 import { SessionConnections } from '../nest/session-connections.js';
 import { getSessionSourceToken } from '../nest/tokens.js';
-import { aName, assertOptions, type Rule } from '../session/option-rules.js';
 import type { LiveScope } from '../session/scope/live-scope.js';
 import { ScopeStorage } from '../session/scope/scope-storage.js';
 import { TaskScopes } from '../session/scope/task-scopes.js';
 import { SessionSetupError, SessionStateError } from '../session/session-error.js';
-import { TestActor, type TestActorOptions, type Token } from './test-actor.js';
+import { type RunOptions, TestActor, type TestActorOptions, type Token } from './test-actor.js';
 import { TestConnection } from './test-connection.js';
-
-export interface RunOptions {
-  /** Names the connection. @default the default connection */
-  readonly contextName?: string;
-}
-
-const runRules: Record<keyof RunOptions, Rule> = { contextName: aName };
 
 /**
  * Runs each test of an application in a transaction that is rolled back. Between `begin()` and `rollBack()` all sessions of
@@ -108,9 +100,8 @@ export class SessionTesting<Em extends EntityManager = EntityManager> {
   }
 
   /** Runs `work` in a new session and one transaction, which is committed within the test when `work` returns. */
-  async run<Result>(work: (session: Em) => Result | Promise<Result>, options: RunOptions = {}): Promise<Result> {
-    assertOptions('SessionTesting.run()', options, runRules);
-    return this.#actor.run(work, options.contextName);
+  async run<Result>(work: (session: Em) => Result | Promise<Result>, options?: RunOptions): Promise<Result> {
+    return this.#actor.run(work, options);
   }
 
   /**

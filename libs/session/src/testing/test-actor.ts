@@ -16,6 +16,11 @@ export interface TestActorOptions {
   readonly label?: string;
 }
 
+export interface RunOptions {
+  /** Names the connection. @default the default connection */
+  readonly contextName?: string;
+}
+
 /** What a test runs is run by it. */
 export interface TestSurroundings {
   readonly moduleRef: Pick<ModuleRef, 'resolve' | 'registerRequestByContextId'>;
@@ -29,6 +34,7 @@ export interface TestSurroundings {
 export type Token<Instance> = Type<Instance> | Abstract<Instance> | string | symbol;
 
 const rules: Record<keyof TestActorOptions, Rule> = { info: anObject, label: aName };
+const runRules: Record<keyof RunOptions, Rule> = { contextName: aName };
 
 /** Runs what a test wants to run, each time in a scope of its own, with the info of a tenant or a user. */
 export class TestActor<Em extends EntityManager = EntityManager> {
@@ -40,8 +46,9 @@ export class TestActor<Em extends EntityManager = EntityManager> {
   }
 
   /** Runs `work` in a new session and one transaction: flushed and committed when it returns, rolled back when it throws. */
-  async run<Result>(work: (session: Em) => Result | Promise<Result>, contextName?: string): Promise<Result> {
-    const source = this.surroundings.findSource(contextName) as SessionSource<Em>;
+  async run<Result>(work: (session: Em) => Result | Promise<Result>, options: RunOptions = {}): Promise<Result> {
+    assertOptions('SessionTesting.run()', options, runRules);
+    const source = this.surroundings.findSource(options.contextName) as SessionSource<Em>;
     const { label = 'SessionTesting', info } = this.options;
     return source.run({ kind: 'begin', label, info, startedIn: source.currentScope }, work, { transaction: {} });
   }

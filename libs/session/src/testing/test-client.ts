@@ -93,10 +93,11 @@ export class TestClient extends EventEmitter {
 
   /** Ends what still goes on on it, so that the next one finds the transaction of the test as it has to be. */
   async finish(): Promise<void> {
+    const closed = this.#closeCursors();
     if (this.#isOver && !this.#outer.isReady) {
       await this.#outer.cancel();
     }
-    await this.#closeCursors();
+    await closed;
     await this.#turn;
     if (this.#transaction !== undefined) {
       await this.#outer.undo(this.#transaction);
@@ -212,7 +213,10 @@ export class TestClient extends EventEmitter {
   async #closeCursors(): Promise<void> {
     for (const [cursor, savepoint] of this.#cursors) {
       await savepoint;
-      await cursor.close();
+      if (!this.#outer.isReady) {
+        // Its own has been replaced by one that knows that this connection is over.
+        await (Object.getPrototypeOf(cursor) as Cursor).close.call(cursor);
+      }
     }
     await this.#endCursors();
   }

@@ -53,6 +53,7 @@ export class TestConnection {
     const pool = new TestPool(outer, main);
     this.source.connections.follow(pool);
     this.#test = { outer, pool };
+    this.source.isInTest = true;
     this.#redirect(() => pool.connect());
   }
 
@@ -74,6 +75,7 @@ export class TestConnection {
 
   /** Gives the application its own connections back. */
   restore(): void {
+    this.source.isInTest = false;
     this.#pools.forEach((connect, pool) => {
       pool.connect = connect;
     });
