@@ -218,6 +218,20 @@ describe('the transaction of a test', () => {
     expect(await names()).toEqual(['Ada']);
   });
 
+  it('refuses at once what the reader of a stream asks for that has no transaction', async () => {
+    await testing.run((session) =>
+      session.execute(`insert into owner (name) select 'owner ' || nth from generate_series(1, 5000) nth`),
+    );
+    const reading = factory.run(async (session) => {
+      for await (const _ of session.stream(Owner, {})) {
+        await session.count(Pet);
+      }
+    });
+
+    await expect(reading).rejects.toThrow(/all sessions of a test share one connection/);
+    expect(await names()).toHaveLength(5000);
+  });
+
   it('goes on after a stream that failed', async () => {
     await add('Ada');
     const failed = factory.run((session) =>
