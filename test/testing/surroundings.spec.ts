@@ -203,6 +203,18 @@ describe('SessionTesting', () => {
     await expect(count()).rejects.toThrow(/connection/i);
     await testing.rollBack();
     await testing.begin();
+    await testing.run((session) =>
+      session.execute(`insert into note (text) select 'note' from generate_series(1, 5000)`),
+    );
+    const reading = app.get<SessionFactory<EntityManager>>(SessionFactory).run(async (session) => {
+      for await (const _ of session.stream(Note, {})) {
+        await database.query(`select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and pid <> pg_backend_pid()`);
+      }
+    });
+    await expect(reading).rejects.toThrow(/connection/i);
+    await testing.rollBack();
+    await testing.begin();
     const seen = await count();
 
     await testing.rollBack();

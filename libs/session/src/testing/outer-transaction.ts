@@ -29,9 +29,11 @@ export class OuterTransaction {
   #savepoints = 0;
   #settings: readonly string[] = [];
   #defer = '';
+  readonly #lost = Promise.withResolvers<void>();
   #isLost = false;
   readonly #onEnd = (): void => {
     this.#isLost = true;
+    this.#lost.resolve();
   };
 
   private constructor(
@@ -59,6 +61,11 @@ export class OuterTransaction {
   /** Of the connection. */
   get events(): EventEmitter {
     return this.client as unknown as EventEmitter;
+  }
+
+  /** Resolves when the connection ends. */
+  get lost(): Promise<void> {
+    return this.#lost.promise;
   }
 
   get isReady(): boolean {

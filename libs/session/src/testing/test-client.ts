@@ -1,10 +1,13 @@
 import { EventEmitter } from 'node:events';
 
-import { type Cursor, isCursor } from '../session/pool/follow-cursor.js';
+import { isCursor } from '../session/pool/follow-cursor.js';
 import { findSqlState } from '../session/pool/lost-connection.js';
 import type { PoolClient } from '../session/pool/watch-pools.js';
 import { SessionStateError } from '../session/session-error.js';
 import type { OuterTransaction } from './outer-transaction.js';
+import { standForConnection } from './stand-for-connection.js';
+import { terminated } from './terminated.js';
+import { TestCursors } from './test-cursors.js';
 import { readStatement, setsLocally } from './test-statements.js';
 
 /** A statement in a transaction that has failed. */
@@ -23,11 +26,12 @@ export class TestClient extends EventEmitter {
   readonly #over = Promise.withResolvers<never>();
   /** The savepoint that stands for the transaction that is open. */
   #transaction: string | undefined;
-  /** The cursors that were opened outside of transactions, and the savepoints that they are in. */
-  readonly #cursors = new Map<Cursor, Promise<string>>();
+  /** Those that were opened outside of transactions. */
+  readonly #cursors: TestCursors;
   #turn: Promise<unknown> = Promise.resolve();
   #pending = 0;
   #lastActive = performance.now();
+  #bytesRead: number | undefined;
   #isOver = false;
   #isReleased = false;
   #setsLocally = false;
@@ -47,7 +51,8 @@ export class TestClient extends EventEmitter {
     this.#outer = outer;
     this.#giveBack = giveBack;
     this.#over.promise.catch(() => undefined);
-    this.connection = this.#standForConnection();
+    this.#cursors = new TestCursors(outer);
+    this.connection = standForConnection(outer.client, () => this.#end());
     outer.events.on('drain', this.#onDrain);
     outer.events.on('end', this.#onEnd);
   }
@@ -60,9 +65,15 @@ export class TestClient extends EventEmitter {
     return this.#pending === 0 && this.#outer.isReady;
   }
 
-  /** Milliseconds since the last statement; 0 while one runs. */
+  /** Milliseconds since the last sign of a statement; 0 while one runs. A cursor keeps the connection to itself until its end. */
   get idleFor(): number {
-    return this.#pending > 0 ? 0 : performance.now() - this.#lastActive;
+    const { bytesRead } = this.connection?.stream ?? {};
+    if (bytesRead !== this.#bytesRead) {
+      this.#bytesRead = bytesRead;
+      this.#lastActive = performance.now();
+    }
+    const isBusy = this.#pending > 0 || (!this.#outer.isReady && !this.#cursors.areOpen);
+    return isBusy ? 0 : performance.now() - this.#lastActive;
   }
 
   getTransactionStatus(): 'I' | 'T' | 'E' | null {
@@ -93,7 +104,8 @@ export class TestClient extends EventEmitter {
 
   /** Ends what still goes on on it, so that the next one finds the transaction of the test as it has to be. */
   async finish(): Promise<void> {
-    const closed = this.#closeCursors();
+    // What is wrong with it is wrong with the connection.
+    const closed = this.#cursors.close().catch(() => undefined);
     if (this.#isOver && !this.#outer.isReady) {
       await this.#outer.cancel();
     }
@@ -133,7 +145,7 @@ export class TestClient extends EventEmitter {
 
   async #begin({ isReadOnly, rest }: { readonly isReadOnly: boolean; readonly rest: string }): Promise<unknown> {
     if (this.#transaction === undefined) {
-      await this.#endCursors();
+      await this.#cursors.end();
       this.#transaction = await this.#outer.mark(isReadOnly);
     }
     const begun = answerOf('BEGIN');
@@ -169,7 +181,7 @@ export class TestClient extends EventEmitter {
   }
 
   async #runAlone(text: unknown, values: unknown): Promise<unknown> {
-    await this.#endCursors();
+    await this.#cursors.end();
     const savepoint = await this.#outer.mark();
     try {
       const answer = await this.#outer.send(text, values);
@@ -188,9 +200,7 @@ export class TestClient extends EventEmitter {
       }
       this.#lastActive = performance.now();
       if (this.#transaction === undefined && isCursor(query)) {
-        const savepoint = this.#outer.mark();
-        savepoint.catch(() => undefined);
-        this.#cursors.set(query, savepoint);
+        this.#cursors.add(query);
       }
       this.#outer.submit(query);
     };
@@ -199,26 +209,6 @@ export class TestClient extends EventEmitter {
     } else {
       void this.#turn.then(submit);
     }
-  }
-
-  /** Ends the savepoints of cursors when they have been read or closed. */
-  async #endCursors(): Promise<void> {
-    for (const savepoint of [...this.#cursors.values()].toReversed()) {
-      const name = await savepoint;
-      await this.#outer.keep(name).catch(() => this.#outer.undo(name));
-    }
-    this.#cursors.clear();
-  }
-
-  async #closeCursors(): Promise<void> {
-    for (const [cursor, savepoint] of this.#cursors) {
-      await savepoint;
-      if (!this.#outer.isReady) {
-        // Its own has been replaced by one that knows that this connection is over.
-        await (Object.getPrototypeOf(cursor) as Cursor).close.call(cursor);
-      }
-    }
-    await this.#endCursors();
   }
 
   async #inTurn(work: () => Promise<unknown>): Promise<unknown> {
@@ -261,35 +251,8 @@ export class TestClient extends EventEmitter {
       this.emit('end');
     }
   }
-
-  /** What ends it ends nothing of the connection that it stands for. */
-  #standForConnection(): PoolClient['connection'] {
-    const { connection = {} } = this.#outer.client;
-    const { stream } = connection;
-    return Object.create(connection, {
-      stream: {
-        value: {
-          destroy: () => this.#end(),
-          get bytesRead() {
-            return stream?.bytesRead;
-          },
-          remoteAddress: stream?.remoteAddress,
-        },
-      },
-      parsedStatements: {
-        get: () => connection.parsedStatements,
-        set: (statements: unknown) => {
-          connection.parsedStatements = statements;
-        },
-      },
-    }) as PoolClient['connection'];
-  }
 }
 
 function answerOf(command: string): unknown {
   return { command, rows: [], rowCount: null };
-}
-
-function terminated(): Error {
-  return new Error('Connection terminated unexpectedly');
 }
