@@ -85,6 +85,8 @@ const tediousSpecs: readonly string[] = [
   'test/session/after-rollback.spec.ts',
   'test/session/reset-connections.spec.ts',
   'test/session/rolled-back-entity.spec.ts',
+  'test/testing/surroundings.spec.ts',
+  'test/testing/test-transaction.spec.ts',
 ];
 
 /** What `npm run test:quick` leaves out. `npm test` begins with the long ones. */
