@@ -150,7 +150,7 @@ describe('a run of the queue', () => {
 
     await database.until(
       `select count(*) = 2 from pg_stat_activity
-       where datname = current_database() and wait_event_type = 'Lock' and query like 'update "run"%'`,
+       where datname = current_database() and wait_event_type = 'Lock' and query like '%update "run"%'`,
     );
     await blocker.end();
 

@@ -154,7 +154,7 @@ describe('RunsController', () => {
     await database.query('rollback');
     await database.until(
       `select count(*) > 0 from pg_stat_activity
-       where datname = current_database() and wait_event_type = 'Lock' and query like 'update "run"%'`,
+       where datname = current_database() and wait_event_type = 'Lock' and query like '%update "run"%'`,
     );
     const { body: run } = await client.find(started.id);
     await blocker.end();
