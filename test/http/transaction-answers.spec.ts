@@ -8,15 +8,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import {
   type ArgumentsHost,
-  type CallHandler,
   Catch,
   Controller,
   type ExceptionFilter,
-  type ExecutionContext,
   Get,
   Injectable,
   type MessageEvent,
-  type NestInterceptor,
   Param,
   Post,
   Res,
@@ -30,6 +27,7 @@ import type { FastifyInstance } from 'fastify';
 import { concatMap, from, map, type Observable } from 'rxjs';
 
 import { CapturedLog } from '../support/captured-log.js';
+import { FailingInterceptor } from '../support/failing-interceptor.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { poll } from '../support/poll.js';
@@ -54,17 +52,6 @@ const outside = new EventEmitter();
 
 /** Longer than what a response takes before its writer is to wait. */
 const LONG = 'x'.repeat(1_000_000);
-
-@Injectable()
-class FailingInterceptor implements NestInterceptor {
-  intercept(_context: ExecutionContext, handler: CallHandler): Observable<unknown> {
-    return handler.handle().pipe(
-      concatMap(async () => {
-        throw new Error('after the handler');
-      }),
-    );
-  }
-}
 
 /** Takes its time. */
 @Injectable()

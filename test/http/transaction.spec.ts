@@ -44,6 +44,7 @@ import {
 import { concatMap, type Observable } from 'rxjs';
 
 import { CapturedLog } from '../support/captured-log.js';
+import { FailingInterceptor } from '../support/failing-interceptor.js';
 import { Note } from '../support/note.entity.js';
 import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -124,17 +125,6 @@ class WritingInterceptor implements NestInterceptor {
       concatMap(async (value: unknown) => {
         await this.writer.write('interceptor, after');
         return value;
-      }),
-    );
-  }
-}
-
-@Injectable()
-class FailingInterceptor implements NestInterceptor {
-  intercept(_context: ExecutionContext, handler: CallHandler): Observable<unknown> {
-    return handler.handle().pipe(
-      concatMap(async () => {
-        throw new Error('after the handler');
       }),
     );
   }
