@@ -99,10 +99,11 @@ export class ConnectionLeases {
       }
       const { isBusy } = queue;
       const entry = queue.enter(scope);
-      if (isBusy) {
-        pool.onWait?.(entry);
+      if (!isBusy) {
+        return entry;
       }
-      return isBusy ? { ...entry, client: this.waits(pool, entry) } : entry;
+      pool.onWait?.(entry);
+      return { ...entry, client: this.waits(pool, entry) };
     };
     pool.connect = (...args) => (args.length > 0 ? connect(...args) : this.#connect(enter));
     const end = pool.end.bind(pool);

@@ -104,10 +104,11 @@ export class DeferredClient {
       await this.#start;
     }
     const answer = isOwn ? this.#answerLocally(sql) : undefined;
-    if (answer === undefined) {
-      this.#assertPossible();
+    if (answer !== undefined) {
+      return answer;
     }
-    return answer ?? this.#send(sql, values);
+    this.#assertPossible();
+    return this.#send(sql, values);
   }
 
   #isBeginning(sql: string): boolean {
