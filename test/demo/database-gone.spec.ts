@@ -137,9 +137,11 @@ describe('a run', () => {
     await proxy.cut();
     const { status } = await demo.client.start({ numbers: [1], engine: 'queue' });
     await proxy.restore();
-    // As if nobody had touched the jobs that were cut for some time.
+    // As if nobody had touched the jobs that were cut for some time. The workers touch many jobs at once as well, so
+    // that the table is locked first.
     await database.query(
-      `update pgboss.job set heartbeat_on = heartbeat_on - interval '1 minute' where state = 'active'`,
+      `lock table pgboss.job in share row exclusive mode;
+       update pgboss.job set heartbeat_on = heartbeat_on - interval '1 minute' where state = 'active'`,
     );
 
     expect(status).toBe(503);

@@ -56,10 +56,12 @@ describe('a job that ends its process', () => {
       const worker = await processes.start(settings);
       await worker.ended();
       // What it held expires now, which is looked at each second. Its last fetch may have been on its way.
+      // What pg-boss has locked is left to it: two statements that update many jobs may wait for each other.
       await database.until(
         `with late as (
-            update pgboss.job set started_on = started_on - interval '1 hour' where state = 'active' returning id
-          ) select count(*) = 0 from late`,
+            update pgboss.job set started_on = started_on - interval '1 hour'
+              where id in (select id from pgboss.job where state = 'active' for update skip locked)
+          ) select count(*) = 0 from pgboss.job where state = 'active'`,
       );
     }
     await processes.start(settings);
