@@ -1,5 +1,5 @@
 import { IsolationLevel, QueryOrder, type TransactionOptions } from '@mikro-orm/core';
-import type { EntityManager, MikroORM, Options } from '@mikro-orm/postgresql';
+import type { EntityManager, Kysely, MikroORM, Options } from '@mikro-orm/postgresql';
 import { Transactional } from '@mikro-orm/decorators/legacy';
 import { Injectable } from '@nestjs/common';
 import {
@@ -574,6 +574,23 @@ describe('a transaction', () => {
       .catch(() => undefined);
 
     expect(calls).toEqual(['commit', 'rollback']);
+  });
+
+  it('lets go of its connection at its end: who kept it writes into no later transaction', async () => {
+    const kept = await factory.begin(async (session) => {
+      await session.execute('select 1');
+      const transaction = session.getTransactionContext() as Kysely<object>;
+      return transaction.getExecutor().provideConnection(async (connection) => connection);
+    });
+
+    const late = factory.begin(async (session) => {
+      await session.execute('select 1');
+      const insert = session.getKysely<{ note: { text: string } }>().insertInto('note').values({ text: 'kept' });
+      await kept.executeQuery(insert.compile());
+    });
+
+    await expect(late).rejects.toThrow('The transaction of "SessionFactory.begin" has ended');
+    expect(await database.query('select text from note')).toEqual([]);
   });
 
   it('lets a subscriber to its start run its first statement', async () => {

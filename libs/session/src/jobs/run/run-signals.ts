@@ -1,5 +1,6 @@
 import { AttemptLimit } from '../attempt/attempt-limit.js';
 import { AttemptSignals } from '../attempt/attempt-signals.js';
+import { type Enrolled, Roster } from '../../session/scope/roster.js';
 
 export interface RunSignalsOptions {
   /** Aborts when the application shuts down, which lets running jobs finish. */
@@ -10,7 +11,7 @@ export interface RunSignalsOptions {
 }
 
 /** How one attempt can be reached from outside while it runs. */
-export interface RunningAttempt {
+export interface RunningAttempt extends Enrolled<RunningAttempt> {
   readonly signals: AttemptSignals;
   /** Where there is anything to limit it. */
   readonly limit: AttemptLimit | undefined;
@@ -23,7 +24,7 @@ export interface RunningAttempt {
 export class RunSignals {
   readonly #options: RunSignalsOptions;
   readonly #isLimited: boolean;
-  readonly #running = new Set<RunningAttempt>();
+  readonly #running = new Roster<RunningAttempt>();
   #stop: { readonly reason: unknown } | undefined;
   #told: AbortController | undefined;
 
@@ -71,7 +72,7 @@ export class RunSignals {
   /** Reaches an attempt until it is left. */
   enter(): RunningAttempt {
     const signals = new AttemptSignals();
-    const attempt = { signals, limit: this.#isLimited ? new AttemptLimit(signals) : undefined };
+    const attempt: RunningAttempt = { signals, limit: this.#isLimited ? new AttemptLimit(signals) : undefined };
     this.#running.add(attempt);
     const aborted = this.#aborted;
     if (aborted !== undefined) {
@@ -94,7 +95,7 @@ export class RunSignals {
   #onAbort(): void {
     const { signal, whenAborted } = this.#options;
     if (whenAborted === 'cancel') {
-      this.#running.forEach(({ limit }) => limit?.end('aborted', signal?.reason));
+      [...this.#running].forEach(({ limit }) => limit?.end('aborted', signal?.reason));
     }
     this.#tell(signal?.reason);
   }
@@ -102,6 +103,6 @@ export class RunSignals {
   /** Tells the workers, and leaves their jobs to them. */
   #tell(reason: unknown): void {
     this.#told?.abort(reason);
-    this.#running.forEach(({ signals }) => signals.abort(reason));
+    [...this.#running].forEach(({ signals }) => signals.abort(reason));
   }
 }

@@ -5,7 +5,8 @@ import type { Connection, MikroORM, Transaction } from '@mikro-orm/core';
 
 import { ConnectionQueue, type ConnectionWait } from './connection-queue.js';
 import { BegunTransaction, begunOf, type LeaseOwner, setBegun } from './begun-transaction.js';
-import { DeferredClient, type Opening } from './deferred-client.js';
+import { DeferredClient } from './deferred-client.js';
+import { DeferredConnection, type Opening } from './deferred-connection.js';
 import { Lease, type LeaseOptions } from './lease.js';
 import { ConnectionReset, type ResetConnections } from './connection-reset.js';
 import { GRACE_MS, setDefaults } from './pool-defaults.js';
@@ -218,9 +219,9 @@ export class ConnectionLeases {
         leave: (reason) => entry?.leave(reason),
       };
     };
-    const client = new DeferredClient(begun, connectLater, this.#hooks);
-    begun.arriving = client;
-    return client as unknown as PoolClient;
+    const connection = new DeferredConnection(begun, connectLater, this.#hooks);
+    begun.arriving = connection;
+    return new DeferredClient(connection, begun.owner.label) as unknown as PoolClient;
   }
 
   /** Waits for a connection that nobody has left a transaction open on. */

@@ -1,3 +1,4 @@
+import { type Enrolled, Roster } from '../scope/roster.js';
 import type { Pool, PoolClient } from './watch-pools.js';
 
 /** Somebody's wait for a connection, which can be given up. */
@@ -6,7 +7,7 @@ export interface ConnectionWait {
   leave(reason: Error): void;
 }
 
-interface Entry extends ConnectionWait {
+interface Entry extends ConnectionWait, Enrolled<Entry> {
   readonly scope: object | undefined;
   readonly resolve: (client: PoolClient) => void;
   readonly reject: (reason: unknown) => void;
@@ -19,9 +20,10 @@ interface Entry extends ConnectionWait {
 export class ConnectionQueue {
   readonly #pool: Pool;
   readonly #connect: () => Promise<PoolClient>;
-  readonly #entries = new Set<Entry>();
   /** Those for whom the pool has no connection yet, the first first. */
-  readonly #queued = new Set<Entry>();
+  readonly #queued = new Roster<Entry>();
+  /** Those for whom the pool was asked for one. */
+  readonly #asking = new Roster<Entry>();
   readonly #patience: number | undefined;
 
   constructor(pool: Pool, connect: () => Promise<PoolClient>, patience: number | undefined) {
@@ -35,14 +37,13 @@ export class ConnectionQueue {
 
   /** Whether whoever comes now has to wait for somebody to give a connection back. */
   get isBusy(): boolean {
-    return this.#queued.size > 0 || isExhausted(this.#pool);
+    return !this.#queued.isEmpty || isExhausted(this.#pool);
   }
 
   enter(scope: object | undefined): ConnectionWait {
     const { promise, resolve, reject } = Promise.withResolvers<PoolClient>();
     const leave = (reason: Error): void => this.#leave(entry, reason);
     const entry: Entry = { scope, client: promise, resolve, reject, leave };
-    this.#entries.add(entry);
     // Who gives up a wait may not wait for the client.
     promise.catch(() => undefined);
     if (this.isBusy) {
@@ -57,9 +58,11 @@ export class ConnectionQueue {
   /** Gives up the waits of a scope. */
   leave(scope: object, makeReason: () => Error): void {
     // Nearly every scope waits for nothing, and to make an error takes as long as the rest of its end.
-    for (const entry of this.#entries) {
-      if (entry.scope === scope) {
-        entry.leave(makeReason());
+    for (const roster of [this.#queued, this.#asking]) {
+      for (const entry of roster) {
+        if (entry.scope === scope) {
+          entry.leave(makeReason());
+        }
       }
     }
   }
@@ -70,8 +73,7 @@ export class ConnectionQueue {
   }
 
   #leave(entry: Entry, reason: Error): void {
-    this.#queued.delete(entry);
-    if (this.#entries.delete(entry)) {
+    if (this.#queued.delete(entry) || this.#asking.delete(entry)) {
       entry.reject(reason);
     }
   }
@@ -87,16 +89,17 @@ export class ConnectionQueue {
   }
 
   #serve(entry: Entry): void {
+    this.#asking.add(entry);
     this.#connect().then(
       (client) => {
-        if (this.#entries.delete(entry)) {
+        if (this.#asking.delete(entry)) {
           entry.resolve(client);
         } else {
           client.release();
         }
       },
       (error: unknown) => {
-        this.#entries.delete(entry);
+        this.#asking.delete(entry);
         entry.reject(error);
         this.#serveAll();
       },

@@ -41,6 +41,7 @@ const BLOCKS: ReadonlySet<ScopeKind> = new Set(['method', 'run', 'begin']);
 
 /** A scope with the means to end it. Everything here is cheap until the first session is opened. */
 export class LiveScope implements Scope, Enrolled<LiveScope> {
+  roster: object | undefined;
   before: LiveScope | undefined;
   after: LiveScope | undefined;
   readonly kind: ScopeKind;

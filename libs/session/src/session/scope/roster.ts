@@ -1,5 +1,6 @@
-/** The links of a member, which stands in one roster at a time. */
+/** What a member knows of where it stands: in one roster at a time. */
 export interface Enrolled<Member> {
+  roster?: object | undefined;
   before?: Member | undefined;
   after?: Member | undefined;
 }
@@ -12,14 +13,19 @@ export class Roster<Member extends Enrolled<Member>> implements Iterable<Member>
   #first: Member | undefined;
   #last: Member | undefined;
 
+  get isEmpty(): boolean {
+    return this.#first === undefined;
+  }
+
   has(member: Member): boolean {
-    return member === this.#first || member.before !== undefined;
+    return member.roster === this;
   }
 
   add(member: Member): void {
     if (this.has(member)) {
       return;
     }
+    member.roster = this;
     member.before = this.#last;
     if (this.#last === undefined) {
       this.#first = member;
@@ -45,6 +51,7 @@ export class Roster<Member extends Enrolled<Member>> implements Iterable<Member>
     } else {
       after.before = before;
     }
+    member.roster = undefined;
     member.before = undefined;
     member.after = undefined;
     return true;
