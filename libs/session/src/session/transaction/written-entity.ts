@@ -3,6 +3,8 @@ import { type AnyEntity, type EntityManager, helper } from '@mikro-orm/core';
 import { collectionsOf, CollectionState } from './collection-state.js';
 import type { EntityValues, Values } from './entity-values.js';
 
+const NO_COLLECTIONS: readonly CollectionState[] = [];
+
 /** An entity whose row a transaction writes, with what it was before. */
 export class WrittenEntity {
   readonly #em: EntityManager | undefined;
@@ -24,9 +26,11 @@ export class WrittenEntity {
     const wrapped = helper(entity);
     this.#em = wrapped.__em;
     this.#isInitialized = wrapped.__initialized;
-    this.#hadKey = wrapped.hasPrimaryKey();
-    this.#version = this.#versionName && (entity as Record<string, unknown>)[this.#versionName];
-    this.#collections = Array.from(collectionsOf(entity), (one) => new CollectionState(one));
+    this.#hadKey = row !== undefined || wrapped.hasPrimaryKey();
+    const { versionProperty, relations } = wrapped.__meta;
+    this.#version = versionProperty && (entity as Record<string, unknown>)[versionProperty];
+    this.#collections =
+      relations.length === 0 ? NO_COLLECTIONS : Array.from(collectionsOf(entity), (one) => new CollectionState(one));
     this.#managers = row === undefined ? managers : managers.filter((em) => mapOf(em).getByEntity(entity) === entity);
   }
 
