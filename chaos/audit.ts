@@ -6,6 +6,8 @@ import type { Tally } from './tally.js';
 
 /** What the queue may take to end all its jobs, once everything else is there again. */
 const QUEUE_BOUND_MS = 90_000;
+/** What the work of a request whose client is gone may take: a connection that has ended in a black hole takes longest. */
+const WORK_BOUND_MS = 45_000;
 const POLL_MS = 250;
 
 /** Jobs that must end in the dead letter queue. */
@@ -19,7 +21,7 @@ export interface AuditOptions {
 
 /** Compares what was told with what is there, once everything has settled. */
 export async function audit({ database, ledger, tally }: AuditOptions): Promise<void> {
-  for (const key of ledger.open) {
+  for (const key of await stillOpen(ledger)) {
     tally.find('hangs', `The work on ${key} in its request did not settle`);
   }
   const jobs = await untilEnded(database);
@@ -34,6 +36,15 @@ export async function audit({ database, ledger, tally }: AuditOptions): Promise<
   doubled.forEach((key) => tally.find('doubled', `${key} has ${marks.get(key)} rows, told ${ledger.told(key)}`));
   untrue.forEach((key) => tally.find('untrue', `${key} has a row, told ${ledger.told(key) ?? 'nothing'}`));
   tally.counts.unknown += unknown;
+}
+
+/** Waits for work that has not settled. Gives the keys of what does not do so in time. */
+async function stillOpen({ open }: Ledger): Promise<readonly string[]> {
+  const deadline = Date.now() + WORK_BOUND_MS;
+  while (open.size > 0 && Date.now() < deadline) {
+    await wait(POLL_MS);
+  }
+  return [...open];
 }
 
 /** Waits for the end of all durable jobs, as long as the bound lets it. */

@@ -1,6 +1,6 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
-import { InjectSession, type JobWorker } from 'nestjs-mikro-session';
+import { InjectSession, type JobWorker, SessionFactory } from 'nestjs-mikro-session';
 import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
 import { CapturedLog } from '../support/captured-log.js';
@@ -149,6 +149,25 @@ describe('durable jobs on a network that swallows everything', () => {
       expect.stringMatching(/^pg-boss got no answer, and tries again: Query read timeout \(Queue: lone-far-notes, /),
     );
   }, 20_000);
+
+  it('are fetched soon when the connection of a fetch alone is dead, and sent when that of a sender is', async () => {
+    const app = await startTestApp({
+      databaseUrl: network.url,
+      imports: [JobQueueModule.forRoot()],
+      providers: [LoneFarNoteHandler],
+    });
+    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+    const queue = app.get<JobQueue>(JobQueue);
+    await network.once('statement', /skip locked[^]*started_on/i, (link) => link.swallow());
+    const isDead = network.once('statement', /from pgboss\.queue/i, (link) => link.swallow());
+    const lost = factory.begin(() => queue.sendMany('lone-far-notes', ['sent'])).catch((error: unknown) => error);
+    await isDead;
+
+    expect(await lost).toMatchObject({ message: expect.stringMatching(/terminated/) });
+    await factory.begin(() => queue.sendMany('lone-far-notes', ['sent again']));
+    await database.until(`select count(*) = 1 from note where text = 'sent again'`);
+    await app.app.close();
+  }, 25_000);
 
   it('wake their lanes again when the listener lost its connection, and the next one before it listened', async () => {
     const app = await startTestApp({

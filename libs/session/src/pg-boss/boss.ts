@@ -9,6 +9,7 @@ import { SessionSetupError } from '../session/session-error.js';
 import { isGivenUp } from '../session/pool/lost-connection.js';
 import { getPool, type Pool } from '../session/pool/watch-pools.js';
 import { findOwnPool, limitAnswers } from './answer-limit.js';
+import { BossWatch } from './boss-watch.js';
 import { endForgotten } from './end-forgotten.js';
 import type { BossOptions } from './job-queue-options.js';
 
@@ -38,6 +39,7 @@ export class Boss {
   /** Timers and workers are of no request, whoever is the first to need them. */
   readonly #outside = AsyncLocalStorage.snapshot();
   #starting: Promise<PgBoss> | undefined;
+  #watch: BossWatch | undefined;
   #isStopped = false;
   #isEnded = false;
   readonly #unreachable = Promise.withResolvers<void>();
@@ -100,6 +102,7 @@ export class Boss {
     const giveUp = setTimeout(() => this.#abandon(boss && findOwnPool(boss)), STOP_MS);
     await Promise.race([boss?.stop({ graceful: true }), this.#unreachable.promise]);
     clearTimeout(giveUp);
+    this.#watch?.stop();
     this.#isEnded = true;
   }
 
@@ -110,15 +113,19 @@ export class Boss {
 
   async #start(): Promise<PgBoss> {
     let boss: PgBoss | undefined;
+    const watch = new BossWatch(() => boss && findOwnPool(boss));
     try {
       boss = new PgBoss({ useListenNotify: true, ...KEEP_ALIVE, ...(await this.#connect()), ...this.#options });
       boss.on('error', (error) => this.#report(error));
       boss.on('warning', ({ message }) => this.#logger.warn(message));
+      watch.start();
       await boss.start();
       this.#limitAnswers(boss);
+      this.#watch = watch;
       return boss;
     } catch (error) {
       this.#starting = undefined;
+      watch.stop();
       await boss?.stop({ graceful: false });
       throw error;
     }

@@ -1,9 +1,20 @@
 import { findForgotten } from '../session/pool/find-forgotten.js';
 import type { Pool, PoolClient } from '../session/pool/watch-pools.js';
 
+/** A connection that waits for an answer. */
 interface Asking {
   readonly client: PoolClient;
   readonly bytesRead: number | undefined;
+}
+
+/** The connections of a pool that wait for an answer now. */
+export function findAsking(pool: Pool): readonly Asking[] {
+  return [...(pool._clients ?? [])].filter(isAsking).map((client) => ({ client, bytesRead: readBy(client) }));
+}
+
+/** Whether a connection has heard nothing since. One that has been answered and asks again may be in the same place. */
+export function isSilent({ client, bytesRead }: Asking): boolean {
+  return isAsking(client) && readBy(client) === bytesRead;
 }
 
 /**
@@ -11,12 +22,9 @@ interface Asking {
  *
  * @returns whether the server does not answer at all
  */
-export async function endForgotten(pool: Pool): Promise<boolean> {
-  const asking = [...(pool._clients ?? [])].filter(isAsking).map((client) => ({ client, bytesRead: readBy(client) }));
+export async function endForgotten(pool: Pool, asking = findAsking(pool)): Promise<boolean> {
   const { isUnreachable, connections } = await findForgotten<Asking>(pool, asking);
-  connections
-    .filter(({ client, bytesRead }) => isAsking(client) && readBy(client) === bytesRead)
-    .forEach(({ client }) => client.connection?.stream?.destroy());
+  connections.filter(isSilent).forEach(({ client }) => client.connection?.stream?.destroy());
   return isUnreachable;
 }
 
