@@ -90,8 +90,7 @@ export class DeferredConnection {
       this.#begun.assertAllowed(sql);
     }
     if (sql === PROCESS_ID) {
-      const { client } = await this.#open();
-      return client.processID ? answerOf('SELECT', [{ pid: client.processID }]) : client.query(sql, values);
+      return this.#askProcess(sql, values);
     }
     if (this.#start !== undefined) {
       // Without a transaction it would be committed by itself.
@@ -103,6 +102,16 @@ export class DeferredConnection {
     }
     this.#assertPossible();
     return this.#send(sql, values);
+  }
+
+  /** Why there is no connection is told by the statement that follows. Who does not wait for that any more hears nothing. */
+  async #askProcess(sql: string, values: readonly unknown[]): Promise<unknown> {
+    const lease = await this.#open().catch(() => undefined);
+    if (lease === undefined) {
+      return answerOf('SELECT', [{ pid: undefined }]);
+    }
+    const { client } = lease;
+    return client.processID ? answerOf('SELECT', [{ pid: client.processID }]) : client.query(sql, values);
   }
 
   #isBeginning(sql: string): boolean {
