@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import ts from 'typescript';
+import { findTypeErrors } from './support/type-errors.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -35,20 +35,6 @@ async function readExamples(path: string): Promise<string[]> {
   return [...text.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code = '']) => code);
 }
 
-function compile(source: string): string[] {
-  const { config } = ts.readConfigFile(`${root}/tsconfig.json`, ts.sys.readFile);
-  const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, root);
-  const file = `${root}/test/readme-example.ts`;
-  const host = ts.createCompilerHost(options);
-  const getSourceFile = host.getSourceFile.bind(host);
-  host.getSourceFile = (name, languageVersion, ...rest) =>
-    name === file ? ts.createSourceFile(file, source, languageVersion) : getSourceFile(name, languageVersion, ...rest);
-  const program = ts.createProgram([file], { ...options, noUnusedLocals: false, noUnusedParameters: false }, host);
-  return ts
-    .getPreEmitDiagnostics(program, program.getSourceFile(file))
-    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
-}
-
 describe.each(['README.md', 'libs/session/README.md'])('%s', (path) => {
   it('has examples that compile', async () => {
     const examples = await readExamples(path);
@@ -59,6 +45,6 @@ describe.each(['README.md', 'libs/session/README.md'])('%s', (path) => {
     );
 
     expect(examples.length).toBeGreaterThan(0);
-    expect(compile(`${PRELUDE}\n${blocks.join('\n')}`)).toEqual([]);
+    expect(findTypeErrors({ 'readme-example.ts': `${PRELUDE}\n${blocks.join('\n')}` })).toEqual([]);
   }, 60_000);
 });

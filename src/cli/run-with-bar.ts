@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 
-import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { Presets, SingleBar } from 'cli-progress';
 import { SessionFactory } from 'nestjs-mikro-session';
@@ -17,7 +16,7 @@ import type { NumberRange } from './read-range.js';
 @Injectable()
 export class RunWithBar {
   constructor(
-    private readonly sessions: SessionFactory<EntityManager>,
+    private readonly sessions: SessionFactory,
     private readonly instance: Instance,
     private readonly executor: RunExecutor,
   ) {}

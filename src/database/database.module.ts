@@ -1,5 +1,5 @@
 import { MikroOrmModule } from '@mikro-orm/nestjs';
-import { MikroORM } from '@mikro-orm/postgresql';
+import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { SessionModule } from 'nestjs-mikro-session';
 
@@ -7,6 +7,12 @@ import { Instance } from './instance.js';
 import { migrate } from './migrate.js';
 import type { ThreadData } from '../thread-application.js';
 import { ormOptions } from './orm-options.js';
+
+declare module 'nestjs-mikro-session' {
+  interface SessionTypes {
+    entityManager: EntityManager;
+  }
+}
 
 /** Connects to the database, brings its schema up to date, and gives every request and job a session. */
 @Module({})

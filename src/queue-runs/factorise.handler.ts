@@ -42,7 +42,7 @@ export function tierOf(concurrency: number): string {
 export class FactoriseHandler implements JobWorker<number, void> {
   constructor(
     @InjectSession() private readonly session: EntityManager,
-    private readonly context: SessionContext<EntityManager>,
+    private readonly context: SessionContext,
     private readonly runs: ActiveQueueRuns,
     private readonly worker: FactoriseWorker,
     private readonly failures: FailureLog,

@@ -24,7 +24,7 @@ const ERROR =
 export class LostFactorisationHandler implements JobWorker<number, void> {
   constructor(
     @InjectSession() private readonly session: EntityManager,
-    private readonly context: SessionContext<EntityManager>,
+    private readonly context: SessionContext,
   ) {}
 
   async handle(number: number, { index }: QueueJobContext): Promise<void> {

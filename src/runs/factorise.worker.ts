@@ -16,7 +16,7 @@ import { SimulatedFailure } from './simulated-failure.js';
 export class FactoriseWorker implements JobWorker<NumberAt, void> {
   constructor(
     @InjectSession() private readonly session: EntityManager,
-    private readonly context: SessionContext<EntityManager>,
+    private readonly context: SessionContext,
   ) {}
 
   async handle({ index, number }: NumberAt, { signal }: JobContext): Promise<void> {

@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { EntityManager } from '@mikro-orm/postgresql';
 import {
   Injectable,
   Logger,
@@ -57,7 +56,7 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
   #numbers = 0;
 
   constructor(
-    private readonly jobs: JobService<EntityManager>,
+    private readonly jobs: JobService,
     private readonly store: RunStore,
     private readonly failures: FailureLog,
   ) {}

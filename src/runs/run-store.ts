@@ -19,7 +19,7 @@ export interface RunEnd {
 @Injectable()
 export class RunStore {
   constructor(
-    private readonly sessions: SessionFactory<EntityManager>,
+    private readonly sessions: SessionFactory,
     private readonly instance: Instance,
   ) {}
 

@@ -25,7 +25,7 @@ import { numbersOf, type Simulation, type StartRunRequest } from './start-run.re
 export class RunsService {
   constructor(
     @InjectSession() private readonly session: EntityManager,
-    private readonly context: SessionContext<EntityManager>,
+    private readonly context: SessionContext,
     private readonly instance: Instance,
     private readonly executor: RunExecutor,
     private readonly queueRuns: QueueRuns,

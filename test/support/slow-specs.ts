@@ -40,6 +40,7 @@ const longSpecs: readonly string[] = [
   'test/demo/embedded-postgres.spec.ts',
   'test/threads/outcomes.spec.ts',
   'test/readme.spec.ts',
+  'test/session-types.spec.ts',
   'test/demo/restart.spec.ts',
   'test/demo/database-url.spec.ts',
   'test/demo/validation.spec.ts',

@@ -40,5 +40,6 @@ export type { Ownership } from './session/ownership/ownership-policy.js';
 export { type OwnedSession, SessionFactory } from './session/session-factory.js';
 export type { SessionForkOptions, SessionOptions } from './session/session-options.js';
 export { type LiveScopeInfo, SessionRegistry } from './session/session-registry.js';
+export type { SessionEntityManager, SessionTypes } from './session/session-types.js';
 export type { BeginOptions } from './session/transaction/begin-options.js';
 export type { Unflushed } from './session/ownership/unflushed.js';

@@ -4,6 +4,7 @@ import type { ModuleRef } from '@nestjs/core';
 
 import type { BeginOptions } from '../session/transaction/begin-options.js';
 import type { SessionSource } from '../session/session-source.js';
+import type { SessionEntityManager } from '../session/session-types.js';
 import { getConcurrency } from './run/concurrency.js';
 import { assertIterable } from './run/input-source.js';
 import { JobError } from './job-error.js';
@@ -33,9 +34,9 @@ type Setup = Omit<RunSetup, 'worker' | 'hasSignal'>;
 
 /**
  * Runs work on many inputs in parallel, each job in a task, scope, session and transaction of its own: SQLAlchemy's
- * `pool.map(thread_worker, inputs)`. `Em` is the EntityManager type of your driver.
+ * `pool.map(thread_worker, inputs)`. `Em` is the EntityManager of your driver: see SessionTypes.
  */
-export class JobService<Em extends EntityManager = EntityManager> implements BeforeApplicationShutdown {
+export class JobService<Em extends EntityManager = SessionEntityManager> implements BeforeApplicationShutdown {
   static {
     // What NestJS calls a class that nobody provides, when it does not find it.
     Object.defineProperty(this, 'name', { value: 'JobService (of SessionModule.forRoot())' });

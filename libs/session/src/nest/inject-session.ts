@@ -3,7 +3,8 @@ import { Inject } from '@nestjs/common';
 import { getSessionToken } from './tokens.js';
 
 /**
- * Injects the session of this request or job. Its type is the EntityManager of your driver.
+ * Injects the session of this request or job. Its type is the EntityManager of your driver, or
+ * SessionEntityManager, which is the same where you have told SessionTypes of it.
  *
  * @param contextName the connection, when it is not the default one
  *

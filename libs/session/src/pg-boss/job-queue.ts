@@ -12,6 +12,7 @@ import { assertIterable, InputSource } from '../jobs/run/input-source.js';
 import type { ScopeInfo } from '../session/scope/scope-info.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { SessionSource } from '../session/session-source.js';
+import type { SessionEntityManager } from '../session/session-types.js';
 import type { Boss } from './boss.js';
 import { inBossTransaction } from './boss-transaction.js';
 import { findOpenTransaction } from './open-transaction.js';
@@ -52,7 +53,7 @@ export type RedriveOptions = Omit<PgBossRedriveOptions, 'db'>;
  * Sends jobs to the queues of pg-boss. Where the running code is in an open transaction, what is done here is part of it:
  * on rollback, of a savepoint too, there is no job. Elsewhere it is done at once.
  */
-export class JobQueue<Em extends EntityManager = EntityManager> {
+export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   static {
     // What NestJS calls a class that nobody provides, when it does not find it.
     Object.defineProperty(this, 'name', { value: 'JobQueue (of JobQueueModule.forRoot())' });

@@ -5,12 +5,16 @@ import type { Scope } from './scope/scope.js';
 import { NoActiveSessionError, SessionStateError } from './session-error.js';
 import type { SessionOptions } from './session-options.js';
 import type { SessionSource } from './session-source.js';
+import type { SessionEntityManager } from './session-types.js';
 import type { Callback, TransactionEnd } from './transaction/session-callbacks.js';
 
 const openRules: Record<'fork', Rule> = { fork: anything };
 
-/** Knows the session of the running code: SQLAlchemy's `scoped_session`. `Em` is the EntityManager type of your driver. */
-export class SessionContext<Em extends EntityManager = EntityManager> {
+/**
+ * Knows the session of the running code: SQLAlchemy's `scoped_session`. `Em` is the EntityManager of your driver: see
+ * SessionTypes.
+ */
+export class SessionContext<Em extends EntityManager = SessionEntityManager> {
   static {
     // What NestJS calls a class that nobody provides, when it does not find it.
     Object.defineProperty(this, 'name', { value: 'SessionContext (of SessionModule.forRoot())' });

@@ -8,20 +8,21 @@ import type { SessionOptions } from './session-options.js';
 import type { ScopeOptions } from './scope/live-scope.js';
 import type { BeginOptions } from './transaction/begin-options.js';
 import type { SessionSource } from './session-source.js';
+import type { SessionEntityManager } from './session-types.js';
 
 const defaultRules: Record<Exclude<keyof SessionOptions, 'label'>, Rule> = { fork: anything, info: anObject };
 const rules: Record<keyof SessionOptions, Rule> = { ...defaultRules, label: ofType('string') };
 const beginRules = { ...rules, transaction: anObject };
 
 /** A session that its maker must close. Closing twice is a no-op. */
-export type OwnedSession<Em extends EntityManager = EntityManager> = Em &
+export type OwnedSession<Em extends EntityManager = SessionEntityManager> = Em &
   AsyncDisposable & {
     /** Rolls back an open transaction, gives the connection back and forgets all entities, for good. */
     close(): Promise<void>;
   };
 
 /**
- * Makes sessions: SQLAlchemy's `sessionmaker`. `Em` is the EntityManager type of your driver.
+ * Makes sessions: SQLAlchemy's `sessionmaker`. `Em` is the EntityManager of your driver: see SessionTypes.
  *
  * @example
  * const total = await factory.begin(async (session) => {
@@ -29,7 +30,7 @@ export type OwnedSession<Em extends EntityManager = EntityManager> = Em &
  *   return session.count(Order);
  * });
  */
-export class SessionFactory<Em extends EntityManager = EntityManager> {
+export class SessionFactory<Em extends EntityManager = SessionEntityManager> {
   static {
     // What NestJS calls a class that nobody provides, when it does not find it.
     Object.defineProperty(this, 'name', { value: 'SessionFactory (of SessionModule.forRoot())' });

@@ -7,6 +7,7 @@ import type { LiveScope } from '../session/scope/live-scope.js';
 import { ScopeStorage } from '../session/scope/scope-storage.js';
 import { TaskScopes } from '../session/scope/task-scopes.js';
 import { SessionSetupError, SessionStateError } from '../session/session-error.js';
+import type { SessionEntityManager } from '../session/session-types.js';
 import { type RunOptions, TestActor, type TestActorOptions, type Token } from './test-actor.js';
 import { TestConnection } from './test-connection.js';
 
@@ -19,7 +20,7 @@ import { TestConnection } from './test-connection.js';
  * beforeEach(() => testing.begin());
  * afterEach(() => testing.rollBack());
  */
-export class SessionTesting<Em extends EntityManager = EntityManager> {
+export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   #state: 'ended' | 'open' | 'rolledBack' = 'ended';
   /** The scopes that were there before the test. */
   #before = new Set<LiveScope>();
@@ -38,7 +39,7 @@ export class SessionTesting<Em extends EntityManager = EntityManager> {
    * @param app an application, an application context or a testing module
    * @throws {SessionSetupError} in production, without SessionModule, and for a database other than PostgreSQL
    */
-  static async create<Em extends EntityManager = EntityManager>(
+  static async create<Em extends EntityManager = SessionEntityManager>(
     app: INestApplicationContext,
   ): Promise<SessionTesting<Em>> {
     if (process.env['NODE_ENV'] === 'production') {

@@ -7,6 +7,7 @@ import type { LiveScope, ScopeOptions } from '../session/scope/live-scope.js';
 import type { ScopeInfo } from '../session/scope/scope-info.js';
 import type { TaskScopes } from '../session/scope/task-scopes.js';
 import type { SessionSource } from '../session/session-source.js';
+import type { SessionEntityManager } from '../session/session-types.js';
 
 /** For whom a test runs something. */
 export interface TestActorOptions {
@@ -37,7 +38,7 @@ const rules: Record<keyof TestActorOptions, Rule> = { info: anObject, label: aNa
 const runRules: Record<keyof RunOptions, Rule> = { contextName: aName };
 
 /** Runs what a test wants to run, each time in a scope of its own, with the info of a tenant or a user. */
-export class TestActor<Em extends EntityManager = EntityManager> {
+export class TestActor<Em extends EntityManager = SessionEntityManager> {
   constructor(
     private readonly surroundings: TestSurroundings,
     private readonly options: TestActorOptions,
