@@ -240,6 +240,24 @@ describe('SessionModule where a private part of another package is gone', () => 
     await module.close();
   });
 
+  it('warns of a controller of gateways that leads to no modules', async () => {
+    await using _first = await start();
+    const prototype = WebSocketsController.prototype as unknown as { subscribeEvents(...args: unknown[]): void };
+    const { subscribeEvents } = prototype;
+    prototype.subscribeEvents = function (this: { contextCreator: object }, ...args) {
+      using _hidden = hide(this.contextCreator, 'guardsContextCreator');
+      subscribeEvents.apply(this, args);
+    };
+    using log = new CapturedLog();
+    try {
+      await using _app = await start({}, log);
+    } finally {
+      prototype.subscribeEvents = subscribeEvents;
+    }
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "nestjs/gateway-controller")')]);
+  });
+
   it('warns of a changed record of the dependencies of providers', async () => {
     using log = new CapturedLog();
     const module = await compile({}, log);
@@ -249,6 +267,20 @@ describe('SessionModule where a private part of another package is gone', () => 
 
     expect(log.warnings).toEqual([expect.stringContaining('(seam "nestjs/instance-wrapper")')]);
     await module.close();
+  });
+
+  it('warns when routes of server-sent events are marked in another way', async () => {
+    const { defineMetadata } = Reflect;
+    Reflect.defineMetadata = (key: unknown, value: unknown, target: object): void =>
+      defineMetadata(key === '__sse__' ? '__events__' : key, value, target);
+    using log = new CapturedLog();
+    try {
+      await using _app = await start({}, log, { http: { transaction: true } });
+    } finally {
+      Reflect.defineMetadata = defineMetadata;
+    }
+
+    expect(log.warnings).toEqual([expect.stringContaining('(seam "nestjs/sse-metadata")')]);
   });
 
   it('warns when NestJS looks for request-scoped providers elsewhere', async () => {

@@ -2,13 +2,12 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type { ResourceLimits } from 'node:worker_threads';
 
 import { Logger } from '@nestjs/common';
-import type { Piscina } from 'piscina';
 
 import { describeThrown } from '../../session/describe-thrown.js';
 import { readProperty } from '../../session/read-property.js';
 import { SessionSetupError } from '../../session/session-error.js';
 import { unpackReason } from './packed-reason.js';
-import type { PiscinaClass } from './piscina-api.js';
+import type { Piscina, PiscinaClass } from './piscina-api.js';
 import { type ThreadEnvironment, toWorkerData } from './thread-environment.js';
 import type { AllowanceNotice, PackedEnd, ThreadAnswer, ThreadRequest } from './thread-messages.js';
 import { ThreadWatch } from './thread-watch.js';
@@ -59,7 +58,7 @@ export class JobThread {
     const [worker] = this.#piscina.threads;
     this.#ended = new Promise((resolve) => worker?.once('exit', resolve));
     worker?.once('error', (error: unknown) => this.#keep(error));
-    this.#piscina.on('message', (notice: AllowanceNotice) => this.watch.allow(notice));
+    this.#piscina.on('message', (notice) => this.watch.allow(notice as AllowanceNotice));
     this.#piscina.on('workerDestroy', () => this.#retire());
     this.#piscina.on('error', (error) => this.#keep(error));
     this.started = this.#start(environment.application);

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { findPackageJSON } from 'node:module';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { inspect } from 'node:util';
 
@@ -136,11 +136,16 @@ export function createThreads(options: ThreadsOptions | undefined, home: Home): 
 
 /** The copy of this library that the application of the threads imports: those of another one would be strangers to it. */
 function findEntry(application: URL): string {
-  const manifest = findPackageJSON(PACKAGE, application);
-  if (manifest === undefined) {
-    throw new SessionSetupError(`The package "${PACKAGE}" cannot be found from "${application.href}".`);
-  }
+  const manifest = findManifest(application);
   return join(dirname(manifest), 'dist', 'jobs', 'threads', 'thread-entry.js');
+}
+
+function findManifest(application: URL): string {
+  try {
+    return createRequire(application).resolve(`${PACKAGE}/package.json`);
+  } catch (cause) {
+    throw new SessionSetupError(`The package "${PACKAGE}" cannot be found from "${application.href}".`, { cause });
+  }
 }
 
 function assertThreadsOptions(options: ThreadsOptions | undefined): void {

@@ -1,8 +1,28 @@
-import type { Piscina } from 'piscina';
+import type { ResourceLimits, Worker } from 'node:worker_threads';
 
 import { SessionSetupError } from '../../session/session-error.js';
 
-export type PiscinaClass = typeof Piscina;
+/** The little that is needed of Piscina. Its own types are not named: an application without threads lacks them. */
+export interface Piscina {
+  readonly threads: Worker[];
+  on(event: 'message' | 'workerDestroy' | 'error', listener: (value: unknown) => void): unknown;
+  run(task: unknown): Promise<unknown>;
+  destroy(): Promise<void>;
+}
+
+interface PiscinaOptions {
+  readonly filename: string;
+  readonly name: string;
+  readonly minThreads: number;
+  readonly maxThreads: number;
+  readonly concurrentTasksPerWorker: number;
+  readonly atomics: 'disabled';
+  readonly recordTiming: boolean;
+  readonly workerData: unknown;
+  readonly resourceLimits?: ResourceLimits;
+}
+
+export type PiscinaClass = new (options: PiscinaOptions) => Piscina;
 
 /**
  * Returns the class that runs threads, from a package that only those need who use threads.

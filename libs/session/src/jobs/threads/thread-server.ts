@@ -87,8 +87,13 @@ export class ThreadServer {
   }
 }
 
+/** What a file of CommonJS exports as its default is a property of what is imported as its default. */
+function defaultOf(exported: unknown): unknown {
+  return typeof exported === 'object' && exported !== null && 'default' in exported ? exported.default : exported;
+}
+
 async function createApplication({ application, data }: ThreadEnvironment): Promise<INestApplicationContext> {
-  const { default: create } = (await import(application)) as { readonly default?: unknown };
+  const create = defaultOf(defaultOf(await import(application)));
   if (typeof create !== 'function') {
     throw new SessionSetupError('Expected its default export to be a function that makes an application context.');
   }

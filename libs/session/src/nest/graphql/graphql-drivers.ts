@@ -1,7 +1,7 @@
 import type { OnModuleInit } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
-import { checkContextId } from '../check-context-id.js';
+import { checkContextId } from '../request-context-id.js';
 import { type ApolloOptions, withOperations } from './graphql-apollo.js';
 import { type FastifyWithMercurius, surroundMercurius } from './graphql-mercurius.js';
 import type { GraphqlOperations } from './graphql-operations.js';

@@ -1,8 +1,8 @@
 import { type ContextId, ContextIdFactory } from '@nestjs/core';
-import { REQUEST_CONTEXT_ID } from '@nestjs/core/internal';
 
 import { LiveScope } from '../../session/scope/live-scope.js';
 import type { ScopeStorage } from '../../session/scope/scope-storage.js';
+import { REQUEST_CONTEXT_ID } from '../request-context-id.js';
 
 /** The scope of one GraphQL operation, or of one event of a subscription. Its maker ends it. */
 export class OperationScope extends LiveScope {
@@ -27,7 +27,6 @@ export class OperationScope extends LiveScope {
   /** Decides which instances of request-scoped providers the resolvers of this operation get: its own. */
   contextIdFor(context: object): ContextId {
     // Hides the id of an HTTP request or of a subscription, which more than one operation may run in.
-    // Seam: nestjs/request-context-id
     const anew: object = Object.create(context, { [REQUEST_CONTEXT_ID]: { value: undefined } });
     return (this.#contextId ??= ContextIdFactory.getByRequest(anew, []));
   }

@@ -1,8 +1,6 @@
-import 'reflect-metadata';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { type OnModuleInit, RequestMethod } from '@nestjs/common';
-import { SSE_METADATA } from '@nestjs/common/internal';
 import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
@@ -13,6 +11,7 @@ import type { HttpInfo } from './http-options.js';
 import type { PlatformResponse } from './http-exchange.js';
 import { HttpScope } from './http-scope.js';
 import { HttpTransactions } from './http-transactions.js';
+import { isSseRoute } from './sse-route.js';
 import type { SessionConnections } from '../session-connections.js';
 
 const SCOPE = Symbol('session scope');
@@ -110,8 +109,7 @@ export class HttpScopes implements OnModuleInit {
 
   #watch(handler: Handler): Handler {
     // Server-sent events go on for hours.
-    // Seam: nestjs/sse-metadata
-    const isTransactional = !Reflect.hasMetadata(SSE_METADATA, handler);
+    const isTransactional = !isSseRoute(handler);
     const watched: Handler = (request, response, next) => {
       const scope = request[SCOPE] ?? request.raw?.[SCOPE];
       if (scope === undefined) {

@@ -3,6 +3,7 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import { hookExceptionLayer } from './exception-layer.js';
 import { type HandlerCall, HttpExchange, type PlatformResponse, rawOf } from './http-exchange.js';
+import { checkSseMetadata } from './sse-route.js';
 import type { SessionConnections } from '../session-connections.js';
 
 type Answer = (response: PlatformResponse, ...args: unknown[]) => unknown;
@@ -37,6 +38,7 @@ export class HttpTransactions {
     if (!this.#connections.wantTransactions) {
       return;
     }
+    checkSseMetadata();
     hookExceptionLayer();
     // Seam: nestjs/http-answers
     checkSeam(adapter, Object.keys(STATUS), ANSWERS);

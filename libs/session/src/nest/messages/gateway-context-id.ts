@@ -1,6 +1,6 @@
 import type { ContextId } from '@nestjs/core';
-import { REQUEST_CONTEXT_ID } from '@nestjs/core/internal';
 
+import { REQUEST_CONTEXT_ID } from '../request-context-id.js';
 import type { MessageScope } from './message-scope.js';
 
 const CONTEXT_ID = Symbol('context id');
@@ -14,7 +14,6 @@ type Scoped = MessageScope & { [CONTEXT_ID]?: ContextId };
  */
 export function giveContextIdPerMessage(client: object, currentScope: () => Scoped | undefined): void {
   const scope = currentScope();
-  // Seam: nestjs/request-context-id
   const made = Object.getOwnPropertyDescriptor(client, REQUEST_CONTEXT_ID);
   if (scope === undefined || made === undefined) {
     return;

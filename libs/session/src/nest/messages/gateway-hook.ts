@@ -1,7 +1,8 @@
 import type { ModulesContainer } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
-import { checkContextId } from '../check-context-id.js';
+import { checkContextId } from '../request-context-id.js';
+import { withGatewayEvents } from './gateway-events.js';
 import type { GatewayPipeline } from './gateway-pipeline.js';
 
 export type GatewayHandler = (client: object, ...args: unknown[]) => unknown;
@@ -23,8 +24,9 @@ export interface GatewayController {
   readonly config: {
     getIoAdapter(): { bindClientDisconnect?(client: object, listener: () => void): void };
   };
-  readonly container: { getModules(): ModulesContainer };
-  readonly contextCreator: GatewayPipeline;
+  readonly contextCreator: GatewayPipeline & {
+    readonly guardsContextCreator: { readonly container: { getModules(): ModulesContainer } };
+  };
 }
 
 /** Wraps the handlers of gateways. */
@@ -35,18 +37,21 @@ interface GatewayWatch {
   watchDisconnection(handler: GatewayHandler, gateway: Gateway): GatewayHandler;
 }
 
+type GatewayInstance = { readonly handleConnection?: GatewayHandler; readonly handleDisconnect?: GatewayHandler };
+
 interface GatewayWrapper {
-  readonly instance: { readonly handleConnection?: unknown; readonly handleDisconnect?: unknown };
+  readonly instance: GatewayInstance;
   isDependencyTreeStatic(): boolean;
 }
 
+/** NestJS 11 gives the gateway itself, and no handlers of connections. */
 type SubscribeEvents = (
   this: GatewayController,
-  wrapper: GatewayWrapper,
+  gateway: GatewayWrapper | GatewayInstance,
   messages: readonly GatewayMessage[],
   server: unknown,
-  onConnect: GatewayHandler | undefined,
-  onDisconnect: GatewayHandler | undefined,
+  onConnect?: GatewayHandler,
+  onDisconnect?: GatewayHandler,
 ) => void;
 
 const GATEWAYS: Seam = {
@@ -81,32 +86,44 @@ export async function installGatewayHook(modules: HookedModules, scopes: Gateway
   prototype[HOOKED] = true;
   const { subscribeEvents } = prototype;
   const watched = new WeakSet<GatewayController>();
-  prototype.subscribeEvents = function (wrapper, messages, server, onConnect, onDisconnect) {
-    if (!checkSeam(this, ['container', 'config', 'contextCreator'], GATEWAYS)) {
-      subscribeEvents.call(this, wrapper, messages, server, onConnect, onDisconnect);
-      return;
-    }
-    const scopes = (this.container.getModules() as HookedModules)[SCOPES];
+  prototype.subscribeEvents = function (gateway, messages, server, onConnect, onDisconnect) {
+    const scopes = findScopes(this);
     if (scopes === undefined) {
-      subscribeEvents.call(this, wrapper, messages, server, onConnect, onDisconnect);
+      subscribeEvents.call(this, gateway, messages, server, onConnect, onDisconnect);
       return;
     }
     if (!watched.has(this)) {
       watched.add(this);
       scopes.watch(this);
     }
-    const { instance } = wrapper;
-    const gateway = { name: instance.constructor.name, isStatic: wrapper.isDependencyTreeStatic() };
+    const instance = isWrapper(gateway) ? gateway.instance : gateway;
+    const isStatic = !isWrapper(gateway) || gateway.isDependencyTreeStatic();
+    const known = { name: instance.constructor.name, isStatic };
+    const scoped = messages.map((message) => scopes.watchMessage(message, known, this));
     // For a request-scoped gateway NestJS makes an instance per connection even where there is no method to call.
-    const connect = instance.handleConnection === undefined ? undefined : onConnect;
-    const disconnect = instance.handleDisconnect === undefined ? undefined : onDisconnect;
-    subscribeEvents.call(
-      this,
-      wrapper,
-      messages.map((message) => scopes.watchMessage(message, gateway, this)),
-      server,
-      connect && scopes.watchConnection(connect, gateway, this),
-      disconnect && scopes.watchDisconnection(disconnect, gateway),
-    );
+    const connect = instance.handleConnection && (onConnect ?? instance.handleConnection.bind(instance));
+    const disconnect = instance.handleDisconnect && (onDisconnect ?? instance.handleDisconnect.bind(instance));
+    const handlers = {
+      handleConnection: connect && scopes.watchConnection(connect, known, this),
+      handleDisconnect: disconnect && scopes.watchDisconnection(disconnect, known),
+    };
+    if (isWrapper(gateway)) {
+      const { handleConnection, handleDisconnect } = handlers;
+      subscribeEvents.call(this, gateway, scoped, server, handleConnection, handleDisconnect);
+      return;
+    }
+    subscribeEvents.call(withGatewayEvents(this, handlers), gateway, scoped, server);
   };
+}
+
+function findScopes({ config, contextCreator }: GatewayController): GatewayWatch | undefined {
+  const container = contextCreator?.guardsContextCreator?.container;
+  if (!checkSeam({ config, contextCreator, container }, ['config', 'contextCreator', 'container'], GATEWAYS)) {
+    return undefined;
+  }
+  return (container.getModules() as HookedModules)[SCOPES];
+}
+
+function isWrapper(gateway: GatewayWrapper | GatewayInstance): gateway is GatewayWrapper {
+  return 'isDependencyTreeStatic' in gateway && 'instance' in gateway;
 }

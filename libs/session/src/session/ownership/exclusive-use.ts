@@ -4,10 +4,16 @@ import { ConcurrentSessionUseError } from '../session-error.js';
 
 export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'transactional';
 
+/** The type of Promise.withResolvers() has no name in the library of ES2022, which an application may be checked with. */
+interface Settlement {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
 export interface Use {
   readonly operation: ExclusiveOperation;
   /** Created by flushOf(), resolved by leave(). */
-  settled: PromiseWithResolvers<void> | undefined;
+  settled: Settlement | undefined;
   /** True while the call that began it has not returned yet. The flush that a commit() begins with is called then. */
   isStarting: boolean;
 }
@@ -67,7 +73,7 @@ export class ExclusiveUse {
     if (use?.operation !== 'flush' && use?.operation !== 'commit') {
       return undefined;
     }
-    use.settled ??= Promise.withResolvers();
+    use.settled ??= Promise.withResolvers<void>();
     return use.settled.promise;
   }
 }
