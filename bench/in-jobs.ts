@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { type JobOptions, JobService, type Worker } from 'nestjs-mikro-session';
+import { type JobOptions, JobService, type AnyWorker } from 'nestjs-mikro-session';
 
 import { Item, type OursOptions, POOL_SIZE, startOurs } from './applications.ts';
 import type { Side } from './claim.ts';
@@ -12,7 +12,7 @@ function insert(session: EntityManager, value: number): void {
 }
 
 export interface InJobsOptions extends OursOptions {
-  readonly worker?: Worker<EntityManager, number, void>;
+  readonly worker?: AnyWorker<EntityManager, number, void>;
   readonly jobOptions?: JobOptions;
 }
 

@@ -1,7 +1,7 @@
 export { JobCloneError, JobError, JobThreadError, JobTimeoutError } from './jobs/job-error.js';
 export type { JobOptions, JobStreamOptions } from './jobs/job-options.js';
 export type { JobEnding, JobOutcome } from './jobs/job-outcome.js';
-export type { JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
+export type { AnyWorker, JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from './jobs/job-worker.js';
 export { JobService } from './jobs/job.service.js';
 export type { JobProgress } from './jobs/run/progress-meter.js';
 export type { RetryOptions } from './jobs/attempt/retry.js';

@@ -31,7 +31,11 @@ export interface JobChunkWorker<Input, Result> {
   handleMany(inputs: readonly Input[], job: JobContext): readonly Result[] | Promise<readonly Result[]>;
 }
 
-export type Worker<Em extends EntityManager, Input, Result> =
+/** What works on one input, or on the inputs of a chunk. */
+export type AnyWorker<Em extends EntityManager, Input, Result> =
   | JobFunction<Em, Input, Result>
   | Type<JobWorker<Input, Result>>
   | Type<JobChunkWorker<Input, Result>>;
+
+/** @deprecated Use AnyWorker: bullmq, pg-boss and node:worker_threads have a Worker. */
+export type Worker<Em extends EntityManager, Input, Result> = AnyWorker<Em, Input, Result>;

@@ -13,7 +13,7 @@ import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { JobOutcome } from './job-outcome.js';
 import { JobAttempts } from './attempt/job-attempts.js';
 import { JobRun } from './run/job-run.js';
-import type { Worker } from './job-worker.js';
+import type { AnyWorker } from './job-worker.js';
 import type { ChunkRunner } from './run/chunk-runner.js';
 import { RunSignals } from './run/run-signals.js';
 import type { JobThreads } from './threads/job-threads.js';
@@ -67,7 +67,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
    */
   async map<Input, Result>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
-    worker: Worker<Em, Input, Result>,
+    worker: AnyWorker<Em, Input, Result>,
     options: JobOptions = {},
   ): Promise<Result[]> {
     const outcomes = await this.settle(inputs, worker, options);
@@ -97,7 +97,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
    */
   async settle<Input, Result>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
-    worker: Worker<Em, Input, Result>,
+    worker: AnyWorker<Em, Input, Result>,
     options: JobOptions = {},
   ): Promise<JobOutcome<Input, Result>[]> {
     const chosen = { ...this.#defaults, ...options };
@@ -120,7 +120,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
    */
   stream<Input, Result>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
-    worker: Worker<Em, Input, Result>,
+    worker: AnyWorker<Em, Input, Result>,
     options: JobStreamOptions = {},
   ): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
     const chosen: JobStreamOptions = { ...this.#defaults, ...options };
@@ -144,7 +144,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
 
   #createRun<Input, Result>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
-    worker: Worker<Em, Input, Result>,
+    worker: AnyWorker<Em, Input, Result>,
     options: JobOptions,
   ): JobRun<Input, Result> {
     assertIterable(inputs);
@@ -171,7 +171,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
   }
 
   #createRunner<Input, Result>(
-    worker: Worker<Em, Input, Result>,
+    worker: AnyWorker<Em, Input, Result>,
     { signal, concurrency, threads = 0 }: JobOptions,
     setup: Setup,
     signals: RunSignals,

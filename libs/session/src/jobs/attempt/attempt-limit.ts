@@ -7,8 +7,11 @@ import type { LiveScope } from '../../session/scope/live-scope.js';
 /** How long a commit that has begun may go on after the end of its time. */
 const LATE_MS = 800;
 
-/** How an attempt can be ended before its worker ends. */
-export type Cut = 'timedOut' | 'aborted';
+/** Why an attempt is cancelled before its worker ends. */
+export interface Cancellation {
+  readonly ending: 'timedOut' | 'aborted';
+  readonly reason: unknown;
+}
 
 /**
  * Ends one attempt before its worker does: its statement is cancelled, its session closed, its transaction rolled back.
@@ -20,88 +23,88 @@ export class AttemptLimit {
   readonly #closed = Promise.withResolvers<void>();
   #scope: LiveScope | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #cut: { readonly ending: Cut; readonly reason: unknown } | undefined;
-  #late: { readonly ending: Cut; readonly reason: unknown } | undefined;
+  #cancellation: Cancellation | undefined;
+  #late: Cancellation | undefined;
   #lateTimer: NodeJS.Timeout | undefined;
-  #isOver = false;
   #isFinished = false;
+  #isForgotten = false;
 
   constructor(signals: AttemptSignals) {
     this.#signals = signals;
   }
 
-  /** Cancels what runs on the server. Aborts when the attempt is cut. */
+  /** Cancels what runs on the server. Aborts when the attempt is cancelled. */
   get statements(): AbortSignal {
     return this.#statements.signal;
   }
 
-  get cut(): { readonly ending: Cut; readonly reason: unknown } | undefined {
-    return this.#cut ?? this.#late;
+  get cancellation(): Cancellation | undefined {
+    return this.#cancellation ?? this.#late;
   }
 
   attach(scope: LiveScope): void {
     this.#scope = scope;
   }
 
-  /** Cuts the attempt after some time, unless it is over or gets more time before. */
+  /** Cancels the attempt after some time, unless it is finished or gets more time before. */
   allow(milliseconds: number, makeReason: () => unknown): void {
     clearTimeout(this.#timer);
-    if (!this.#isOver) {
-      this.#timer = setTimeout(() => this.end('timedOut', makeReason()), Math.min(milliseconds, LONGEST_MS));
+    if (!this.#isFinished) {
+      this.#timer = setTimeout(() => this.cancel('timedOut', makeReason()), Math.min(milliseconds, LONGEST_MS));
     }
   }
 
-  /** Cuts the attempt, unless it is over. */
-  end(ending: Cut, reason: unknown): void {
-    if (this.#isFinished || this.#cut !== undefined) {
+  /** Cancels the attempt, unless it is finished. */
+  cancel(ending: Cancellation['ending'], reason: unknown): void {
+    if (this.#isForgotten || this.#cancellation !== undefined) {
       return;
     }
-    if (this.#isOver) {
+    if (this.#isFinished) {
       this.#endLate(ending, reason);
       return;
     }
-    this.pass();
-    this.#cut = { ending, reason };
+    this.finish();
+    this.#cancellation = { ending, reason };
     this.#statements.abort(reason);
     void this.#close(ending);
     this.#signals.abort(reason);
   }
 
   /**
-   * Declares the attempt over: what is left is its commit, which nobody could take back, or its rollback. It is given up
+   * Declares the attempt finished: what is left is its commit, which nobody could take back, or its rollback. It is given up
    * only when its time is up and the server does not answer.
    */
-  pass(): void {
-    this.#isOver = true;
+  finish(): void {
+    this.#isFinished = true;
   }
 
   /** Forgets the attempt, of which nothing is left. */
-  finish(): void {
-    this.#isFinished = true;
+  forget(): void {
+    this.#isForgotten = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#lateTimer);
   }
 
-  /** Waits for the attempt, or for its session to be closed when it is cut. */
+  /** Waits for the attempt, or for its session to be closed when it is cancelled. */
   async guard<Result>(attempt: Promise<Result>): Promise<Result> {
     let result: Result | void;
     try {
       result = await Promise.race([attempt, this.#closed.promise]);
     } catch (error) {
-      throw this.cut === undefined || error instanceof CommitUnknownError ? error : this.cut.reason;
+      throw this.cancellation === undefined || error instanceof CommitUnknownError ? error : this.cancellation.reason;
     }
-    if (this.#cut !== undefined) {
-      throw this.#cut.reason;
+    if (this.#cancellation !== undefined) {
+      throw this.#cancellation.reason;
     }
     return result as Result;
   }
 
-  #endLate(ending: Cut, reason: unknown): void {
+  #endLate(ending: Cancellation['ending'], reason: unknown): void {
     this.#lateTimer ??= setTimeout(
       // The answer may have come, and not be read yet.
       () =>
         setImmediate(() => {
-          if (!this.#isFinished) {
+          if (!this.#isForgotten) {
             this.#late = { ending, reason };
             this.#scope?.dropConnections();
           }
@@ -110,7 +113,7 @@ export class AttemptLimit {
     );
   }
 
-  async #close(ending: Cut): Promise<void> {
+  async #close(ending: Cancellation['ending']): Promise<void> {
     const scope = this.#scope;
     await scope?.end(ending).catch((error: unknown) => reportEndFailure(scope, error));
     this.#closed.resolve();

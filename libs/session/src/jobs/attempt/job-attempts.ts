@@ -77,10 +77,10 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
       releaseFrames(reason);
       // One that could not begin fails the job that would have been the first.
       const culprit = attempt.hasBegun ? attempt.culprit : 0;
-      const cut = running.limit?.cut;
-      return cut === undefined
+      const cancellation = running.limit?.cancellation;
+      return cancellation === undefined
         ? { status: 'rejected', reason, ending: 'failed', culprit }
-        : { status: 'rejected', reason, ending: cut.ending === 'aborted' ? 'aborted' : 'timeout', culprit };
+        : { status: 'rejected', reason, ending: cancellation.ending === 'aborted' ? 'aborted' : 'timeout', culprit };
     } finally {
       signals.leave(running);
     }
@@ -148,7 +148,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
           await session.flush();
         }
       } finally {
-        limit?.pass();
+        limit?.finish();
       }
       // A job that has failed is watched on until what it threw has been looked at.
       onAllowance?.(undefined);

@@ -5,7 +5,7 @@ import { Scope, type Type } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import { SessionSetupError } from '../../session/session-error.js';
-import type { JobChunkWorker, JobContext, JobFunction, JobWorker, Worker } from '../job-worker.js';
+import type { JobChunkWorker, JobContext, JobFunction, JobWorker, AnyWorker } from '../job-worker.js';
 import { allAtOnce, oneByOne, type ChunkWork } from '../run/chunk-work.js';
 
 function hasMethod(worker: object, name: 'handle' | 'handleMany'): boolean {
@@ -22,7 +22,7 @@ function isClass(worker: object): boolean {
  * needs is request-scoped. Its `handleMany` is used for chunks, and where it has no `handle`.
  */
 export function toChunkWork<Em extends EntityManager, Input, Result>(
-  worker: Worker<Em, Input, Result>,
+  worker: AnyWorker<Em, Input, Result>,
   moduleRef: ModuleRef,
   chunkSize: number,
 ): ChunkWork<Em, Input, Result> {

@@ -82,7 +82,7 @@ export class RunSignals {
   }
 
   leave(attempt: RunningAttempt): void {
-    attempt.limit?.finish();
+    attempt.limit?.forget();
     this.#running.delete(attempt);
   }
 
@@ -95,7 +95,7 @@ export class RunSignals {
   #onAbort(): void {
     const { signal, whenAborted } = this.#options;
     if (whenAborted === 'cancel') {
-      [...this.#running].forEach(({ limit }) => limit?.end('aborted', signal?.reason));
+      [...this.#running].forEach(({ limit }) => limit?.cancel('aborted', signal?.reason));
     }
     this.#tell(signal?.reason);
   }

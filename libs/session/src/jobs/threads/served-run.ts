@@ -5,7 +5,7 @@ import type { SessionSource } from '../../session/session-source.js';
 import type { Chunk } from '../run/input-source.js';
 import { type Allowance, JobAttempts } from '../attempt/job-attempts.js';
 import { JobCloneError } from '../job-error.js';
-import type { Worker } from '../job-worker.js';
+import type { AnyWorker } from '../job-worker.js';
 import type { ChunkWork } from '../run/chunk-work.js';
 import { RunSignals } from '../run/run-signals.js';
 import { toChunkWork } from '../attempt/to-chunk-work.js';
@@ -15,7 +15,7 @@ import type { PackedEnd, RunSetup } from './thread-messages.js';
 
 export interface ServedRunOptions {
   readonly setup: RunSetup;
-  readonly worker: Worker<EntityManager, unknown, unknown>;
+  readonly worker: AnyWorker<EntityManager, unknown, unknown>;
   readonly source: SessionSource;
   readonly moduleRef: ModuleRef;
 }

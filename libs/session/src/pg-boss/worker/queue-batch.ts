@@ -48,7 +48,7 @@ export class QueueBatch<Em extends EntityManager> {
   readonly #claims: QueueClaims;
   readonly #jobs: QueueJob[] = [];
   readonly #unreadable: QueueFailure[] = [];
-  readonly #hurry = new AbortController();
+  readonly #draining = new AbortController();
   readonly #cut = new AbortController();
 
   constructor(work: HandlerWork<Em>, claims: QueueClaims, fetched: readonly FetchedJob[]) {
@@ -61,8 +61,8 @@ export class QueueBatch<Em extends EntityManager> {
   }
 
   /** Tells the handler to hurry, and begins no further chunk. */
-  hurry(reason: unknown): void {
-    this.#hurry.abort(reason);
+  drain(reason: unknown): void {
+    this.#draining.abort(reason);
   }
 
   /** Cancels what runs, and closes its session. */
@@ -78,7 +78,7 @@ export class QueueBatch<Em extends EntityManager> {
   async run(): Promise<readonly QueueFailure[]> {
     const { chunkSize } = this.#work;
     const signals = new RunSignals({
-      shutdown: this.#hurry.signal,
+      shutdown: this.#draining.signal,
       signal: this.#cut.signal,
       whenAborted: 'cancel',
       timeout: undefined,
@@ -100,7 +100,7 @@ export class QueueBatch<Em extends EntityManager> {
   /** Gives back what the shutdown has cut. */
   async #release(outcomes: readonly Outcome[]): Promise<void> {
     const cut = outcomes.filter((outcome) => isCut(outcome));
-    if (this.#hurry.signal.aborted && cut.length > 0) {
+    if (this.#draining.signal.aborted && cut.length > 0) {
       await this.#claims.release(cut.map(({ input }) => input));
     }
   }

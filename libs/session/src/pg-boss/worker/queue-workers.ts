@@ -42,7 +42,7 @@ export class QueueWorkers<Em extends EntityManager> {
     const reason = new DOMException('The application is shutting down', 'AbortError');
     this.#ending.abort(reason);
     const idle = Promise.all(this.#handlers.map((handler) => handler.stop()));
-    this.#batches.forEach((batch) => batch.hurry(reason));
+    this.#batches.forEach((batch) => batch.drain(reason));
     const timer = setTimeout(() => this.#cut(timeout, reason), timeout);
     await idle.finally(() => clearTimeout(timer));
   }
@@ -81,7 +81,7 @@ export class QueueWorkers<Em extends EntityManager> {
     const { signal } = this.#ending;
     if (signal.aborted) {
       // It was on its way when the end began.
-      batch.hurry(signal.reason);
+      batch.drain(signal.reason);
     }
     try {
       return await batch.run();
