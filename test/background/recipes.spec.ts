@@ -74,7 +74,7 @@ class Seeder implements OnModuleInit {
   }
 }
 
-describe('docs/recipes.md on what runs outside of requests', () => {
+describe('docs/places on what runs outside of requests', () => {
   let database: TestDatabase;
   let app: TestApp;
 

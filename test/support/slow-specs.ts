@@ -39,7 +39,7 @@ const longSpecs: readonly string[] = [
   'test/demo/large-numbers.spec.ts',
   'test/demo/embedded-postgres.spec.ts',
   'test/threads/outcomes.spec.ts',
-  'test/readme.spec.ts',
+  'test/docs/examples.spec.ts',
   'test/session-types.spec.ts',
   'test/demo/restart.spec.ts',
   'test/demo/database-url.spec.ts',

@@ -11,11 +11,15 @@ export function findTypeErrors(sources: Readonly<Record<string, string>>): strin
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, root);
   const texts = new Map(Object.entries(sources).map(([name, text]) => [join(root, 'test', name), text]));
   const host = ts.createCompilerHost(options);
-  const getSourceFile = host.getSourceFile.bind(host);
+  const { getSourceFile, fileExists, readFile, directoryExists } = host;
+  const folders = new Set([...texts.keys()].map(dirname));
+  host.directoryExists = (name) => folders.has(name) || directoryExists?.(name) === true;
+  host.fileExists = (name) => texts.has(name) || fileExists(name);
+  host.readFile = (name) => texts.get(name) ?? readFile(name);
   host.getSourceFile = (name, languageVersion, ...rest) => {
     const text = texts.get(name);
     return text === undefined
-      ? getSourceFile(name, languageVersion, ...rest)
+      ? getSourceFile.call(host, name, languageVersion, ...rest)
       : ts.createSourceFile(name, text, languageVersion);
   };
   const program = ts.createProgram(

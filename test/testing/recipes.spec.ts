@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
-import { type INestApplication, Injectable } from '@nestjs/common';
+import { type INestApplication, Injectable, Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
   getSessionToken,
@@ -135,11 +135,14 @@ describe('the recipes for tests', () => {
   });
 
   it('tests a module without its database', async () => {
-    const session = { count: async () => 3 };
-    const module = await Test.createTestingModule({
+    @Module({
       imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
       providers: [NotesService],
     })
+    class AppModule {}
+
+    const session = { count: async () => 3 };
+    const module = await Test.createTestingModule({ imports: [AppModule] })
       .overrideProvider(getSessionToken())
       .useValue(session)
       .compile();

@@ -4,7 +4,7 @@ import { SessionError } from '../session/session-error.js';
 
 /** Says which job failed. Its `cause` is what the worker threw. */
 export class JobError extends SessionError {
-  readonly code = 'JOB_FAILED';
+  declare readonly code: 'JOB_FAILED';
   /** Not in the message, nor where the properties of an error are listed: logs are no place for it. */
   declare readonly input: unknown;
 
@@ -14,14 +14,14 @@ export class JobError extends SessionError {
     label: string,
     cause: unknown,
   ) {
-    super(`${label} failed on ${describeType(input)}: ${describeThrown(cause)}`, { cause });
+    super('JOB_FAILED', `${label} failed on ${describeType(input)}: ${describeThrown(cause)}`, { cause });
     Object.defineProperty(this, 'input', { value: input, enumerable: false });
   }
 }
 
 /** The reason of a job that took longer than its `timeout`. Its session was closed, its transaction rolled back. */
 export class JobTimeoutError extends SessionError {
-  readonly code = 'JOB_TIMED_OUT';
+  declare readonly code: 'JOB_TIMED_OUT';
 
   constructor(
     label: string,
@@ -29,6 +29,7 @@ export class JobTimeoutError extends SessionError {
     readonly timeout: number,
   ) {
     super(
+      'JOB_TIMED_OUT',
       `J${label.slice(1)} was cancelled because it took longer than its \`timeout\` of ${timeout} ms. ` +
         'Its transaction was rolled back. Give it more time, or less to do.',
     );
@@ -40,7 +41,7 @@ export class JobTimeoutError extends SessionError {
  * memory was not enough, or another job blocked the thread past its time-out. All jobs of a thread end with it.
  */
 export class JobThreadError extends SessionError {
-  readonly code = 'JOB_THREAD_ENDED';
+  declare readonly code: 'JOB_THREAD_ENDED';
 
   constructor(
     label: string,
@@ -49,6 +50,7 @@ export class JobThreadError extends SessionError {
     cause: unknown,
   ) {
     super(
+      'JOB_THREAD_ENDED',
       blockedBy === undefined
         ? `The worker thread of ${label} exited while the job was running: ${describeThrown(cause)}. ` +
             'What was not committed is rolled back. Look for process.exit(), an exception that nobody catches, or too ' +
@@ -63,10 +65,11 @@ export class JobThreadError extends SessionError {
 
 /** The reason of a job whose input or result cannot be copied from one thread to another. */
 export class JobCloneError extends SessionError {
-  readonly code = 'JOB_NOT_CLONEABLE';
+  declare readonly code: 'JOB_NOT_CLONEABLE';
 
   constructor(what: string, obstacle: string) {
     super(
+      'JOB_NOT_CLONEABLE',
       `${what} cannot be sent from one thread to another: ${obstacle}. ` +
         'Use plain data, dates, maps, sets, errors or typed arrays: what structured clone can copy.',
     );

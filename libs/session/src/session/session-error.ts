@@ -1,6 +1,16 @@
 /** The root of every error of this package: `code` is stable and safe to branch on, the message is for people. */
 export abstract class SessionError extends Error {
-  abstract readonly code: string;
+  /** Where this package tells more: a file of its own, and the place in it. */
+  readonly help: string;
+
+  constructor(
+    readonly code: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.help = `docs/troubleshooting.md#${code.toLowerCase()}`;
+  }
 
   override get name(): string {
     return this.constructor.name;
@@ -9,10 +19,11 @@ export abstract class SessionError extends Error {
 
 /** Thrown where a session is asked for outside of every scope. */
 export class NoActiveSessionError extends SessionError {
-  readonly code = 'NO_ACTIVE_SESSION';
+  declare readonly code: 'NO_ACTIVE_SESSION';
 
   constructor(what: string) {
     super(
+      'NO_ACTIVE_SESSION',
       `${what} was used outside of every session scope. ` +
         'Use it in a request or a job, or open a scope with SessionFactory.run() or SessionFactory.begin().',
     );
@@ -21,10 +32,11 @@ export class NoActiveSessionError extends SessionError {
 
 /** Thrown by every use of a session after its end. */
 export class SessionClosedError extends SessionError {
-  readonly code = 'SESSION_CLOSED';
+  declare readonly code: 'SESSION_CLOSED';
 
   constructor(label: string, ending: string) {
     super(
+      'SESSION_CLOSED',
       `The session of "${label}" was used after its end: ${ending}. ` +
         'Await everything that uses a session within its scope, or open one of its own for it with SessionFactory.run().',
     );
@@ -33,10 +45,11 @@ export class SessionClosedError extends SessionError {
 
 /** Thrown where a session is used by another task than the one it belongs to. */
 export class SessionOwnershipError extends SessionError {
-  readonly code = 'SESSION_OWNERSHIP';
+  declare readonly code: 'SESSION_OWNERSHIP';
 
   constructor(owner: string, user: { readonly label: string; readonly kind: string } | undefined) {
     super(
+      'SESSION_OWNERSHIP',
       `The session of "${owner}" was used ${user === undefined ? 'outside of every scope' : `in "${user.label}"`}. ` +
         (user?.kind === 'method'
           ? 'Its @InSession() gives it a session of its own: take that from SessionContext.current, a repository or ' +
@@ -48,10 +61,11 @@ export class SessionOwnershipError extends SessionError {
 
 /** Thrown where an entity that a live session manages is given to another session. Neither is changed. */
 export class EntityOwnershipError extends SessionError {
-  readonly code = 'ENTITY_OWNERSHIP';
+  declare readonly code: 'ENTITY_OWNERSHIP';
 
   constructor(entity: string, operation: string, owner: string, user: string) {
     super(
+      'ENTITY_OWNERSHIP',
       `${entity} is managed by the session of "${owner}", so the session of "${user}" cannot ${operation} it. ` +
         'Load it in the session that is to use it, by its primary key.',
     );
@@ -60,10 +74,11 @@ export class EntityOwnershipError extends SessionError {
 
 /** Thrown at once by the second of two overlapping calls that change the state of a session. The first goes on. */
 export class ConcurrentSessionUseError extends SessionError {
-  readonly code = 'CONCURRENT_SESSION_USE';
+  declare readonly code: 'CONCURRENT_SESSION_USE';
 
   constructor(label: string, operation: string, running: string) {
     super(
+      'CONCURRENT_SESSION_USE',
       `${operation}() was called on the session of "${label}" while its ${running}() was still running. ` +
         'Await the first, or give each branch a session of its own with SessionFactory.begin() or JobService.',
     );
@@ -72,7 +87,11 @@ export class ConcurrentSessionUseError extends SessionError {
 
 /** Thrown where the state of a session does not allow a call. */
 export class SessionStateError extends SessionError {
-  readonly code = 'SESSION_STATE';
+  declare readonly code: 'SESSION_STATE';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('SESSION_STATE', message, options);
+  }
 }
 
 /**
@@ -80,10 +99,11 @@ export class SessionStateError extends SessionError {
  * PostgreSQL tells so in the answer to COMMIT only, which MikroORM does not read.
  */
 export class TransactionAbortedError extends SessionError {
-  readonly code = 'TRANSACTION_ABORTED';
+  declare readonly code: 'TRANSACTION_ABORTED';
 
   constructor() {
     super(
+      'TRANSACTION_ABORTED',
       'The transaction was rolled back instead of committed, because a statement in it had failed and its error was ' +
         'caught. Let the error pass, or run the statement in session.transactional(), which makes a savepoint.',
     );
@@ -95,10 +115,11 @@ export class TransactionAbortedError extends SessionError {
  * whether the transaction was committed. Its `cause` is the error of the driver.
  */
 export class CommitUnknownError extends SessionError {
-  readonly code = 'COMMIT_UNKNOWN';
+  declare readonly code: 'COMMIT_UNKNOWN';
 
   constructor(label: string, cause: unknown) {
     super(
+      'COMMIT_UNKNOWN',
       `The connection of "${label}" was lost during its commit, so that nobody knows whether its transaction was ` +
         'committed. Look for what it wrote before you do it again, or make it safe to do twice: insert with a key of ' +
         'the input and `onConflict`.',
@@ -112,10 +133,11 @@ export class CommitUnknownError extends SessionError {
  * server, where it sent one, or that of the network.
  */
 export class ConnectionLostError extends SessionError {
-  readonly code = 'CONNECTION_LOST';
+  declare readonly code: 'CONNECTION_LOST';
 
   constructor(label: string, reason: string, remedy: string, cause: unknown) {
     super(
+      'CONNECTION_LOST',
       `The connection of "${label}" was lost before this statement: ${reason}. What was not committed is rolled back. ` +
         remedy,
       { cause },
@@ -125,12 +147,16 @@ export class ConnectionLostError extends SessionError {
 
 /** Thrown at the good end of a scope whose entities were not flushed, with `unflushed: 'error'`. */
 export class UnflushedChangesError extends SessionError {
-  readonly code = 'UNFLUSHED_CHANGES';
+  declare readonly code: 'UNFLUSHED_CHANGES';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('UNFLUSHED_CHANGES', message, options);
+  }
 }
 
 /** Thrown by the wait for a connection that could never end, since all holders of one wait for another. */
 export class SessionPoolDeadlockError extends SessionError {
-  readonly code = 'SESSION_POOL_DEADLOCK';
+  declare readonly code: 'SESSION_POOL_DEADLOCK';
 
   constructor(
     waiter: string,
@@ -139,6 +165,7 @@ export class SessionPoolDeadlockError extends SessionError {
     remedy = 'make the pool larger',
   ) {
     super(
+      'SESSION_POOL_DEADLOCK',
       `"${waiter}" waits for a connection, but all ${holders.length} of the pool are held by open transactions, or ` +
         `streams, that wait for one more: ${holders.join('; ')}. Use the session of the transaction, read the stream to ` +
         `its end first, or ${remedy}.`,
@@ -148,5 +175,9 @@ export class SessionPoolDeadlockError extends SessionError {
 
 /** Thrown at start when the modules of the application do not fit together. */
 export class SessionSetupError extends SessionError {
-  readonly code = 'SESSION_SETUP';
+  declare readonly code: 'SESSION_SETUP';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('SESSION_SETUP', message, options);
+  }
 }

@@ -1,31 +1,12 @@
-import { glob, readFile } from 'node:fs/promises';
-
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService } from 'nestjs-mikro-session';
 import { ClsModule, ClsService } from 'nestjs-cls';
 
-import { Note } from './support/note.entity.js';
-import { startTestApp, type TestApp } from './support/test-app.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { Note } from '../support/note.entity.js';
+import { startTestApp, type TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
-const root = new URL('..', import.meta.url);
-
-/** Leaves out what does not count: indentation, comments, and what a line ends with in its own surroundings. */
-const toCode = (text: string): string[] =>
-  text.split('\n').map((line) =>
-    line
-      .replace(/(^|\s)\/\/ .*$/, '')
-      .trim()
-      .replace(/[,;]$/, ''),
-  );
-
-async function readTests(): Promise<string> {
-  const files = await Array.fromAsync(glob('test/**/*.ts', { cwd: root }));
-  const texts = await Promise.all(files.map((file) => readFile(new URL(file, root), 'utf8')));
-  return toCode(texts.join('\n')).join('\n');
-}
-
-describe('the recipes', () => {
+describe('the examples that no other test runs', () => {
   let database: TestDatabase;
   let app: TestApp;
   let jobs: JobService<EntityManager>;
@@ -39,20 +20,6 @@ describe('the recipes', () => {
   afterAll(async () => {
     await app.app.close();
     await database.drop();
-  });
-
-  it.each([
-    ['docs/recipes.md', 10],
-    ['docs/durable-jobs.md', 3],
-    ['docs/testing.md', 7],
-  ])('have the code of tests: %s', async (path, blockCount) => {
-    const recipes = await readFile(new URL(path, root), 'utf8');
-    const tests = await readTests();
-
-    const blocks = [...recipes.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => toCode(code));
-
-    expect(blocks.length).toBeGreaterThan(blockCount);
-    expect(blocks.flat().filter((line) => !line.includes('{ ... }') && !tests.includes(line))).toEqual([]);
   });
 
   it('streams outcomes', async () => {

@@ -1,0 +1,80 @@
+/** What the examples of the documentation import from files of their own, by the name of the file. */
+export const files: Readonly<Record<string, string>> = {
+  'note.entity.ts': `
+    import type { Opt } from '@mikro-orm/core';
+    import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+    @Entity() export class Note {
+      @PrimaryKey({ type: 'integer' }) id!: number;
+      @Property({ type: 'text' }) text!: string;
+      @Property({ type: 'text', default: 'a' }) tenant: Opt<string> = 'a';
+    }`,
+  'user.entity.ts': `
+    import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+    @Entity() export class User {
+      @PrimaryKey({ type: 'integer' }) id!: number;
+      @Property({ type: 'text' }) name!: string;
+    }`,
+  'order.entity.ts': `
+    import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+    @Entity() export class Order {
+      @PrimaryKey({ type: 'integer' }) id!: number;
+      @Property({ type: 'text' }) article!: string;
+      @Property({ type: 'text' }) state!: string;
+    }`,
+  'square.entity.ts': `
+    import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+    @Entity() export class Square {
+      @PrimaryKey({ type: 'integer' }) id!: number;
+      @Property({ type: 'integer' }) input!: number;
+      @Property({ type: 'integer' }) square!: number;
+    }`,
+  'app.module.ts': `
+    import { Module } from '@nestjs/common';
+    @Module({}) export class AppModule {}`,
+  'ship-order.ts': `
+    import { Injectable } from '@nestjs/common';
+    import { JobHandler } from 'nestjs-mikro-session/pg-boss';
+    @Injectable() @JobHandler({ queue: 'ship-order' }) export class ShipOrder { handle(id: number): void { void id; } }`,
+  'notes.service.ts': `
+    import { Injectable } from '@nestjs/common';
+    import { InjectSession, type SessionEntityManager } from 'nestjs-mikro-session';
+    import { Note } from './note.entity.js';
+    @Injectable() export class NotesService {
+      constructor(@InjectSession() private readonly session: SessionEntityManager) {}
+      count(): Promise<number> { return this.session.count(Note); }
+    }`,
+  'ticks.ts': `
+    import { Subject } from 'rxjs';
+    export const ticks = new Subject<string>();`,
+  'housekeeping.ts': `
+    import { Injectable } from '@nestjs/common';
+    @Injectable() export class Housekeeping { purge(): Promise<void> { return Promise.resolve(); } }`,
+  'workers.ts': `
+    import { Injectable } from '@nestjs/common';
+    @Injectable() export class ImportLine { handle(line: string): void { void line; } }
+    @Injectable() export class FactoriseWorker { handle(input: number): number { return input; } }`,
+  // What is injected where an example is a part of a method.
+  'globals.ts': `
+    import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+    import type { INestApplication } from '@nestjs/common';
+    import type { ClsService } from 'nestjs-cls';
+    import type { JobService, SessionContext, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
+    import type { JobQueue } from 'nestjs-mikro-session/pg-boss';
+    import type { SessionTesting, TestActor } from 'nestjs-mikro-session/testing';
+    declare module 'nestjs-mikro-session' {
+      interface SessionTypes { entityManager: EntityManager }
+    }
+    declare module 'nestjs-mikro-session/pg-boss' {
+      interface QueueInputs { 'ship-order': number; unshipped: number; squares: number; mails: { readonly to: string } }
+    }
+    declare global {
+      const app: INestApplication, cls: ClsService, context: SessionContext, factory: SessionFactory, jobs: JobService;
+      const orm: MikroORM, queue: JobQueue, registry: SessionRegistry, session: EntityManager;
+      let testing: SessionTesting;
+      const acme: TestActor;
+      const numbers: number[], orderId: number, seen: string[], tenant: string, ROLE: string;
+      const logger: { warn(text: string): void };
+      const mailer: { send(mail: unknown): Promise<void> }, welcome: unknown;
+      function readLines(): AsyncIterable<string>;
+    }`,
+};

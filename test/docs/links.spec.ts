@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs';
+import { posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { readPages } from './pages.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** What GitHub and the site make of a heading. */
+const toAnchor = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replaceAll(' ', '-');
+
+const findAnchors = (page: string): string[] =>
+  [...page.replaceAll(/^```[^]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => toAnchor(heading));
+
+const findLinks = (page: string): string[] =>
+  [...page.replaceAll(/^```[^]*?^```/gm, '').matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, link = '']) => link)
+    .filter((link) => !/^\w+:/.test(link));
+
+/** The pages of the package are beside their README there, as those of the repository are. */
+const toPlace = (path: string): string => path.replace(/^libs\/session\/docs\//, 'docs/');
+
+describe('the links of the documentation', () => {
+  it('lead to files and headings that are there', async () => {
+    const pages = await readPages();
+
+    const links = [...pages].flatMap(([path, page]) =>
+      findLinks(page).map((link) => {
+        const [file = '', anchor] = link.split('#');
+        return { path, link, anchor, target: toPlace(file === '' ? path : posix.join(posix.dirname(path), file)) };
+      }),
+    );
+    const isDead = ({ target, anchor }: (typeof links)[number]): boolean => {
+      const page = pages.get(target);
+      return anchor === undefined || page === undefined
+        ? !existsSync(`${root}${target}`)
+        : !findAnchors(page).includes(anchor);
+    };
+
+    expect(links.length).toBeGreaterThan(100);
+    expect(links.filter(isDead).map(({ path, link }) => `${path}: ${link}`)).toEqual([]);
+  });
+
+  it('stay within docs/, which is all that the package and the site have', async () => {
+    const pages = [...(await readPages())].filter(([path]) => path.startsWith('docs/'));
+
+    const outside = pages.flatMap(([path, page]) =>
+      findLinks(page).filter((link) => !posix.join(posix.dirname(path), link).startsWith('docs/')),
+    );
+
+    expect(outside).toEqual([]);
+  });
+});
