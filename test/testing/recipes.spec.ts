@@ -7,11 +7,12 @@ import {
   InjectSession,
   InSession,
   JobService,
+  type JobWorker,
   SessionContext,
   SessionFactory,
   SessionModule,
 } from 'nestjs-mikro-session';
-import { JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
+import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 import { SessionTesting } from 'nestjs-mikro-session/testing';
 
 import { Note } from '../support/note.entity.js';
@@ -51,6 +52,14 @@ class Housekeeping {
   }
 }
 
+@Injectable()
+@JobHandler({ queue: 'mails' })
+class SendMail implements JobWorker<{ readonly to: string }, string> {
+  async handle({ to }: { readonly to: string }): Promise<string> {
+    return `sent to ${to}`;
+  }
+}
+
 describe('the recipes for tests', () => {
   let database: TestDatabase;
   let app: INestApplication;
@@ -61,8 +70,8 @@ describe('the recipes for tests', () => {
     database = await createTestDatabase();
     const started = await startTestApp({
       databaseUrl: database.url,
-      imports: [JobQueueModule.forRoot({ work: false, queues: { mails: {} } })],
-      providers: [NotesService, Housekeeping],
+      imports: [JobQueueModule.forRoot({ work: false })],
+      providers: [NotesService, SendMail, Housekeeping],
     });
     ({ app, url } = started);
     await started
@@ -101,12 +110,13 @@ describe('the recipes for tests', () => {
     expect(await testing.run((session) => session.count(Note))).toBe(3);
   });
 
-  it('sees a durable job that was sent', async () => {
+  it('runs a durable job that was sent', async () => {
     await testing.run(() => app.get(JobQueue).send('mails', { to: 'Ada' }));
 
-    const sent = await testing.run((session) => session.execute(`select data from pgboss.job where name = 'mails'`));
+    const { attempts, left } = await testing.drain('mails');
 
-    expect(sent).toEqual([{ data: expect.anything() as unknown }]);
+    expect(attempts).toMatchObject([{ input: { to: 'Ada' }, status: 'fulfilled', value: 'sent to Ada' }]);
+    expect(left).toEqual([]);
   });
 
   it('calls what a tick would call', async () => {

@@ -24,32 +24,28 @@ export interface JobQueueLifecycleOptions {
 
 /** Starts the queues and their workers with the application, and ends them with it. */
 export class JobQueueLifecycle implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
-  readonly #parts: JobQueueLifecycleOptions;
-
-  constructor(parts: JobQueueLifecycleOptions) {
-    this.#parts = parts;
-  }
+  constructor(readonly parts: JobQueueLifecycleOptions) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    const { workers, options, findHandlers } = this.#parts;
+    const { workers, options, findHandlers } = this.parts;
     const handlers = findHandlers();
     const policies = collectPolicies(handlers, options.queues ?? {});
     try {
-      const boss = await this.#parts.boss.start();
+      const boss = await this.parts.boss.start();
       await setUpQueues(boss, policies);
       if (options.work ?? true) {
-        await this.#parts.boss.outside(() => workers.start(boss, this.#parts.boss.schema, handlers));
+        await this.parts.boss.outside(() => workers.start(boss, this.parts.boss.schema, handlers));
       }
     } catch (error) {
       // NestJS calls no hook of an application that did not start.
-      await this.#parts.boss.stop();
+      await this.parts.boss.stop();
       throw error;
     }
   }
 
   /** While the database can still be reached. */
   async beforeApplicationShutdown(): Promise<void> {
-    const { boss, workers, options } = this.#parts;
+    const { boss, workers, options } = this.parts;
     const looking = setTimeout(() => void boss.endUnreachable(), PATIENCE_MS);
     await boss.whileReachable(workers.stop(options.shutdownTimeout ?? SHUTDOWN_TIMEOUT_MS));
     clearTimeout(looking);
@@ -57,7 +53,7 @@ export class JobQueueLifecycle implements OnApplicationBootstrap, BeforeApplicat
 
   /** After all who may have something to send. */
   async onApplicationShutdown(): Promise<void> {
-    const { boss } = this.#parts;
+    const { boss } = this.parts;
     const looking = setTimeout(() => void boss.endUnreachable(), PATIENCE_MS);
     await boss.stop();
     clearTimeout(looking);

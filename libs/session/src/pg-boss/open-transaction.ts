@@ -21,8 +21,13 @@ export function findOpenTransaction(source: SessionSource): Db | undefined {
   return source.isInTest ? onConnectionOf(source) : undefined;
 }
 
+/** Whether the running code is in a transaction of its own. */
+export function isInOpenTransaction(source: SessionSource): boolean {
+  return findEntityManager(source)?.isInTransaction() === true;
+}
+
 /** pg-boss has connections of its own, which a test does not roll back. */
-function onConnectionOf({ orm }: SessionSource): Db {
+export function onConnectionOf({ orm }: SessionSource): Db {
   const connection = orm.driver.getConnection('write') as Connection & { getClient(): KyselyTransactionLike };
   return fromKysely(connection.getClient());
 }

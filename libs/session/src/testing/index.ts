@@ -1,2 +1,3 @@
+export type { Drained, DrainedAttempt, DrainOptions, LeftJob } from './drain/drained.js';
 export { SessionTesting } from './session-testing.js';
 export type { RunOptions, TestActor, TestActorOptions } from './test-actor.js';

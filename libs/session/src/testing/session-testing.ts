@@ -7,9 +7,13 @@ import type { LiveScope } from '../session/scope/live-scope.js';
 import { ScopeStorage } from '../session/scope/scope-storage.js';
 import { TaskScopes } from '../session/scope/task-scopes.js';
 import { SessionSetupError, SessionStateError } from '../session/session-error.js';
+import { assertOptions, integerFrom, ofType, type Rule } from '../session/option-rules.js';
 import type { SessionEntityManager } from '../session/session-types.js';
+import type { Drained, DrainOptions, QueueName } from './drain/drained.js';
 import { type RunOptions, TestActor, type TestActorOptions, type Token } from './test-actor.js';
 import { TestConnection } from './test-connection.js';
+
+const drainRules: Record<keyof DrainOptions, Rule> = { limit: integerFrom(1), ignoreStartAfter: ofType('boolean') };
 
 /**
  * Runs each test of an application in a transaction that is rolled back. Between `begin()` and `rollBack()` all sessions of
@@ -24,6 +28,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   #state: 'ended' | 'open' | 'rolledBack' = 'ended';
   /** The scopes that were there before the test. */
   #before = new Set<LiveScope>();
+  #ending = new AbortController();
   readonly #resolved = new Set<LiveScope>();
   readonly #actor: TestActor<Em>;
 
@@ -66,6 +71,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
       );
     }
     this.#state = 'open';
+    this.#ending = new AbortController();
     this.#before = new Set(this.storage.live);
     try {
       await settleAll(this.connections, (connection) => connection.begin());
@@ -81,6 +87,9 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
       return;
     }
     this.#state = 'rolledBack';
+    this.#ending.abort(
+      new SessionStateError('SessionTesting.drain() was running jobs when their test was rolled back. Await it.'),
+    );
     try {
       await settleAll(this.connections, (connection) => connection.stop());
       const scopes = [...this.storage.live].filter((scope) => !this.#before.has(scope));
@@ -111,6 +120,22 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
    */
   async resolve<Instance extends object>(token: Token<Instance>): Promise<Instance> {
     return this.#actor.resolve(token);
+  }
+
+  /**
+   * Runs the durable jobs that were sent in this test through their handlers, as a worker would, and what these send, until
+   * none is left that can run now. Each has a transaction of its own within that of the test.
+   *
+   * @param queue left out, all queues that have a handler
+   * @returns also what failed: it does not throw for that
+   */
+  async drain(queue?: QueueName, options: DrainOptions = {}): Promise<Drained> {
+    assertOptions('SessionTesting.drain()', options, drainRules);
+    this.#assertOpen();
+    const ending = this.#ending.signal;
+    // The application may not have pg-boss.
+    const { drainQueues } = await import('./drain/drain-queues.js');
+    return drainQueues({ app: this.app, ending }, queue, options);
   }
 
   /** Does the same for a tenant or a user: what it runs has this info. */

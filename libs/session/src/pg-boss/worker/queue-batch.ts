@@ -48,6 +48,8 @@ export class QueueBatch<Em extends EntityManager> {
   readonly #claims: QueueClaims;
   readonly #jobs: QueueJob[] = [];
   readonly #unreadable: QueueFailure[] = [];
+  /** Of the jobs that could be read, once they have run. */
+  readonly outcomes: Outcome[] = [];
   readonly #draining = new AbortController();
   readonly #cut = new AbortController();
 
@@ -84,7 +86,7 @@ export class QueueBatch<Em extends EntityManager> {
       timeout: undefined,
     });
     using _following = signals.follow();
-    const outcomes: Outcome[] = [];
+    const { outcomes } = this;
     for (const group of groupByInfo(this.#jobs)) {
       const chunks = this.#createChunks({ ...group, signals, outcomes });
       for (let index = 0; index < group.jobs.length; index += chunkSize) {

@@ -47,6 +47,12 @@ export class QueueWorkers<Em extends EntityManager> {
     await idle.finally(() => clearTimeout(timer));
   }
 
+  /** What the batches of a handler's jobs are run with. */
+  workOf({ handler, options: { queue, chunkSize = 1 } }: QueueHandler): HandlerWork<Em> {
+    const work = toChunkWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
+    return { source: this.#source, queue, chunkSize, work };
+  }
+
   #cut(timeout: number, reason: unknown): void {
     const count = this.#batches.size;
     this.#logger.warn(
@@ -55,22 +61,21 @@ export class QueueWorkers<Em extends EntityManager> {
     this.#batches.forEach((batch) => batch.cut(reason));
   }
 
-  async #startHandler(boss: PgBoss, lost: LostJobs, { handler, options }: QueueHandler): Promise<void> {
+  async #startHandler(boss: PgBoss, lost: LostJobs, handler: QueueHandler): Promise<void> {
+    const { options } = handler;
     const { queue, chunkSize = 1, prefetch = 1, localConcurrency } = options;
-    const source = this.#source;
     const claims = new QueueClaims(boss, queue);
-    const work = toChunkWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
-    const handlerWork: HandlerWork<Em> = { source, queue, chunkSize, work };
+    const work = this.workOf(handler);
     const lanes = new HandlerLanes({
       boss,
       queue,
       lost,
       fetch: splitPolicy(options).fetch,
       batchSize: chunkSize * prefetch,
-      lanes: await getConcurrency(source.orm, localConcurrency),
+      lanes: await getConcurrency(this.#source.orm, localConcurrency),
       turns: this.#turns,
       ending: this.#ending.signal,
-      run: (jobs) => this.#track(new QueueBatch(handlerWork, claims, jobs)),
+      run: (jobs) => this.#track(new QueueBatch(work, claims, jobs)),
     });
     this.#handlers.push(lanes);
     await lanes.start();
