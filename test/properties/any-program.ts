@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 
 import { holdPool } from '../support/hold-together.js';
-import { injections } from '../support/test-app.js';
+import type { injections } from '../support/test-app.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { Interpreter, isClosed } from './interpreter.js';
@@ -20,7 +20,8 @@ const RUNS = Number(FC_RUNS);
 const PATIENCE_MS = 10_000;
 const SHRINKING_MS = 120_000 + RUNS * 500;
 
-describe.each(injections)('any program with %s injection', (injection) => {
+/** Runs random programs in an application, whose injection they are the same for. */
+export function testPrograms(injection: (typeof injections)[number]): void {
   let database: TestDatabase;
   let network: NetworkProxy;
   let faults: NetworkFaults;
@@ -119,7 +120,7 @@ describe.each(injections)('any program with %s injection', (injection) => {
       }),
     SHRINKING_MS + 3 * PATIENCE_MS,
   );
-});
+}
 
 async function within<Result>(work: Promise<Result>): Promise<Result> {
   const late = Promise.withResolvers<never>();

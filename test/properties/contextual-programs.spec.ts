@@ -1,0 +1,5 @@
+import { testPrograms } from './any-program.js';
+
+describe('any program with contextual injection', () => {
+  testPrograms('contextual');
+});

@@ -1,0 +1,5 @@
+import { testPrograms } from './any-program.js';
+
+describe('any program with request injection', () => {
+  testPrograms('request');
+});
