@@ -1,3 +1,4 @@
+import type { MikroORM } from '@mikro-orm/core';
 import {
   ConfigurableModuleBuilder,
   type DynamicModule,
@@ -8,6 +9,7 @@ import {
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
 
 import { getSessionSourceToken } from '../nest/tokens.js';
+import { findKnowledge } from '../session/drivers/find-knowledge.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { SessionSource } from '../session/session-source.js';
 import { Boss } from './boss.js';
@@ -81,6 +83,7 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
         provide: boss,
         useFactory: ({ orm }: SessionSource, options: JobQueueModuleOptions) => {
           assertQueueModuleOptions(options);
+          assertPostgres(orm);
           return new Boss(orm, options.boss);
         },
         inject: [source, MODULE_OPTIONS_TOKEN],
@@ -106,6 +109,17 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
     ],
     exports: exported.map((provider) => (provider as { readonly provide: InjectionToken }).provide),
   };
+}
+
+/** Its jobs are in the transactions of sessions, and pg-boss is of PostgreSQL. */
+function assertPostgres(orm: MikroORM): void {
+  const knowledge = findKnowledge(orm);
+  if (knowledge !== undefined) {
+    throw new SessionSetupError(
+      `JobQueueModule keeps its jobs in PostgreSQL, and the connection "${orm.em.name}" is one of ${knowledge.name}. Give ` +
+        'it the `contextName` of a connection to PostgreSQL, or run the jobs with JobService, which keeps them in memory.',
+    );
+  }
 }
 
 function refuse(contextName: string | undefined): never {

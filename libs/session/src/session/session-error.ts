@@ -96,16 +96,21 @@ export class SessionStateError extends SessionError {
 
 /**
  * Thrown by a commit that the database turned into a rollback, because a statement had failed and its error was caught.
- * PostgreSQL tells so in the answer to COMMIT only, which MikroORM does not read.
+ * PostgreSQL tells so in the answer to COMMIT only, which MikroORM does not read. Other databases roll back at once, as
+ * MariaDB does for a deadlock: there each later statement of the transaction throws it too, with that error as `cause`.
  */
 export class TransactionAbortedError extends SessionError {
   declare readonly code: 'TRANSACTION_ABORTED';
 
-  constructor() {
+  constructor(options?: { readonly cause: unknown }) {
     super(
       'TRANSACTION_ABORTED',
-      'The transaction was rolled back instead of committed, because a statement in it had failed and its error was ' +
-        'caught. Let the error pass, or run the statement in session.transactional(), which makes a savepoint.',
+      options === undefined
+        ? 'The transaction was rolled back instead of committed, because a statement in it had failed and its error was ' +
+            'caught. Let the error pass, or run the statement in session.transactional(), which makes a savepoint.'
+        : 'The database has rolled back the transaction because a statement in it had failed, whose error was caught. ' +
+            'Let the error pass, and do the work again in a new transaction: a job does so with `retry`.',
+      options,
     );
   }
 }

@@ -36,6 +36,8 @@ import { TransactionFrames } from './transaction/transaction-frames.js';
 import { guardStreams } from './transaction/stream-in-turns.js';
 import { guardTransactionEnd } from './transaction/transaction-end.js';
 import { guardTransactionStart } from './transaction/transaction-start.js';
+import { findKnowledge } from './drivers/find-knowledge.js';
+import { watchDriver } from './drivers/watch-driver.js';
 import { watchPools } from './pool/watch-pools.js';
 
 interface RunOptions {
@@ -102,12 +104,17 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const source = new SessionSource(orm, storage, defaults);
     const leases = source.#surroundings.connections;
     const connection = orm.driver.getConnection('write');
-    leases.followHooks(connection, orm);
-    leases.expectsPool = await watchPools(orm, (pool) => leases.follow(pool));
+    const knowledge = findKnowledge(orm);
+    if (knowledge === undefined) {
+      leases.followHooks(connection, orm);
+      leases.expectsPool = await watchPools(orm, (pool) => leases.follow(pool));
+    } else {
+      watchDriver(orm, knowledge, leases);
+    }
     guardTransactionStart(connection, leases);
     guardTransactionEnd(connection);
     guardStreams(connection);
-    refuseBegin(connection);
+    refuseBegin(connection, knowledge?.lexis);
     keepSessionErrors(orm);
     return source;
   }

@@ -52,7 +52,7 @@ export class TestPool extends EventEmitter implements Pool {
   }
 
   /** Gives up a wait for a transaction in which nothing goes on: nobody can tell whether it waits for the waiter. */
-  onWait({ client, leave }: ConnectionWait): void {
+  onWait({ client, leave }: ConnectionWait<PoolClient>): void {
     const since = performance.now();
     const timer = setInterval(() => {
       const idle = Math.min(this.#out?.idleFor ?? 0, performance.now() - since);

@@ -1,5 +1,6 @@
 import { DriverException } from '@mikro-orm/core';
 
+import { isPassingTrouble } from '../../session/drivers/find-knowledge.js';
 import { readProperty } from '../../session/read-property.js';
 import { ConnectionLostError, SessionError } from '../../session/session-error.js';
 import { listErrors, listParts } from './error-parts.js';
@@ -36,7 +37,7 @@ const MESSAGES =
 const DEEPEST = 100;
 
 /**
- * Whether PostgreSQL says that the same work may succeed when it is done again: a conflict with another transaction, a
+ * Whether the database says that the same work may succeed when it is done again: a conflict with another transaction, a
  * lock that was not free, a connection that was lost or could not be had, a server that restarts or became a standby. So
  * it is for a thread that was ended because another job blocked it. It looks into causes, and into the parts of an
  * AggregateError, all of which must be such errors. A commit whose end is unknown is none, wherever it is found.
@@ -75,6 +76,9 @@ class Judgement {
 
   #judge(error: object, origin: Origin, depth: number): boolean {
     if (SQL_STATES.test(readCode(error)) || MESSAGES.test(readText(error, 'message')) || isThreadLoss(error)) {
+      return true;
+    }
+    if (isPassingTrouble(error)) {
       return true;
     }
     if (origin === 'database' && isConnectionLoss(error)) {

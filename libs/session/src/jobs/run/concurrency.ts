@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 
+import { findKnowledge } from '../../session/drivers/find-knowledge.js';
 import { getPool } from '../../session/pool/watch-pools.js';
 
 export const DEFAULT_CONCURRENCY = 4;
@@ -9,6 +10,10 @@ export const DEFAULT_CONCURRENCY = 4;
  * it does not wait for the database: whether that can be reached is for each job to find out.
  */
 export async function getPoolSize({ config, driver }: MikroORM): Promise<number> {
+  const knowledge = findKnowledge({ driver });
+  if (knowledge !== undefined) {
+    return knowledge.limitOf(config);
+  }
   const connection = driver.getConnection('write');
   const driverOptions: unknown = config.get('driverOptions');
   // Seam: mikro-orm/pool

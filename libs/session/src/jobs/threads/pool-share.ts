@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 
+import { findKnowledge } from '../../session/drivers/find-knowledge.js';
 import { type Pool, watchPools } from '../../session/pool/watch-pools.js';
 import { readThreadEnvironment, shareOf } from './thread-environment.js';
 
@@ -14,8 +15,15 @@ export async function limitToShare(orm: MikroORM, sourceToken: string | undefine
   }
   const { threads, connections } = environment;
   const isOfJobs = environment.sourceToken === sourceToken;
+  const shareIn = (max: number): number =>
+    isOfJobs ? Math.min(max, shareOf(connections, threads)) : shareOf(max, threads);
+  const knowledge = findKnowledge(orm);
+  if (knowledge !== undefined) {
+    knowledge.limitTo(orm.config, shareIn(knowledge.limitOf(orm.config)));
+    return;
+  }
   await watchPools(orm, ({ options }: Pool) => {
-    const share = isOfJobs ? Math.min(options.max, shareOf(connections, threads)) : shareOf(options.max, threads);
+    const share = shareIn(options.max);
     options.max = share;
     options.min = Math.min(options.min ?? 0, share);
   });

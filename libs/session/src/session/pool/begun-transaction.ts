@@ -2,6 +2,7 @@ import type { Transaction } from '@mikro-orm/core';
 
 import { type CommitUnknownError, SessionStateError } from '../session-error.js';
 import type { SetUp } from './set-up-hooks.js';
+import type { SqlLexis } from './sql-statements.js';
 import { findTransactionControl } from './transaction-control.js';
 import { unlessInTime } from './unless-in-time.js';
 
@@ -114,8 +115,8 @@ export class BegunTransaction {
   }
 
   /** @throws {SessionStateError} for a statement that begins or ends a transaction, unless it is MikroORM's own */
-  assertAllowed(sql: string): void {
-    const control = this.isOwn ? undefined : findTransactionControl(sql);
+  assertAllowed(sql: string, lexis?: SqlLexis): void {
+    const control = this.isOwn ? undefined : findTransactionControl(sql, lexis);
     if (control !== undefined) {
       throw new SessionStateError(
         `The statement "${control}" was refused: it would end the transaction of "${this.owner.label}", which is ended ` +

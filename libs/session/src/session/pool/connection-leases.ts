@@ -9,6 +9,7 @@ import { DeferredClient } from './deferred-client.js';
 import { DeferredConnection, type Opening } from './deferred-connection.js';
 import { Lease, type LeaseOptions } from './lease.js';
 import { ConnectionReset, type ResetConnections } from './connection-reset.js';
+import type { FinitePool } from './pool-deadlock.js';
 import { GRACE_MS, setDefaults } from './pool-defaults.js';
 import { checkClient, warnOfUnfollowed } from './pool-seams.js';
 import { SetUpHooks } from './set-up-hooks.js';
@@ -18,7 +19,13 @@ import { SessionStateError } from '../session-error.js';
 import type { Pool, PoolClient } from './watch-pools.js';
 
 /** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
-export type Waits = (pool: Pool, wait: ConnectionWait) => Promise<PoolClient>;
+export type Waits = <Client>(pool: FinitePool, wait: ConnectionWait<Client>) => Promise<Client>;
+
+/** The connections of another driver than PostgreSQL's. */
+interface OtherPool {
+  leave(scope: LeaseOwner, makeReason: () => Error): void;
+  leasesOf(scope: LeaseOwner): readonly { readonly heldIdleFor: number; destroy(reason: Error): void }[];
+}
 
 const UNREACHABLE = 'the application shut down, and its database did not answer';
 /** How long the connections of a pool that is closed may still be used. */
@@ -35,7 +42,8 @@ const PATIENCE_MS = 300;
 export class ConnectionLeases {
   readonly #leases = new WeakMap<PoolClient, Lease>();
   readonly #out = new Set<Lease>();
-  readonly #pools = new Map<Pool, ConnectionQueue>();
+  readonly #pools = new Map<Pool, ConnectionQueue<PoolClient>>();
+  readonly #others = new Set<OtherPool>();
   readonly #watches = new Map<Pool, AnswerWatch>();
   /** The pools whose server did not answer when the application shut down. */
   readonly #unreachable = new WeakSet<Pool>();
@@ -60,6 +68,39 @@ export class ConnectionLeases {
 
   get pools(): readonly Pool[] {
     return [...this.#pools.keys()];
+  }
+
+  /** The scope of the running code. */
+  get scope(): LeaseOwner | undefined {
+    return this.findScope();
+  }
+
+  /** The transaction that the running code begins for an EntityManager. */
+  get beginning(): BegunTransaction | undefined {
+    return this.#beginnings.getStore();
+  }
+
+  /** What the sessions want of each connection. */
+  get leaseOptions(): Pick<LeaseOptions, 'heldIdleAfter' | 'onHeldIdle'> & { readonly isReplaced: ResetConnections } {
+    return { ...this.heldIdle, isReplaced: this.resets };
+  }
+
+  /**
+   * Waits for a connection of another driver.
+   *
+   * @throws {SessionPoolDeadlockError} where the wait could never end
+   */
+  waitFor<Client>(pool: FinitePool, wait: ConnectionWait<Client>): Promise<Client> {
+    return this.waits(pool, wait);
+  }
+
+  /** Follows the connections of another driver, which begin and end with their transactions. */
+  followOther(pool: OtherPool): void {
+    this.#others.add(pool);
+  }
+
+  forgetOther(pool: OtherPool): void {
+    this.#others.delete(pool);
   }
 
   /** Follows what MikroORM itself does to a connection. */
@@ -94,7 +135,7 @@ export class ConnectionLeases {
     const connect = pool.connect.bind(pool);
     const queue = new ConnectionQueue(pool, connect, patience);
     this.#pools.set(pool, queue);
-    const enter = (scope: LeaseOwner | undefined): ConnectionWait => {
+    const enter = (scope: LeaseOwner | undefined): ConnectionWait<PoolClient> => {
       if (this.#unreachable.has(pool)) {
         throw new Error(UNREACHABLE);
       }
@@ -168,20 +209,19 @@ export class ConnectionLeases {
 
   /** Milliseconds for which a scope has held a connection in a transaction while no statement ran, the longest of them. */
   heldIdleFor(scope: LeaseOwner): number {
-    return Math.max(0, ...[...this.#out].filter((lease) => lease.isOf(scope)).map((lease) => lease.heldIdleFor));
+    return Math.max(0, ...this.#leasesOf(scope).map((lease) => lease.heldIdleFor));
   }
 
   /** Gives up what a scope waits for. */
   leave(scope: LeaseOwner, makeReason: () => Error): void {
     this.#pools.forEach((queue) => queue.leave(scope, makeReason));
+    this.#others.forEach((pool) => pool.leave(scope, makeReason));
   }
 
   /** Ends the connections that a scope still holds, without asking the server, which rolls back. */
   abandon(scope: LeaseOwner): void {
-    for (const lease of this.#out) {
-      if (lease.isOf(scope)) {
-        lease.destroy(new Error('it did not answer in time, and was given up'));
-      }
+    for (const lease of this.#leasesOf(scope)) {
+      lease.destroy(new Error('it did not answer in time, and was given up'));
     }
   }
 
@@ -201,7 +241,7 @@ export class ConnectionLeases {
   }
 
   /** Gives a transaction that is being begun what stands for its connection, and everybody else a connection. */
-  async #connect(enter: (scope: LeaseOwner | undefined) => ConnectionWait): Promise<PoolClient> {
+  async #connect(enter: (scope: LeaseOwner | undefined) => ConnectionWait<PoolClient>): Promise<PoolClient> {
     const scope = this.findScope();
     const begun = this.#beginnings.getStore();
     if (!this.#defers || begun?.isClaimed !== false) {
@@ -209,7 +249,7 @@ export class ConnectionLeases {
       return client;
     }
     const connectLater = (): Opening => {
-      let entry: ConnectionWait | undefined;
+      let entry: ConnectionWait<PoolClient> | undefined;
       const wait = (): Promise<PoolClient> => {
         entry = enter(scope);
         return entry.client;
@@ -240,6 +280,11 @@ export class ConnectionLeases {
       checkClient(client);
     }
     return this.#leaseOf(client).checkOut(scope, begun);
+  }
+
+  #leasesOf(scope: LeaseOwner): ReturnType<OtherPool['leasesOf']> {
+    const others = [...this.#others].flatMap((pool) => pool.leasesOf(scope));
+    return [...[...this.#out].filter((lease) => lease.isOf(scope)), ...others];
   }
 
   #warnOfUnknownBegin(): void {

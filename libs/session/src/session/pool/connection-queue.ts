@@ -1,15 +1,23 @@
 import { type Enrolled, Roster } from '../scope/roster.js';
-import type { Pool, PoolClient } from './watch-pools.js';
 
 /** Somebody's wait for a connection, which can be given up. */
-export interface ConnectionWait {
-  readonly client: Promise<PoolClient>;
+export interface ConnectionWait<Client> {
+  readonly client: Promise<Client>;
   leave(reason: Error): void;
 }
 
-interface Entry extends ConnectionWait, Enrolled<Entry> {
+/** The little of a pool that is needed here. */
+export interface QueuedPool {
+  readonly options: { readonly max: number };
+  readonly idleCount: number;
+  readonly totalCount: number;
+  readonly waitingCount: number;
+  on(event: 'release' | 'remove', listener: () => void): unknown;
+}
+
+interface Entry<Client> extends ConnectionWait<Client>, Enrolled<Entry<Client>> {
   readonly scope: object | undefined;
-  readonly resolve: (client: PoolClient) => void;
+  readonly resolve: (client: Client) => void;
   readonly reject: (reason: unknown) => void;
 }
 
@@ -17,16 +25,16 @@ interface Entry extends ConnectionWait, Enrolled<Entry> {
  * Lines up who wants a connection of a pool. In node-postgres's own queue a wait cannot be given up: it would be served
  * for nothing, before those who still wait.
  */
-export class ConnectionQueue {
-  readonly #pool: Pool;
-  readonly #connect: () => Promise<PoolClient>;
+export class ConnectionQueue<Client extends { release(): void }> {
+  readonly #pool: QueuedPool;
+  readonly #connect: () => Promise<Client>;
   /** Those for whom the pool has no connection yet, the first first. */
-  readonly #queued = new Roster<Entry>();
+  readonly #queued = new Roster<Entry<Client>>();
   /** Those for whom the pool was asked for one. */
-  readonly #asking = new Roster<Entry>();
+  readonly #asking = new Roster<Entry<Client>>();
   readonly #patience: number | undefined;
 
-  constructor(pool: Pool, connect: () => Promise<PoolClient>, patience: number | undefined) {
+  constructor(pool: QueuedPool, connect: () => Promise<Client>, patience: number | undefined) {
     this.#pool = pool;
     this.#connect = connect;
     this.#patience = patience;
@@ -40,10 +48,10 @@ export class ConnectionQueue {
     return !this.#queued.isEmpty || isExhausted(this.#pool);
   }
 
-  enter(scope: object | undefined): ConnectionWait {
-    const { promise, resolve, reject } = Promise.withResolvers<PoolClient>();
+  enter(scope: object | undefined): ConnectionWait<Client> {
+    const { promise, resolve, reject } = Promise.withResolvers<Client>();
     const leave = (reason: Error): void => this.#leave(entry, reason);
-    const entry: Entry = { scope, client: promise, resolve, reject, leave };
+    const entry: Entry<Client> = { scope, client: promise, resolve, reject, leave };
     // Who gives up a wait may not wait for the client.
     promise.catch(() => undefined);
     if (this.isBusy) {
@@ -72,13 +80,13 @@ export class ConnectionQueue {
     [...this.#queued].forEach((entry) => entry.leave(reason));
   }
 
-  #leave(entry: Entry, reason: Error): void {
+  #leave(entry: Entry<Client>, reason: Error): void {
     if (this.#queued.delete(entry) || this.#asking.delete(entry)) {
       entry.reject(reason);
     }
   }
 
-  #limit(entry: Entry): void {
+  #limit(entry: Entry<Client>): void {
     if (this.#patience !== undefined) {
       const timer = setTimeout(() => entry.leave(new Error('timeout exceeded when trying to connect')), this.#patience);
       entry.client.then(
@@ -88,7 +96,7 @@ export class ConnectionQueue {
     }
   }
 
-  #serve(entry: Entry): void {
+  #serve(entry: Entry<Client>): void {
     this.#asking.add(entry);
     this.#connect().then(
       (client) => {
@@ -119,6 +127,6 @@ export class ConnectionQueue {
 
 /** An idle connection may be promised to somebody who asked for it in the same turn of the event loop. */
 // Seam: pg/pool
-function isExhausted({ options, idleCount, totalCount, waitingCount }: Pool): boolean {
+function isExhausted({ options, idleCount, totalCount, waitingCount }: QueuedPool): boolean {
   return idleCount + options.max - totalCount <= waitingCount;
 }

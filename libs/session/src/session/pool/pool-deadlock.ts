@@ -10,7 +10,13 @@ import type { Roster } from '../scope/roster.js';
 import type { ScopeLookup } from '../scope/scope-lookup.js';
 import type { TransactionFrames } from '../transaction/transaction-frames.js';
 import { findUserFrame } from '../user-frame.js';
-import type { Pool, PoolClient } from './watch-pools.js';
+
+/** The little of a pool that is needed here. */
+export interface FinitePool {
+  readonly options: { readonly max: number };
+  /** What to do where a wait for a connection cannot end. @default to make it larger */
+  readonly remedy?: string | undefined;
+}
 
 interface DeadlockSurroundings {
   readonly scopes: ScopeLookup;
@@ -31,7 +37,7 @@ export class PoolDeadlock {
   /**
    * @throws {SessionPoolDeadlockError} at once, when this wait is the one that closes the circle
    */
-  async wait(pool: Pool, { client, leave }: ConnectionWait): Promise<PoolClient> {
+  async wait<Client>(pool: FinitePool, { client, leave }: ConnectionWait<Client>): Promise<Client> {
     const { scopes, frames } = this.surroundings;
     const scope = scopes.current;
     const forget = this.#waits.add(scope, frames.current);
@@ -48,7 +54,7 @@ export class PoolDeadlock {
     }
   }
 
-  #assertEnds(pool: Pool, scope: LiveScope | undefined): void {
+  #assertEnds(pool: FinitePool, scope: LiveScope | undefined): void {
     if (scope === undefined) {
       return;
     }

@@ -1,6 +1,7 @@
 import type { Connection } from '@mikro-orm/core';
 
 import { SessionStateError } from '../session-error.js';
+import type { SqlLexis } from './sql-statements.js';
 import { leavesTransactionOpen } from './transaction-control.js';
 
 type Execute = (
@@ -15,12 +16,12 @@ type Execute = (
  * Refuses a statement that begins a transaction outside of one: its connection goes back to the pool right after it, and
  * the transaction would meet whoever takes the connection next.
  */
-export function refuseBegin(connection: Connection): void {
+export function refuseBegin(connection: Connection, lexis?: SqlLexis): void {
   // Seam: mikro-orm/connection
   const execute = connection.execute.bind(connection) as Execute;
   const refusing: Execute = async (query, params, method, ctx, ...rest) => {
     const sql = typeof query === 'string' ? query : (query as { readonly sql?: unknown }).sql;
-    if (ctx === undefined && typeof sql === 'string' && leavesTransactionOpen(sql)) {
+    if (ctx === undefined && typeof sql === 'string' && leavesTransactionOpen(sql, lexis)) {
       throw new SessionStateError(
         `The statement "${sql}" was refused: it would leave a transaction open on a connection of the pool. Begin it with ` +
           'session.begin() or session.transactional().',

@@ -1,23 +1,23 @@
-import { statementsOf } from './sql-statements.js';
+import { type SqlLexis, statementsOf } from './sql-statements.js';
 
 /** The words that begin or end a transaction or a savepoint. */
-const WORDS = String.raw`(?:begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction|savepoint|release)\b`;
+const WORDS = String.raw`(?:begin(?!\s+not\b)|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction|savepoint|release)\b`;
 const FIRST = new RegExp(String.raw`^[\s;]*(?:--|/\*|${WORDS})`, 'i');
 const LATER = new RegExp(String.raw`;\s*(?:--|/\*|${WORDS})`, 'i');
 const CONTROL = new RegExp(`^${WORDS}`, 'i');
-const SAVEPOINT = /^(?:savepoint|release|(?:rollback|abort)\b.*?\bto)\s+(?:savepoint\s+)?"?(\w+)"?$/is;
-const OPENING = /^(?:begin|start)\b/i;
+const SAVEPOINT = /^(?:savepoint|release|(?:rollback|abort)\b.*?\bto)\s+(?:savepoint\s+)?["`]?(\w+)["`]?$/is;
+const OPENING = /^(?:begin(?!\s+not\b)|start)\b/i;
 /** MikroORM's names of savepoints. */
 const OWN_SAVEPOINT = /^trx\d+$/i;
 
 /** Finds a statement that begins or ends a transaction, or a savepoint of MikroORM, among those of a text. */
-export function findTransactionControl(sql: string): string | undefined {
-  return mayControl(sql) ? statementsOf(sql).find((statement) => isControl(statement)) : undefined;
+export function findTransactionControl(sql: string, lexis?: SqlLexis): string | undefined {
+  return mayControl(sql) ? statementsOf(sql, lexis).find((statement) => isControl(statement)) : undefined;
 }
 
 /** Whether a text of SQL begins a transaction that it does not end. */
-export function leavesTransactionOpen(sql: string): boolean {
-  const last = mayControl(sql) ? statementsOf(sql).findLast((statement) => isControl(statement)) : undefined;
+export function leavesTransactionOpen(sql: string, lexis?: SqlLexis): boolean {
+  const last = mayControl(sql) ? statementsOf(sql, lexis).findLast((statement) => isControl(statement)) : undefined;
   return last !== undefined && (OPENING.test(last) || /\sand\s+chain$/i.test(last));
 }
 

@@ -1,0 +1,123 @@
+import { ConnectionQueue } from '../pool/connection-queue.js';
+import type { ConnectionLeases } from '../pool/connection-leases.js';
+import type { LeaseOwner } from '../pool/begun-transaction.js';
+import { SessionStateError } from '../session-error.js';
+import type { DriverKnowledge } from './driver-knowledge.js';
+import { DriverLease } from './driver-lease.js';
+import type { KyselyConnection, KyselyDriver } from './kysely-driver.js';
+import type { NativeLinks } from './native-link.js';
+
+/** How long the connections of a pool that is closed may still be used. */
+const CLOSING_MS = 3_000;
+
+/**
+ * The connections of one driver of Kysely. Whoever wants one waits here and not in the pool of the package below, where
+ * nobody could tell who waits for whom, nor give up a wait.
+ */
+export class DriverPool {
+  /** What a queue asks a pool: here nothing is idle, and nobody waits behind the queue. */
+  readonly idleCount = 0;
+  readonly waitingCount = 0;
+  readonly #driver: KyselyDriver;
+  readonly #links: NativeLinks;
+  readonly #leases = new WeakMap<KyselyConnection, DriverLease>();
+  readonly #out = new Set<DriverLease>();
+  readonly #queue: ConnectionQueue<DriverLease>;
+  readonly #listeners: (() => void)[] = [];
+  #used = 0;
+
+  constructor(
+    driver: KyselyDriver,
+    links: NativeLinks,
+    private readonly knowledge: DriverKnowledge,
+    private readonly connections: ConnectionLeases,
+  ) {
+    this.#driver = driver;
+    this.#links = links;
+    this.#queue = new ConnectionQueue(this, () => this.#open(), undefined);
+  }
+
+  get options(): { readonly max: number } {
+    return { max: this.#links.limit };
+  }
+
+  get remedy(): string | undefined {
+    return this.knowledge.remedy;
+  }
+
+  get totalCount(): number {
+    return this.#used;
+  }
+
+  on(_event: 'release' | 'remove', listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** @throws {SessionPoolDeadlockError} where the wait could never end */
+  async acquire(): Promise<DriverLease> {
+    const { isBusy } = this.#queue;
+    const entry = this.#queue.enter(this.connections.scope);
+    return isBusy ? this.connections.waitFor(this, entry) : entry.client;
+  }
+
+  /** Finds what is known of a connection that was handed out. */
+  leaseOf(handle: KyselyConnection): DriverLease {
+    return this.#leases.get(handle) as DriverLease;
+  }
+
+  /** Gives up what a scope waits for. */
+  leave(scope: LeaseOwner, makeReason: () => Error): void {
+    this.#queue.leave(scope, makeReason);
+  }
+
+  leasesOf(scope: LeaseOwner): DriverLease[] {
+    return [...this.#out].filter((lease) => lease.isOf(scope));
+  }
+
+  async close(close: () => Promise<void>): Promise<void> {
+    this.connections.forgetOther(this);
+    this.#queue.close(
+      new SessionStateError('The pool of connections was closed before there was a connection to give.'),
+    );
+    const timer = setTimeout(() => this.#links.destroyAll(new Error('its pool was closed')), CLOSING_MS);
+    try {
+      await close();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #open(): Promise<DriverLease> {
+    this.#used += 1;
+    const { scope } = this.connections;
+    try {
+      const opened = await this.#links.open(() => this.#driver.acquireConnection());
+      const lease = new DriverLease(opened, {
+        scope,
+        knowledge: this.knowledge,
+        ...this.connections.leaseOptions,
+        onRelease: (released) => this.#take(released),
+      });
+      this.#leases.set(lease.handle, lease);
+      this.#out.add(lease);
+      return lease;
+    } catch (error) {
+      this.#free();
+      throw error;
+    }
+  }
+
+  #take(lease: DriverLease): void {
+    this.#out.delete(lease);
+    // A connection that was lost has nothing to give back, and says nothing to that.
+    this.#driver.releaseConnection(lease.connection).then(
+      () => this.#free(),
+      () => this.#free(),
+    );
+  }
+
+  #free(): void {
+    this.#used -= 1;
+    this.#listeners.forEach((listener) => listener());
+  }
+}

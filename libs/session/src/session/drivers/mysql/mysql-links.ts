@@ -1,0 +1,88 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import type { Connection } from '@mikro-orm/core';
+
+import { checkSeam, type Seam } from '../../assert-seam.js';
+import type { KyselyConnection } from '../kysely-driver.js';
+import type { NativeLink, NativeLinks, OpenedLink } from '../native-link.js';
+import { FollowedClient, type MysqlClient, type MysqlPool } from './mysql-client.js';
+
+const LOSS = 'Lost connections are not seen, and time-outs end no statement';
+const POOL: Seam = { seam: 'mysql2/pool', of: 'mysql2', via: '@mikro-orm/mysql', loss: LOSS };
+const CLIENT: Seam = { seam: 'mysql2/client', of: 'mysql2', via: '@mikro-orm/mysql', loss: LOSS };
+
+/** Stands for a connection of which nothing is known but what it answers. */
+const UNKNOWN: NativeLink = { isInTransaction: undefined, onEnd: undefined, destroy: () => undefined };
+
+/** Finds out which connection of mysql2 stands behind each of Kysely's. */
+export class MysqlLinks implements NativeLinks {
+  readonly #source: Connection & { getNativeClient?(): Promise<unknown> };
+  readonly #clients = new Map<MysqlClient, FollowedClient>();
+  readonly #arriving = new AsyncLocalStorage<{ link?: FollowedClient }>();
+  readonly #limitOf: () => number;
+  #pool: MysqlPool | undefined;
+  #isPoolSought = false;
+
+  constructor(source: Connection, limitOf: () => number) {
+    this.#source = source;
+    this.#limitOf = limitOf;
+  }
+
+  /** mysql2 takes 0 for as many as there may be. */
+  get limit(): number {
+    return (this.#pool?.config.connectionLimit ?? this.#limitOf()) || Infinity;
+  }
+
+  async open(connect: () => Promise<KyselyConnection>): Promise<OpenedLink> {
+    await this.#findPool();
+    const arriving: { link?: FollowedClient } = {};
+    try {
+      const connection = await this.#arriving.run(arriving, connect);
+      return { connection, link: arriving.link ?? { ...UNKNOWN } };
+    } catch (error) {
+      // One that a hook could not set up.
+      arriving.link?.destroy(error as Error);
+      throw error;
+    }
+  }
+
+  destroyAll(reason: Error): void {
+    this.#clients.forEach((client) => client.destroy(reason));
+  }
+
+  /** There is one as soon as MikroORM is connected, unless the dialect is the user's own. */
+  async #findPool(): Promise<void> {
+    // Seam: mikro-orm/pool
+    const { connected } = this.#source as unknown as { readonly connected: boolean };
+    if (this.#isPoolSought || !connected) {
+      return;
+    }
+    this.#isPoolSought = true;
+    const pool = (await this.#source.getNativeClient?.().catch(() => undefined)) as MysqlPool | undefined;
+    if (pool === undefined || !checkSeam(pool, ['getConnection', 'config'], POOL)) {
+      return;
+    }
+    this.#pool = pool;
+    // Seam: mysql2/pool
+    const getConnection = pool.getConnection.bind(pool);
+    pool.getConnection = (callback) => {
+      const arriving = this.#arriving.getStore();
+      getConnection((error, client) => {
+        if (arriving !== undefined && client !== undefined) {
+          arriving.link = this.#follow(client);
+        }
+        callback(error, client);
+      });
+    };
+  }
+
+  #follow(client: MysqlClient): FollowedClient {
+    let followed = this.#clients.get(client);
+    if (followed === undefined) {
+      checkSeam(client, ['query', 'destroy', 'on', 'once', 'stream'], CLIENT);
+      followed = new FollowedClient(client, () => this.#clients.delete(client));
+      this.#clients.set(client, followed);
+    }
+    return followed;
+  }
+}

@@ -1,0 +1,16 @@
+import { readProperty } from '../../read-property.js';
+
+/** Another process, or another connection of this one, has the lock. */
+const LOCKED = /^SQLITE_(?:BUSY|LOCKED)(?:_|$)/;
+/** The numbers of the same in node:sqlite, without what extends them. */
+const NUMBERS: ReadonlySet<number> = new Set([5, 6]);
+
+/** Whether the same work may succeed when it is done again. */
+export function isPassingSqliteTrouble(error: object): boolean {
+  const code = readProperty(error, 'code');
+  const number = readProperty(error, 'errcode');
+  return (
+    (typeof code === 'string' && LOCKED.test(code)) ||
+    (code === 'ERR_SQLITE_ERROR' && typeof number === 'number' && NUMBERS.has(number % 256))
+  );
+}

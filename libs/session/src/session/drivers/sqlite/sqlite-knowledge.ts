@@ -1,0 +1,28 @@
+import { readProperty } from '../../read-property.js';
+import type { DriverKnowledge } from '../driver-knowledge.js';
+import { SqliteLinks } from './sqlite-links.js';
+
+const CHANGE = /^[\s;]*(?:pragma|attach|detach|create\s+temp)/i;
+
+export const sqliteKnowledge: DriverKnowledge = {
+  name: 'SQLite',
+  unseen:
+    'It has one connection, on which sessions take turns, a time-out or an abort ends no statement that runs, and what ' +
+    'a session sets with PRAGMA, ATTACH or a temporary table stays for the next.',
+  lexis: {
+    token: /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*|;/gs,
+    nameQuote: '`',
+    body: /^create\s+(?:temp(?:orary)?\s+)?trigger\b(?!.*\bend$)/is,
+    hasNestedComments: false,
+  },
+  remedy: 'do so before or after the transaction: SQLite has one connection',
+  canReplace: false,
+  limitOf: () => 1,
+  limitTo: () => undefined,
+  findImplicitCommit: () => undefined,
+  changesConnection: (sql) => CHANGE.test(sql),
+  endsConnection: (error) => readProperty(error, 'message') === 'The database connection is not open',
+  // It tells after each statement whether there is a transaction.
+  hasRolledBack: async () => false,
+  openLinks: (connection) => new SqliteLinks(connection),
+};

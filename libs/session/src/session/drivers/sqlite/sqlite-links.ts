@@ -1,0 +1,44 @@
+import type { Connection } from '@mikro-orm/core';
+
+import type { KyselyConnection } from '../kysely-driver.js';
+import type { NativeLink, NativeLinks, OpenedLink } from '../native-link.js';
+
+/** The little of a database of better-sqlite3 or libsql that is needed here. */
+interface Database {
+  readonly inTransaction?: boolean;
+}
+
+/** The one connection of SQLite, which stays open: a database in memory would be lost with it. */
+export class SqliteLinks implements NativeLinks {
+  readonly limit = 1;
+  readonly #source: { readonly database?: Database };
+
+  constructor(source: Connection) {
+    // Seam: mikro-orm/sqlite-database
+    this.#source = source as { readonly database?: Database };
+  }
+
+  async open(connect: () => Promise<KyselyConnection>): Promise<OpenedLink> {
+    return { connection: await connect(), link: this.#createLink() };
+  }
+
+  destroyAll(): void {
+    // No statement of it is ever under way.
+  }
+
+  #createLink(): NativeLink {
+    const source = this.#source;
+    return {
+      get isInTransaction() {
+        return source.database?.inTransaction;
+      },
+      onEnd: undefined,
+      destroy(_reason, connection) {
+        if (this.isInTransaction !== false) {
+          // It is done when this returns. It fails where there was no transaction.
+          connection.executeQuery({ sql: 'rollback', parameters: [] }).catch(() => undefined);
+        }
+      },
+    };
+  }
+}

@@ -1,0 +1,66 @@
+import type { Connection, MikroORM } from '@mikro-orm/core';
+
+import type { ConnectionLeases } from '../pool/connection-leases.js';
+import type { DriverKnowledge } from './driver-knowledge.js';
+import { DriverPool } from './driver-pool.js';
+import type { KyselyConnection, KyselyDialect, KyselyDriver } from './kysely-driver.js';
+
+interface DialectOptions {
+  readonly connection: Connection;
+  readonly config: MikroORM['config'];
+  readonly knowledge: DriverKnowledge;
+  readonly connections: ConnectionLeases;
+}
+
+/** Makes a dialect of Kysely whose driver tells the sessions who has its connections and what goes on on them. */
+export function watchDialect(dialect: KyselyDialect, options: DialectOptions): KyselyDialect {
+  const { connection, config, knowledge, connections } = options;
+  return {
+    createDriver: () => {
+      const driver = dialect.createDriver();
+      const pool = new DriverPool(driver, knowledge.openLinks(connection, config), knowledge, connections);
+      connections.followOther(pool);
+      return watchDriver(driver, pool, connections);
+    },
+    // The queue of sessions stands for the lock by which Kysely gives a single connection to one after the other.
+    // Seam: kysely/driver
+    createAdapter: () => Object.defineProperty(dialect.createAdapter(), 'supportsMultipleConnections', { value: true }),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+  };
+}
+
+// Seam: kysely/driver
+function watchDriver(driver: KyselyDriver, pool: DriverPool, connections: ConnectionLeases): KyselyDriver {
+  const leaseOf = (handle: KyselyConnection): ReturnType<DriverPool['leaseOf']> => pool.leaseOf(handle);
+  return {
+    init: (options) => driver.init(options),
+    acquireConnection: async () => (await pool.acquire()).handle,
+    beginTransaction: (handle, settings) => {
+      const lease = leaseOf(handle);
+      return lease.begin(connections.beginning, settings, () => driver.beginTransaction(lease.connection, settings));
+    },
+    commitTransaction: (handle) => {
+      const lease = leaseOf(handle);
+      return lease.commit(() => driver.commitTransaction(lease.connection));
+    },
+    rollbackTransaction: (handle) => {
+      const lease = leaseOf(handle);
+      return lease.rollBack(() => driver.rollbackTransaction(lease.connection));
+    },
+    savepoint: async (handle, ...args) => {
+      const lease = leaseOf(handle);
+      await lease.mark(async () => driver.savepoint?.(lease.connection, ...args));
+    },
+    releaseSavepoint: async (handle, ...args) => {
+      const lease = leaseOf(handle);
+      await lease.mark(async () => driver.releaseSavepoint?.(lease.connection, ...args));
+    },
+    rollbackToSavepoint: async (handle, ...args) => {
+      const lease = leaseOf(handle);
+      await lease.undo(async () => driver.rollbackToSavepoint?.(lease.connection, ...args));
+    },
+    releaseConnection: async (handle) => leaseOf(handle).release(),
+    destroy: (options) => pool.close(() => driver.destroy(options)),
+  };
+}

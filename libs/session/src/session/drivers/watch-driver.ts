@@ -1,0 +1,74 @@
+import type { Connection, MikroORM } from '@mikro-orm/core';
+import { Logger } from '@nestjs/common';
+
+import { checkSeam, type Seam } from '../assert-seam.js';
+import type { ConnectionLeases } from '../pool/connection-leases.js';
+import type { DriverKnowledge } from './driver-knowledge.js';
+import type { KyselyDialect } from './kysely-driver.js';
+import { watchDialect } from './watch-dialect.js';
+
+const DIALECT: Seam = {
+  seam: 'mikro-orm/dialect',
+  of: '@mikro-orm/sql',
+  loss: 'Who has a connection, and who waits for one, is not seen',
+};
+
+interface DialectSource {
+  readonly connected: boolean;
+  readonly options: { driverOptions?: unknown };
+  createKyselyDialect?(options: unknown): KyselyDialect | Promise<KyselyDialect>;
+}
+
+/** Lets the sessions see what goes on on the connections of another driver than PostgreSQL's, and says what they cannot. */
+export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connections: ConnectionLeases): void {
+  const { config, driver, em } = orm;
+  // Seam: mikro-orm/replicas
+  const { replicas = [] } = driver as unknown as { readonly replicas?: readonly Connection[] };
+  const unseen = new Set([knowledge.unseen]);
+  for (const connection of [driver.getConnection('write'), ...replicas]) {
+    const source = connection as unknown as DialectSource;
+    const watch = (dialect: KyselyDialect): KyselyDialect =>
+      watchDialect(dialect, { connection, config, knowledge, connections });
+    // Seam: mikro-orm/dialect
+    const create = source.createKyselyDialect?.bind(source);
+    if (checkSeam(source, ['createKyselyDialect'], DIALECT) && create !== undefined) {
+      source.createKyselyDialect = (options) => {
+        const dialect = create(options);
+        return dialect instanceof Promise ? dialect.then(watch) : watch(dialect);
+      };
+    }
+    const given: unknown = source.options.driverOptions ?? config.get('driverOptions');
+    const extended = extendOptions(given, watch);
+    if (extended !== given) {
+      // The connection drops its copy of the options when it is closed.
+      config.set('driverOptions', extended as object);
+      source.options.driverOptions = extended;
+    }
+    if (source.connected || isKysely(given)) {
+      unseen.add(
+        source.connected
+          ? 'It was connected before SessionModule started: who waits for a connection is not seen.'
+          : 'Its Kysely instance in `driverOptions` is yours: who waits for a connection is not seen.',
+      );
+    }
+  }
+  new Logger('Session').warn(
+    `The connection "${em.name}" is one of ${knowledge.name}. ${[...unseen].join(' ')} See docs/drivers.md.`,
+  );
+}
+
+/** What the user gives in place of the options of a driver: a dialect or an instance of Kysely, or what makes one. */
+function extendOptions(given: unknown, watch: (dialect: KyselyDialect) => KyselyDialect): unknown {
+  if (typeof given === 'function') {
+    return () => extendOptions((given as () => unknown)(), watch);
+  }
+  return isDialect(given) && !isKysely(given) ? watch(given) : given;
+}
+
+function isDialect(given: unknown): given is KyselyDialect {
+  return typeof given === 'object' && given !== null && 'createDriver' in given;
+}
+
+function isKysely(given: unknown): boolean {
+  return typeof given === 'object' && given !== null && 'selectFrom' in given;
+}
