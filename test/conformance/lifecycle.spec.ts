@@ -47,15 +47,10 @@ describe('the life of a session', () => {
     await database.drop();
   });
 
-  const countOpenTransactions = async (): Promise<number> =>
-    (
-      await database.query<{ n: number }>(
-        `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      )
-    )[0]!.n;
+  const countOpenTransactions = (): Promise<number> => database.countOpenTransactions();
 
   const countNotes = async (): Promise<number> =>
-    (await database.query<{ n: number }>('select count(*)::int as n from note'))[0]!.n;
+    Number((await database.query<{ n: unknown }>('select count(*) as n from note'))[0]!.n);
 
   const managed = (session: EntityManager): object[] => session.getUnitOfWork(false).getIdentityMap().values();
   const pending = (session: EntityManager): object[] => [...session.getUnitOfWork(false).getPersistStack()];

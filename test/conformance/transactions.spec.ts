@@ -36,12 +36,7 @@ describe('the transactions of a session', () => {
     await database.drop();
   });
 
-  const countOpenTransactions = async (): Promise<number> =>
-    (
-      await database.query<{ n: number }>(
-        `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      )
-    )[0]!.n;
+  const countOpenTransactions = (): Promise<number> => database.countOpenTransactions();
 
   const texts = async (): Promise<string[]> =>
     (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
@@ -71,7 +66,7 @@ describe('the transactions of a session', () => {
       expect(await texts()).toEqual(['by itself']);
 
       await session.begin();
-      await session.execute('select 1');
+      await session.count(Note);
       expect(session.isInTransaction()).toBe(true);
       expect(await countOpenTransactions()).toBe(1);
 

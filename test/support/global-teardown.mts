@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 
-import { findConnections } from './test-database.ts';
+import { findConnections } from './databases/postgres-database.ts';
 import type { TestServer } from './test-server.ts';
 
 /** Ends the database server, and fails the run when a test file left a connection behind. */

@@ -3,7 +3,7 @@ import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 
 @Entity()
 export class Note {
-  @PrimaryKey({ type: 'integer' })
+  @PrimaryKey({ type: 'integer', unsigned: false })
   id!: number;
 
   @Property({ type: 'text' })

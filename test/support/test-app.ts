@@ -1,5 +1,6 @@
+import { MikroORM } from '@mikro-orm/core';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
-import { MikroORM, type Options, PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { type MikroORM as PostgresORM, type Options, PostgreSqlDriver } from '@mikro-orm/postgresql';
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import type { INestApplication, InjectionToken, ModuleMetadata, Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
@@ -13,7 +14,7 @@ export const platforms: readonly Platform[] = ['express', 'fastify'];
 export const injections = ['request', 'contextual'] as const;
 
 /** MikroORM of any list of entities. */
-type AnyOrm = Pick<MikroORM, 'em' | 'schema' | 'config'>;
+type AnyOrm = Pick<PostgresORM, 'em' | 'schema' | 'config'>;
 
 export interface TestAppOptions extends ModuleMetadata {
   readonly databaseUrl: string;
@@ -37,7 +38,7 @@ export interface TestApp {
 export function ormOptions(databaseUrl: string, options: Partial<Options> = {}): Options {
   return {
     driver: PostgreSqlDriver,
-    clientUrl: databaseUrl,
+    ...placeOf(databaseUrl),
     entities: [Note],
     pool: { min: 0, max: 5 },
     logger: () => undefined,
@@ -56,10 +57,11 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     configure,
     ...metadata
   } = options;
+  const { driver, isEmpty } = await loadDriver(databaseUrl);
   const module = await Test.createTestingModule({
     ...metadata,
     imports: [
-      MikroOrmModule.forRoot(ormOptions(databaseUrl, ormExtras)),
+      MikroOrmModule.forRoot(ormOptions(databaseUrl, { driver, ...ormExtras })),
       SessionModule.forRoot(session),
       ...(metadata.imports ?? []),
     ],
@@ -74,15 +76,39 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     throw error;
   }
   const orm = app.get<AnyOrm>(MikroORM);
-  await ((await isEmpty(orm)) ? orm.schema.create() : orm.schema.update());
+  await ((await orm.em.fork().execute(isEmpty)).length === 0 ? orm.schema.create() : orm.schema.update());
   await orm.em.fork().nativeDelete(Note, {}, { filters: false });
   return { app, orm, url: await app.getUrl(), get: (token) => app.get(token as Type, { strict: false }) };
 }
 
-/** A database without tables needs no comparison, which takes longer than to make them. */
-async function isEmpty({ em }: AnyOrm): Promise<boolean> {
-  const rows = await em.fork().execute('select from pg_tables where schemaname = current_schema() limit 1');
-  return rows.length === 0;
+interface LoadedDriver {
+  /** Of any database: tests take its EntityManager for that of PostgreSQL, whose methods they use are those of all. */
+  readonly driver: Type<PostgreSqlDriver>;
+  /** What gives a row where there are tables: without any they need no comparison, which takes longer than to make them. */
+  readonly isEmpty: string;
+}
+
+/** Finds the driver for a URL, or for the file of SQLite. */
+export async function loadDriver(databaseUrl: string): Promise<LoadedDriver> {
+  if (databaseUrl.startsWith('mysql:')) {
+    const { MariaDbDriver } = await import('@mikro-orm/mariadb');
+    return { driver: MariaDbDriver as unknown as Type<PostgreSqlDriver>, isEmpty: 'show tables' };
+  }
+  if (databaseUrl.startsWith('/')) {
+    const { SqliteDriver } = await import('@mikro-orm/sqlite');
+    return {
+      driver: SqliteDriver as unknown as Type<PostgreSqlDriver>,
+      isEmpty: 'select 1 from sqlite_master limit 1',
+    };
+  }
+  return {
+    driver: PostgreSqlDriver,
+    isEmpty: 'select from pg_tables where schemaname = current_schema() limit 1',
+  };
+}
+
+function placeOf(databaseUrl: string): Pick<Options, 'clientUrl' | 'dbName'> {
+  return databaseUrl.startsWith('/') ? { dbName: databaseUrl } : { clientUrl: databaseUrl };
 }
 
 /** Loads what is used alone: each test file loads its modules anew. */

@@ -1,87 +1,33 @@
-import { randomBytes } from 'node:crypto';
-
-import { Client, type QueryResultRow } from 'pg';
-
-import { poll } from './poll.ts';
+import { getTestDriver, type TestDriver } from './test-driver.ts';
 
 /** A database of its own for one test file, with a client of its own to look at it from outside. */
 export interface TestDatabase {
+  readonly driver: TestDriver;
   readonly url: string;
-  query<Row extends QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
+  /** @param values take the places of `$1` and so on */
+  query<Row extends object>(sql: string, values?: unknown[]): Promise<Row[]>;
   /** Polls until the query gives `true` in its first column. */
   until(sql: string, values?: unknown[]): Promise<void>;
+  /** How many transactions are open while no statement of them runs. */
+  countOpenTransactions(): Promise<number>;
   /** Fails when the tests left a connection open. */
   drop(): Promise<void>;
 }
 
-export async function createTestDatabase(): Promise<TestDatabase> {
-  const name = prefix() + randomBytes(6).toString('hex');
-  await administer((admin) => admin.query(`create database ${name}`));
-  const url = new URL(serverUrl());
-  url.pathname = `/${name}`;
-  const client = new Client({ connectionString: url.href, application_name: 'test observer' });
-  await client.connect();
-
-  async function query<Row extends QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> {
-    return (await client.query<Row>(sql, values)).rows;
+/** Makes a database on the server of the driver that is asked for: without a word, that of `TEST_DRIVER`. */
+export async function createTestDatabase(driver: TestDriver = getTestDriver()): Promise<TestDatabase> {
+  switch (driver) {
+    case 'postgresql': {
+      const { createPostgresDatabase } = await import('./databases/postgres-database.ts');
+      return createPostgresDatabase();
+    }
+    case 'mariadb': {
+      const { createMariadbDatabase } = await import('./databases/mariadb-database.ts');
+      return createMariadbDatabase();
+    }
+    case 'sqlite': {
+      const { createSqliteDatabase } = await import('./databases/sqlite-database.ts');
+      return createSqliteDatabase();
+    }
   }
-
-  async function until(sql: string, values: unknown[] = []): Promise<void> {
-    await poll(sql, async () => Object.values((await query(sql, values))[0] ?? {})[0] === true);
-  }
-
-  return {
-    url: url.href,
-    query,
-    until,
-    async drop() {
-      await client.end();
-      let left: string[] = [];
-      await poll('no connection is left', async () => {
-        left = await findConnections(name);
-        return left.length === 0;
-      }).catch((error: unknown) => {
-        throw new Error(`Connections were left behind:\n${left.join('\n')}`, { cause: error });
-      });
-      await administer((admin) => admin.query(`drop database ${name}`));
-    },
-  };
-}
-
-/** Describes the connections to the test databases of this run, or to one of them. */
-export async function findConnections(database = `${prefix()}%`): Promise<string[]> {
-  const { rows } = await administer((admin) =>
-    admin.query<{ about: string }>(
-      `select concat_ws(' ', datname, pid, state, query) as about from pg_stat_activity where datname like $1`,
-      [database],
-    ),
-  );
-  return rows.map(({ about }) => about);
-}
-
-async function administer<Result>(work: (admin: Client) => Promise<Result>): Promise<Result> {
-  const admin = new Client({ connectionString: serverUrl() });
-  await admin.connect();
-  try {
-    return await work(admin);
-  } finally {
-    await admin.end();
-  }
-}
-
-/** Several runs may share a server. */
-function prefix(): string {
-  return `mikro_session_test_${setting('TEST_RUN')}_`;
-}
-
-function serverUrl(): string {
-  return setting('DATABASE_URL');
-}
-
-function setting(name: 'DATABASE_URL' | 'TEST_RUN'): string {
-  const value = process.env[name];
-  if (value === undefined) {
-    throw new Error(`${name} is not set: the global set-up of the tests did not run.`);
-  }
-  return value;
 }

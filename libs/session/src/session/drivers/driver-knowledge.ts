@@ -4,7 +4,7 @@ import type { SqlLexis } from '../pool/sql-statements.js';
 import type { NativeLinks } from './native-link.js';
 
 /** Runs a statement on the connection in question, and gives its rows. */
-export type Ask = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+type Ask = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>;
 
 /** What is to be known of a database other than PostgreSQL, and of the package that speaks to it. */
 export interface DriverKnowledge {

@@ -130,8 +130,15 @@ export class DriverLease {
     if (this.#isReleased) {
       throw this.#explainEnd();
     }
-    if (this.#link.isInTransaction !== false) {
-      await this.#send(rollBack);
+    const { isInTransaction } = this.#link;
+    if (isInTransaction === true || (isInTransaction === undefined && this.#abort === undefined)) {
+      try {
+        await this.#send(rollBack);
+      } catch (error) {
+        // Kysely would never give it back.
+        this.destroy(error as Error);
+        throw error;
+      }
     }
     this.#isBegun = false;
   }

@@ -79,9 +79,18 @@ export class DriverPool {
     this.#queue.close(
       new SessionStateError('The pool of connections was closed before there was a connection to give.'),
     );
-    const timer = setTimeout(() => this.#links.destroyAll(new Error('its pool was closed')), CLOSING_MS);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#links.destroyAll(new Error('its pool was closed'));
+    }, CLOSING_MS);
     try {
       await close();
+    } catch (error) {
+      // The farewell of a connection that was ended meanwhile fails.
+      if (!isLate) {
+        throw error;
+      }
     } finally {
       clearTimeout(timer);
     }

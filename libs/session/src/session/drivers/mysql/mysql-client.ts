@@ -38,8 +38,8 @@ export class FollowedClient {
     client.query = (sql, values, callback) =>
       typeof callback === 'function' ? query(sql, values, this.#noting(callback as Answered)) : query(sql, values);
     client.on('error', (error) => this.#end(error));
-    client.once('end', () => this.#end(new Error('Connection lost: the server closed it')));
-    client.stream.once('close', () => this.#end(new Error('Connection lost')));
+    client.once('end', () => this.#end(lost('the server closed it')));
+    client.stream.once('close', () => this.#end(lost('the network ended it')));
   }
 
   /** Unlike `destroy()` of mysql2, fails what is under way on it. */
@@ -68,4 +68,9 @@ export class FollowedClient {
     this.onEnd = undefined;
     onEnd?.(this.#loss);
   }
+}
+
+/** As mysql2 says it of a statement that was under way. */
+function lost(how: string): Error {
+  return Object.assign(new Error(`Connection lost: ${how}`), { code: 'PROTOCOL_CONNECTION_LOST' });
 }

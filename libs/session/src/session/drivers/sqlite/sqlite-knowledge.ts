@@ -22,7 +22,15 @@ export const sqliteKnowledge: DriverKnowledge = {
   findImplicitCommit: () => undefined,
   changesConnection: (sql) => CHANGE.test(sql),
   endsConnection: (error) => readProperty(error, 'message') === 'The database connection is not open',
-  // It tells after each statement whether there is a transaction.
-  hasRolledBack: async () => false,
+  hasRolledBack: async (_error, ask) => {
+    try {
+      await ask('begin');
+    } catch {
+      // There is a transaction, in which there is no other.
+      return false;
+    }
+    await ask('rollback');
+    return true;
+  },
   openLinks: (connection) => new SqliteLinks(connection),
 };

@@ -1,0 +1,52 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import Database from 'better-sqlite3';
+
+import { poll } from '../poll.ts';
+import type { TestDatabase } from '../test-database.ts';
+
+/** Its URL is the path of its file. */
+export async function createSqliteDatabase(): Promise<TestDatabase> {
+  const folder = await mkdtemp(join(tmpdir(), 'nestjs-mikro-session-sqlite-'));
+  const path = join(folder, 'test.db');
+  const client = new Database(path, { timeout: 0 });
+
+  async function query<Row extends object>(sql: string, values: unknown[] = []): Promise<Row[]> {
+    if (sql.includes(';')) {
+      client.exec(sql);
+      return [];
+    }
+    const statement = client.prepare(sql.replaceAll(/\$(\d+)/g, '?$1'));
+    if (!statement.reader) {
+      statement.run(...values);
+      return [];
+    }
+    return statement.all(...values) as Row[];
+  }
+
+  /** There is one connection, which has a lock once its transaction has read or written. */
+  const countOpenTransactions = async (): Promise<number> => {
+    try {
+      client.exec('begin exclusive; rollback');
+      return 0;
+    } catch {
+      return 1;
+    }
+  };
+
+  return {
+    driver: 'sqlite',
+    url: path,
+    query,
+    async until(sql, values) {
+      await poll(sql, async () => Number(Object.values((await query(sql, values))[0] ?? {})[0]) === 1);
+    },
+    countOpenTransactions,
+    async drop() {
+      client.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
