@@ -2,17 +2,10 @@ import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { toAnchor } from '../../docs/.vitepress/to-anchor.js';
 import { readPages } from './pages.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-
-/** What GitHub and the site make of a heading. */
-const toAnchor = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
-    .trim()
-    .replaceAll(' ', '-');
 
 const findAnchors = (page: string): string[] =>
   [...page.replaceAll(/^```[^]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => toAnchor(heading));

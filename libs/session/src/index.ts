@@ -1,3 +1,4 @@
+/** @module nestjs-mikro-session */
 export { JobCloneError, JobError, JobThreadError, JobTimeoutError } from './jobs/job-error.js';
 export type { JobOptions, JobStreamOptions } from './jobs/job-options.js';
 export type { JobEnding, JobOutcome } from './jobs/job-outcome.js';

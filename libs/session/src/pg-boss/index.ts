@@ -1,3 +1,4 @@
+/** @module nestjs-mikro-session/pg-boss */
 export { JobHandler, type HandlerClass } from './job-handler.decorator.js';
 export { type JobQueueHealth, JobQueueHealthIndicator, type QueueDepth } from './job-queue-health.js';
 export type {

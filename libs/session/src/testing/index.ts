@@ -1,3 +1,4 @@
+/** @module nestjs-mikro-session/testing */
 export type { Drained, DrainedAttempt, DrainOptions, LeftJob } from './drain/drained.js';
 export { SessionTesting } from './session-testing.js';
 export type { RunOptions, TestActor, TestActorOptions } from './test-actor.js';
