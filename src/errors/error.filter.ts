@@ -10,7 +10,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
-import { isDatabaseGone } from './database-gone.js';
+import { isDatabaseGone } from './is-database-gone.js';
 import { type ErrorBody, toErrorBody } from './error-body.js';
 import { InvalidRequestException } from './invalid-request.exception.js';
 import { OverloadedException } from './overloaded.exception.js';

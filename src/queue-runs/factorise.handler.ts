@@ -9,7 +9,7 @@ import { FailureLog } from '../runs/failure-log.js';
 import { FactoriseWorker } from '../runs/factorise.worker.js';
 import { sentRunInfoOf } from '../runs/run-info.js';
 import { ActiveQueueRuns } from './active-queue-runs.js';
-import { takeJobSlot } from './job-slots.js';
+import { takeJobSlot } from './take-job-slot.js';
 import { FACTORISATIONS, LOST_FACTORISATIONS } from './queues.js';
 
 /** How many jobs of a run are handed out, by the tier of the job: see `tierOf`. */

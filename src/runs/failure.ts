@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 
 import { Factorisation } from './factorisation.entity.js';
-import { toFailureReason } from './failure-reason.js';
+import { toFailureReason } from './to-failure-reason.js';
 
 const CHUNK = 1_000;
 

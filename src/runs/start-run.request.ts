@@ -4,7 +4,7 @@ import { IsObject, ValidateNested } from 'class-validator';
 
 import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from '../database/pool-size.js';
 import { integerBetween } from '../errors/integer-rule.js';
-import { oneOf } from '../errors/one-of-rule.js';
+import { oneOf } from '../errors/one-of.js';
 import { MayBeLeftOut, type Rule, Satisfies } from '../errors/satisfies.js';
 import { type RunEngine, runEngines } from './run-engine.js';
 import { NumberList } from './number-list.js';

@@ -1,6 +1,6 @@
 import { ConnectionException, DriverException } from '@mikro-orm/core';
 
-import { isDatabaseGone } from '../../src/errors/database-gone.js';
+import { isDatabaseGone } from '../../src/errors/is-database-gone.js';
 
 const withCode = (code: string): Error => Object.assign(new Error('…'), { code });
 

@@ -7,7 +7,7 @@ export { JobService } from './jobs/job.service.js';
 export type { JobProgress } from './jobs/run/progress-meter.js';
 export type { RetryOptions } from './jobs/attempt/retry.js';
 export type { ThreadApplication, ThreadsOptions } from './jobs/threads/threads-options.js';
-export { isTransientError } from './jobs/attempt/transient-error.js';
+export { isTransientError } from './jobs/attempt/is-transient-error.js';
 export type { HttpOptions, HttpRequest } from './nest/http/http-options.js';
 export { InSession, type InSessionDecorator, type InSessionOptions } from './nest/in-session.js';
 export { InjectSession } from './nest/inject-session.js';

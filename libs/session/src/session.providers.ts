@@ -7,7 +7,7 @@ import { ModuleRef } from '@nestjs/core';
 
 import { JobService } from './jobs/job.service.js';
 import { createThreads } from './jobs/threads/job-threads.js';
-import { limitToShare } from './jobs/threads/pool-share.js';
+import { limitToShare } from './jobs/threads/limit-to-share.js';
 import { assertProvidedOptions } from './nest/module-option-rules.js';
 import { SessionConnections } from './nest/session-connections.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';

@@ -4,7 +4,7 @@ import type { MikroORM } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 import { PgBoss } from 'pg-boss';
 
-import { isTransientError } from '../jobs/attempt/transient-error.js';
+import { isTransientError } from '../jobs/attempt/is-transient-error.js';
 import { SessionSetupError } from '../session/session-error.js';
 import { isGivenUp } from '../session/pool/lost-connection.js';
 import { getPool, type Pool } from '../session/pool/watch-pools.js';

@@ -3,7 +3,7 @@ import type { EntityManager, Transaction } from '@mikro-orm/core';
 import { HandedOut } from './ownership/handed-out/handed-out.js';
 import type { Owner } from './ownership/handed-out/owner.js';
 import { OpenStreams } from './transaction/open-streams.js';
-import { guardUnitOfWork } from './ownership/owned-unit-of-work.js';
+import { guardUnitOfWork } from './ownership/guard-unit-of-work.js';
 import type { KnownSession, WithState } from './known-session.js';
 import type { ConnectionHolder } from './pool/connection-holder.js';
 import { describeEnding, isCutShort, type ScopeEnding } from './scope/scope-ending.js';

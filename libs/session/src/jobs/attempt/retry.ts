@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describeThrown } from '../../session/describe-thrown.js';
 import { describeType } from '../../session/describe-type.js';
 import { silence } from '../run/silence.js';
-import { isTransientError } from './transient-error.js';
+import { isTransientError } from './is-transient-error.js';
 
 const DEFAULT_LIMIT = 3;
 const DEFAULT_DELAY_MS = 50;

@@ -6,7 +6,7 @@ import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import type { ScopeStorage } from '../../session/scope/scope-storage.js';
 import { ClientScopes } from '../messages/client-scopes.js';
-import { settleWithStream } from './fastify-reply.js';
+import { settleWithStream } from './settle-with-stream.js';
 import type { HttpInfo } from './http-options.js';
 import type { PlatformResponse } from './http-exchange.js';
 import { HttpScope } from './http-scope.js';

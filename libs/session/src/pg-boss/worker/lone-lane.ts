@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import { Logger } from '@nestjs/common';
 
-import { isTransientError } from '../../jobs/attempt/transient-error.js';
+import { isTransientError } from '../../jobs/attempt/is-transient-error.js';
 import type { LoneTurns } from './lone-turns.js';
 import type { LostJob, LostJobs } from './lost-jobs.js';
 

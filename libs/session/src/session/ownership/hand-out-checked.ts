@@ -1,7 +1,7 @@
 import type { Connection, EntityManager } from '@mikro-orm/core';
 
-import type { BuilderLike } from './handed-out/checked-builder.js';
-import type { KyselyLike } from './handed-out/checked-kysely.js';
+import type { BuilderLike } from './handed-out/check-builder.js';
+import type { KyselyLike } from './handed-out/check-kysely.js';
 import type { HandedOut } from './handed-out/handed-out.js';
 import { STATE, type WithState } from '../known-session.js';
 import type { EntityManagerClass } from '../entity-manager-class.js';

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 
 import type { SessionError } from '../session-error.js';
-import { findUserFrame } from '../user-frame.js';
+import { findUserFrame } from '../find-user-frame.js';
 
 export type Ownership = 'error' | 'warn' | 'off';
 

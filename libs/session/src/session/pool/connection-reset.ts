@@ -1,5 +1,5 @@
 import type { PoolClient } from './watch-pools.js';
-import { changesConnection } from './connection-change.js';
+import { changesConnection } from './changes-connection.js';
 import type { SetUpHooks } from './set-up-hooks.js';
 
 /** When a connection is made as it was, before it goes back to the pool. */

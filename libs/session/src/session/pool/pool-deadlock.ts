@@ -9,7 +9,7 @@ import type { LeakWatch } from '../scope/leak-watch.js';
 import type { Roster } from '../scope/roster.js';
 import type { ScopeLookup } from '../scope/scope-lookup.js';
 import type { TransactionFrames } from '../transaction/transaction-frames.js';
-import { findUserFrame } from '../user-frame.js';
+import { findUserFrame } from '../find-user-frame.js';
 
 /** The little of a pool that is needed here. */
 export interface FinitePool {

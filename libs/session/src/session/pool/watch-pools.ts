@@ -1,7 +1,7 @@
 import type { Connection, MikroORM } from '@mikro-orm/core';
 
 import { checkPool } from './pool-seams.js';
-import { warnOfLostParameters } from './url-parameters.js';
+import { warnOfLostParameters } from './warn-of-lost-parameters.js';
 
 /** The little of a client of node-postgres that is needed here. */
 export interface PoolClient {

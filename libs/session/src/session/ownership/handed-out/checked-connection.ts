@@ -1,6 +1,6 @@
 import type { Connection } from '@mikro-orm/core';
 
-import type { KyselyLike } from './checked-kysely.js';
+import type { KyselyLike } from './check-kysely.js';
 import type { Owner } from './owner.js';
 
 /** The methods of MikroORM's connections that send statements or begin a transaction, or hand out what does. */

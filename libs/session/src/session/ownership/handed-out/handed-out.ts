@@ -1,8 +1,8 @@
 import type { Connection, EntityManager } from '@mikro-orm/core';
 
-import { type BuilderLike, checkBuilder } from './checked-builder.js';
+import { type BuilderLike, checkBuilder } from './check-builder.js';
 import { CheckedConnection } from './checked-connection.js';
-import { checkKysely, type KyselyLike } from './checked-kysely.js';
+import { checkKysely, type KyselyLike } from './check-kysely.js';
 import type { Owner } from './owner.js';
 
 /** What one session hands out, which asks when it is executed whether the session may be used. */

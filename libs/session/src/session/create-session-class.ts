@@ -7,8 +7,8 @@ import {
   type TransactionOptions,
 } from '@mikro-orm/core';
 
-import { findAmbient } from './scope/ambient.js';
-import { noteDirectWrites } from './transaction/direct-writes.js';
+import { findAmbient } from './scope/find-ambient.js';
+import { noteDirectWrites } from './transaction/note-direct-writes.js';
 import { handOutChecked } from './ownership/hand-out-checked.js';
 import type { EntityManagerClass } from './entity-manager-class.js';
 import { type ContextOptions, OPEN_CONTEXT } from './scope/request-contexts.js';

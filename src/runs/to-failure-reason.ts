@@ -1,6 +1,6 @@
 import { DriverException } from '@mikro-orm/core';
 
-import { isDatabaseGone } from '../errors/database-gone.js';
+import { isDatabaseGone } from '../errors/is-database-gone.js';
 import { SimulatedFailure } from './simulated-failure.js';
 
 /**
