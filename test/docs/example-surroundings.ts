@@ -28,6 +28,9 @@ export const files: Readonly<Record<string, string>> = {
       @Property({ type: 'integer' }) input!: number;
       @Property({ type: 'integer' }) square!: number;
     }`,
+  'mikro-orm.config.ts': `
+    import { defineConfig } from '@mikro-orm/postgresql';
+    export const config = defineConfig({});`,
   'app.module.ts': `
     import { Module } from '@nestjs/common';
     @Module({}) export class AppModule {}`,

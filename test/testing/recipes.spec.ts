@@ -13,7 +13,7 @@ import {
   SessionModule,
 } from 'nestjs-mikro-session';
 import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
-import { SessionTesting } from 'nestjs-mikro-session/testing';
+import { type OwnDatabase, SessionTesting } from 'nestjs-mikro-session/testing';
 
 import { Note } from '../support/note.entity.js';
 import { ormOptions, startTestApp } from '../support/test-app.js';
@@ -133,6 +133,53 @@ describe('the recipes for tests', () => {
     const housekeeping = await acme.resolve(Housekeeping);
 
     expect(await housekeeping.tenantNow()).toBe('acme');
+  });
+
+  it('has a database of its own', async () => {
+    const config = ormOptions(database.url);
+
+    const own = await SessionTesting.database({
+      orm: config,
+      migrate: async (orm) => {
+        await orm.schema.create();
+        await orm.em.fork().insert(Note, { text: 'for all tests' });
+      },
+    });
+    process.env['APP_DATABASE_URL'] = own.url;
+
+    const module = await Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(own.orm), SessionModule.forRoot()],
+    }).compile();
+    const factory = module.get<SessionFactory<EntityManager>>(SessionFactory);
+    const notes = await factory.run((session) => session.find(Note, {}));
+    await module.close();
+    await own.drop();
+
+    expect(notes).toMatchObject([{ text: 'for all tests' }]);
+  });
+
+  it('has a database for each worker', async () => {
+    const config = ormOptions(database.url);
+    const databases: OwnDatabase[] = [];
+
+    async function setUp({ maxWorkers }: { readonly maxWorkers: number }): Promise<void> {
+      for (let worker = 1; worker <= maxWorkers; worker += 1) {
+        const database = await SessionTesting.database({ orm: config, migrate: (orm) => orm.schema.create() });
+        process.env[`DATABASE_URL_${worker}`] = database.url;
+        databases.push(database);
+      }
+    }
+
+    async function tearDown(): Promise<void> {
+      await Promise.all(databases.map((database) => database.drop()));
+    }
+
+    await setUp({ maxWorkers: 2 });
+    const urls = [1, 2].map((worker) => process.env[`DATABASE_URL_${worker}`]);
+    await tearDown();
+
+    expect(urls).toEqual([1, 2].map(() => expect.stringMatching(/session_testing_/) as unknown));
+    expect(urls[0]).not.toBe(urls[1]);
   });
 
   it('tests a provider without a database', async () => {

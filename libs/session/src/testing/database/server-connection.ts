@@ -1,0 +1,57 @@
+import { MikroORM, type Options } from '@mikro-orm/core';
+
+import { getPool, type Pool, type PoolClient } from '../../session/pool/watch-pools.js';
+
+type Rows = readonly Readonly<Record<string, unknown>>[];
+
+/** Runs statements on a server, outside of transactions. */
+export class ServerConnection implements AsyncDisposable {
+  private constructor(
+    private readonly orm: MikroORM,
+    private readonly pool: Pool,
+  ) {}
+
+  static async open(options: Partial<Options>): Promise<ServerConnection> {
+    const orm = await MikroORM.init({
+      ...options,
+      entities: [],
+      discovery: { warnWhenNoEntities: false },
+      // The one that holds the lock, and the one that works meanwhile.
+      pool: { min: 0, max: 2 },
+      logger: () => undefined,
+    });
+    return new ServerConnection(orm, (await getPool(orm.driver.getConnection('write'))) as Pool);
+  }
+
+  async query(sql: string, values: readonly unknown[] = []): Promise<Rows> {
+    const client = await this.pool.connect();
+    try {
+      return await ask(client, sql, values);
+    } finally {
+      client.release();
+    }
+  }
+
+  /** Does work while no other process, on any machine, does work under this name. */
+  async inTurn<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const client = await this.pool.connect();
+    try {
+      await ask(client, 'begin');
+      await ask(client, 'set local idle_in_transaction_session_timeout = 0');
+      await ask(client, 'select pg_advisory_xact_lock(hashtextextended($1, 0))', [name]);
+      return await work();
+    } finally {
+      // What it holds ends with the connection.
+      client.release(true);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.orm.close(true);
+  }
+}
+
+async function ask(client: PoolClient, sql: string, values?: readonly unknown[]): Promise<Rows> {
+  const { rows } = (await client.query(sql, values)) as { readonly rows: Rows };
+  return rows;
+}
