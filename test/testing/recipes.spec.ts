@@ -16,7 +16,7 @@ import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-bo
 import { type OwnDatabase, SessionTesting } from 'nestjs-mikro-session/testing';
 
 import { Note } from '../support/note.entity.js';
-import { ormOptions, startTestApp } from '../support/test-app.js';
+import { injections, ormOptions, startTestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
@@ -191,9 +191,12 @@ describe('the recipes for tests', () => {
     expect(await module.get(NotesService).count()).toBe(3);
   });
 
-  it('tests a module without its database', async () => {
+  it.each(injections)('tests a module without its database, %s injection', async (injection) => {
     @Module({
-      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
+      imports: [
+        MikroOrmModule.forRoot(ormOptions('postgresql://127.0.0.1:1/none')),
+        SessionModule.forRoot({ injection }),
+      ],
       providers: [NotesService],
     })
     class AppModule {}
@@ -203,8 +206,9 @@ describe('the recipes for tests', () => {
       .overrideProvider(getSessionToken())
       .useValue(session)
       .compile();
+    const app = await module.createNestApplication().init();
 
-    expect(await module.get(NotesService).count()).toBe(3);
-    await module.close();
+    expect(await app.get(NotesService).count()).toBe(3);
+    await app.close();
   });
 });

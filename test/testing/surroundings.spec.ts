@@ -278,6 +278,31 @@ describe('SessionTesting', () => {
     expect(await database.query('select from note')).toEqual([]);
   });
 
+  it('names what gives a provider that get() cannot give', async () => {
+    const module = await Test.createTestingModule({
+      imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
+      providers: [Tenant],
+    }).compile();
+    const hint =
+      /Tenant is marked as a scoped provider.*`await testing.resolve\(Tenant\)` of SessionTesting.*SessionModule/;
+
+    await SessionTesting.create(module);
+    await SessionTesting.create(module);
+
+    expect(() => module.get(Tenant)).toThrow(hint);
+    expect(() => module.get(Tenant)).not.toThrow(/In a test.*In a test/);
+    expect(() => module.get('nobody')).toThrow(/^Nest could not find nobody element/);
+    await module.close();
+  });
+
+  it('leads to SessionModule where a provider has no session', async () => {
+    const module = Test.createTestingModule({ providers: [Tenant] });
+
+    await expect(module.compile()).rejects.toThrow(
+      /the argument "session of SessionModule.forRoot\(\)" at index \[0\]/,
+    );
+  });
+
   it('does not start in production, or without SessionModule', async () => {
     const module = await Test.createTestingModule({}).compile();
     const before = process.env['NODE_ENV'];

@@ -11,6 +11,7 @@ import { assertOptions, integerFrom, ofType, type Rule } from '../session/option
 import type { SessionEntityManager } from '../session/session-types.js';
 import { OwnDatabase, type OwnDatabaseOptions } from './database/own-database.js';
 import type { Drained, DrainOptions, QueueName } from './drain/drained.js';
+import { hintAtResolve } from './hint-at-resolve.js';
 import { type RunOptions, TestActor, type TestActorOptions, type Token } from './test-actor.js';
 import { TestConnection } from './test-connection.js';
 
@@ -56,6 +57,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
     const { sources } = find(app, SessionConnections);
     const connections = await Promise.all(sources.map((source) => TestConnection.create(source)));
     const testing = new SessionTesting<Em>(app, connections, find(app, ScopeStorage));
+    hintAtResolve(app);
     sources.forEach((source) => source.onClose(() => testing.#close()));
     return testing;
   }
