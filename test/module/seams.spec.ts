@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import {
   Collection,
@@ -28,7 +29,13 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { WsProxy } from '@nestjs/websockets/context/ws-proxy.js';
 import { WebSocketsController } from '@nestjs/websockets/web-sockets-controller.js';
-import { InjectSession, SessionFactory, SessionModule, type SessionModuleOptions } from 'nestjs-mikro-session';
+import {
+  InjectSession,
+  JobService,
+  SessionFactory,
+  SessionModule,
+  type SessionModuleOptions,
+} from 'nestjs-mikro-session';
 import type * as Postgres from 'pg';
 
 import { CapturedLog } from '../support/captured-log.js';
@@ -294,6 +301,20 @@ describe('SessionModule where a private part of another package is gone', () => 
     }
 
     expect(log.warnings).toEqual([expect.stringContaining('(seam "nestjs/request-context-id")')]);
+  });
+
+  it('knows the pool of a MikroORM that does not hand it out', async () => {
+    using _hidden = hide(PostgreSqlConnection.prototype, 'getNativeClient');
+    await using app = await start({ driverOptions: () => ({ max: 2 }) });
+    let running = 0;
+
+    const most = await app.get(JobService).map([1, 2, 3, 4], async () => {
+      running += 1;
+      await nextTurn();
+      return running--;
+    });
+
+    expect(Math.max(...most)).toBe(2);
   });
 
   it('warns of a transaction that Kysely begins in other words, once', async () => {

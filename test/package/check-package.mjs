@@ -1,23 +1,19 @@
 // Packs the library as it would be published, checks the tarball with publint and are-the-types-wrong, and installs it
 // into an empty NestJS project outside of the workspace, which then uses it and is type-checked.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { packLibrary } from './pack-library.ts';
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const library = join(root, 'libs/session');
 const folder = mkdtempSync(join(tmpdir(), 'nestjs-mikro-session-package-'));
 const run = (command, args, cwd) => execFileSync(command, args, { cwd, stdio: 'inherit' });
 
 try {
-  run('npm', ['run', 'build', '--silent'], root);
-  run('npm', ['pack', '--silent', '--pack-destination', folder], library);
-  const tarball = resolve(
-    folder,
-    readdirSync(folder).find((name) => name.endsWith('.tgz')),
-  );
+  const tarball = packLibrary(folder);
   run('npx', ['--no', 'publint', 'run', tarball, '--strict'], root);
   run('npx', ['--no', 'attw', tarball, '--profile', 'esm-only'], root);
 

@@ -1,6 +1,6 @@
 import type { PgBoss } from 'pg-boss';
 
-import type { Pool, PoolClient } from '../session/pool/watch-pools.js';
+import type { Pool, PoolClient } from '../session/pool/pool.js';
 
 interface LimitedClient extends PoolClient {
   readonly connectionParameters?: { query_timeout?: number | false };

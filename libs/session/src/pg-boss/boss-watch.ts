@@ -1,4 +1,4 @@
-import type { Pool } from '../session/pool/watch-pools.js';
+import type { Pool } from '../session/pool/pool.js';
 import { endForgotten, findAsking, isSilent } from './end-forgotten.js';
 
 /** How long a connection is silent before the server is asked of it, at least. Twice that at most. */

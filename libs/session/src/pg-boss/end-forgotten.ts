@@ -1,5 +1,5 @@
 import { findForgotten } from '../session/pool/find-forgotten.js';
-import type { Pool, PoolClient } from '../session/pool/watch-pools.js';
+import type { Pool, PoolClient } from '../session/pool/pool.js';
 
 /** A connection that waits for an answer. */
 interface Asking {

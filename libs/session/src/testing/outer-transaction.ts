@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { askAside } from '../session/pool/ask-aside.js';
-import type { Pool, PoolClient } from '../session/pool/watch-pools.js';
+import type { Pool, PoolClient } from '../session/pool/pool.js';
 
 interface Answer {
   readonly rows: readonly Readonly<Record<string, unknown>>[];

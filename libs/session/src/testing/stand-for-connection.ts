@@ -1,4 +1,4 @@
-import type { PoolClient } from '../session/pool/watch-pools.js';
+import type { PoolClient } from '../session/pool/pool.js';
 
 type Connection = PoolClient['connection'];
 

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 
 import { isCursor } from '../session/pool/follow-cursor.js';
 import { findSqlState } from '../session/pool/lost-connection.js';
-import type { PoolClient } from '../session/pool/watch-pools.js';
+import type { PoolClient } from '../session/pool/pool.js';
 import { SessionStateError } from '../session/session-error.js';
 import type { OuterTransaction } from './outer-transaction.js';
 import { standForConnection } from './stand-for-connection.js';

@@ -1,7 +1,8 @@
 import type { Connection, MikroORM } from '@mikro-orm/core';
 
 import type { SessionSource } from '../session/session-source.js';
-import { getPool, type Pool, type PoolClient } from '../session/pool/watch-pools.js';
+import { getPool } from '../session/pool/get-pool.js';
+import type { Pool, PoolClient } from '../session/pool/pool.js';
 import { SessionSetupError, SessionStateError } from '../session/session-error.js';
 import { OuterTransaction } from './outer-transaction.js';
 import { TestPool } from './test-pool.js';

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 
 import type { ConnectionWait } from '../session/pool/connection-queue.js';
-import type { Pool, PoolClient } from '../session/pool/watch-pools.js';
+import type { Pool, PoolClient } from '../session/pool/pool.js';
 import { SessionStateError } from '../session/session-error.js';
 import type { OuterTransaction } from './outer-transaction.js';
 import { TestClient } from './test-client.js';

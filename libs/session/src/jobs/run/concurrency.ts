@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/core';
 
 import { findKnowledge } from '../../session/drivers/find-knowledge.js';
-import { getPool } from '../../session/pool/watch-pools.js';
+import { getPool } from '../../session/pool/get-pool.js';
 
 export const DEFAULT_CONCURRENCY = 4;
 

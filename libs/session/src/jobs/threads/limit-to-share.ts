@@ -1,7 +1,8 @@
 import type { MikroORM } from '@mikro-orm/core';
 
 import { findKnowledge } from '../../session/drivers/find-knowledge.js';
-import { type Pool, watchPools } from '../../session/pool/watch-pools.js';
+import type { Pool } from '../../session/pool/pool.js';
+import { watchPools } from '../../session/pool/watch-pools.js';
 import { readThreadEnvironment, shareOf } from './thread-environment.js';
 
 /**

@@ -1,4 +1,4 @@
-import type { Pool } from './watch-pools.js';
+import type { Pool } from './pool.js';
 import { findForgotten } from './find-forgotten.js';
 import type { Lease } from './lease.js';
 

@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from './watch-pools.js';
+import type { Pool, PoolClient } from './pool.js';
 
 const ANSWER_MS = 2_000;
 

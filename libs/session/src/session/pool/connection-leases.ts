@@ -16,7 +16,7 @@ import { SetUpHooks } from './set-up-hooks.js';
 import { AnswerWatch } from './answer-watch.js';
 import { isUnreachable } from './ask-aside.js';
 import { SessionStateError } from '../session-error.js';
-import type { Pool, PoolClient } from './watch-pools.js';
+import type { Pool, PoolClient } from './pool.js';
 
 /** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
 export type Waits = <Client>(pool: FinitePool, wait: ConnectionWait<Client>) => Promise<Client>;

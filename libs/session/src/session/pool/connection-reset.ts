@@ -1,4 +1,4 @@
-import type { PoolClient } from './watch-pools.js';
+import type { PoolClient } from './pool.js';
 import { changesConnection } from './changes-connection.js';
 import type { SetUpHooks } from './set-up-hooks.js';
 

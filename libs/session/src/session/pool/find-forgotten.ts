@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import type { Pool, PoolClient } from './watch-pools.js';
+import type { Pool, PoolClient } from './pool.js';
 import { askAside } from './ask-aside.js';
 
 /** What the server says of the connections that owe an answer. */

@@ -1,4 +1,4 @@
-import type { PoolClient } from './watch-pools.js';
+import type { PoolClient } from './pool.js';
 
 /** The little of a cursor of pg-cursor that is needed here. */
 export interface Cursor {

@@ -2,7 +2,7 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 
 import { type Cursor, followCursor, isCursor } from './follow-cursor.js';
 import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
-import type { PoolClient } from './watch-pools.js';
+import type { PoolClient } from './pool.js';
 import { type BegunTransaction, isKyselyBegin, type LeaseOwner } from './begun-transaction.js';
 import type { ConnectionReset } from './connection-reset.js';
 import { IdleTimer } from './idle-timer.js';

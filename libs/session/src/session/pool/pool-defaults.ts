@@ -1,4 +1,4 @@
-import type { Pool } from './watch-pools.js';
+import type { Pool } from './pool.js';
 
 /** How long a connection that is given up may still answer. */
 export const GRACE_MS = 800;

@@ -1,5 +1,5 @@
 import { SessionStateError } from '../session-error.js';
-import type { PoolClient } from './watch-pools.js';
+import type { PoolClient } from './pool.js';
 
 /** The messages of the protocol that are needed here, as the connection of node-postgres sends them. */
 interface Wire {

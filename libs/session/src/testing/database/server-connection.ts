@@ -1,6 +1,7 @@
 import { MikroORM, type Options } from '@mikro-orm/core';
 
-import { getPool, type Pool, type PoolClient } from '../../session/pool/watch-pools.js';
+import { getPool } from '../../session/pool/get-pool.js';
+import type { Pool, PoolClient } from '../../session/pool/pool.js';
 
 type Rows = readonly Readonly<Record<string, unknown>>[];
 
