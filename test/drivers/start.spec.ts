@@ -10,8 +10,9 @@ import { JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 import { SessionTesting } from 'nestjs-mikro-session/testing';
 
 import { CapturedLog } from '../support/captured-log.js';
+import { loadDriver } from '../support/load-driver.js';
 import { Note } from '../support/note.entity.js';
-import { loadDriver, ormOptions } from '../support/test-app.js';
+import { ormOptions } from '../support/test-app.js';
 import { createTestDatabase } from '../support/test-database.js';
 import { describeMariadb, otherDrivers, startDriverApp } from './support/driver-app.js';
 

@@ -40,6 +40,7 @@ const longSpecs: readonly string[] = [
   'test/demo/large-numbers.spec.ts',
   'test/demo/embedded-postgres.spec.ts',
   'test/threads/outcomes.spec.ts',
+  'test/drivers/threads.spec.ts',
   'test/docs/examples.spec.ts',
   'test/session-types.spec.ts',
   'test/demo/restart.spec.ts',

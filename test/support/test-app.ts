@@ -6,6 +6,7 @@ import type { INestApplication, InjectionToken, ModuleMetadata, Type } from '@ne
 import { Test } from '@nestjs/testing';
 import { SessionModule, type SessionModuleExtras, type SessionModuleOptions } from 'nestjs-mikro-session';
 
+import { loadDriver, placeOf } from './load-driver.js';
 import { Note } from './note.entity.js';
 
 export type Platform = 'express' | 'fastify';
@@ -79,36 +80,6 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
   await ((await orm.em.fork().execute(isEmpty)).length === 0 ? orm.schema.create() : orm.schema.update());
   await orm.em.fork().nativeDelete(Note, {}, { filters: false });
   return { app, orm, url: await app.getUrl(), get: (token) => app.get(token as Type, { strict: false }) };
-}
-
-interface LoadedDriver {
-  /** Of any database: tests take its EntityManager for that of PostgreSQL, whose methods they use are those of all. */
-  readonly driver: Type<PostgreSqlDriver>;
-  /** What gives a row where there are tables: without any they need no comparison, which takes longer than to make them. */
-  readonly isEmpty: string;
-}
-
-/** Finds the driver for a URL, or for the file of SQLite. */
-export async function loadDriver(databaseUrl: string): Promise<LoadedDriver> {
-  if (databaseUrl.startsWith('mysql:')) {
-    const { MariaDbDriver } = await import('@mikro-orm/mariadb');
-    return { driver: MariaDbDriver as unknown as Type<PostgreSqlDriver>, isEmpty: 'show tables' };
-  }
-  if (databaseUrl.startsWith('/')) {
-    const { SqliteDriver } = await import('@mikro-orm/sqlite');
-    return {
-      driver: SqliteDriver as unknown as Type<PostgreSqlDriver>,
-      isEmpty: 'select 1 from sqlite_master limit 1',
-    };
-  }
-  return {
-    driver: PostgreSqlDriver,
-    isEmpty: 'select from pg_tables where schemaname = current_schema() limit 1',
-  };
-}
-
-function placeOf(databaseUrl: string): Pick<Options, 'clientUrl' | 'dbName'> {
-  return databaseUrl.startsWith('/') ? { dbName: databaseUrl } : { clientUrl: databaseUrl };
 }
 
 /** Loads what is used alone: each test file loads its modules anew. */

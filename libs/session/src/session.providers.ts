@@ -2,12 +2,13 @@ import { inspect } from 'node:util';
 
 import { MikroORM } from '@mikro-orm/core';
 import { getMikroORMToken } from '@mikro-orm/nestjs';
-import { type InjectionToken, type Provider, Scope } from '@nestjs/common';
+import { type InjectionToken, Logger, type Provider, Scope } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 
 import { JobService } from './jobs/job.service.js';
 import { createThreads } from './jobs/threads/job-threads.js';
 import { limitToShare } from './jobs/threads/limit-to-share.js';
+import { readThreadEnvironment } from './jobs/threads/thread-environment.js';
 import { assertProvidedOptions } from './nest/module-option-rules.js';
 import { SessionConnections } from './nest/session-connections.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';
@@ -83,6 +84,10 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
           }
           await limitToShare(orm, sourceToken);
           const own = await SessionSource.create(orm, storage, options);
+          // A thread would say again what its application has said.
+          if (own.notice !== undefined && readThreadEnvironment() === undefined) {
+            new Logger('Session').warn(own.notice);
+          }
           connections.add(own, options);
           tasks.add(own.contextual);
           return own;

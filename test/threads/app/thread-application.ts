@@ -1,13 +1,13 @@
 import { MikroOrmModule } from '@mikro-orm/nestjs';
-import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { type INestApplicationContext, Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { SessionFactory, SessionModule, type ThreadApplication } from 'nestjs-mikro-session';
 
+import { loadDriver, placeOf } from '../../support/load-driver.js';
 import { Note } from '../../support/note.entity.js';
 import { FateChunkWorker, FateWorker } from './fate.workers.js';
 import { StrangeWorker } from './strange.worker.js';
-import { LockWorker, NestingWorker, SignalWorker, TroubleWorker, WhereWorker } from './thread.workers.js';
+import { LockWorker, NestingWorker, SignalWorker, TroubleWorker, WhereWorker, WriteWorker } from './thread.workers.js';
 import { twins } from './twins.js';
 
 export const workers = [
@@ -19,6 +19,7 @@ export const workers = [
   SignalWorker,
   TroubleWorker,
   NestingWorker,
+  WriteWorker,
 ];
 
 /** Leaves a note at its end. */
@@ -42,7 +43,7 @@ export interface ThreadData {
   readonly saysFarewell?: boolean;
 }
 
-const createApplication: ThreadApplication<ThreadData> = ({
+const createApplication: ThreadApplication<ThreadData> = async ({
   databaseUrl,
   failure,
   saysFarewell = false,
@@ -50,7 +51,8 @@ const createApplication: ThreadApplication<ThreadData> = ({
   if (failure !== undefined) {
     throw new RangeError(failure);
   }
-  const orm = { driver: PostgreSqlDriver, clientUrl: databaseUrl, entities: [Note], pool: { min: 0, max: 5 } };
+  const { driver } = await loadDriver(databaseUrl);
+  const orm = { driver, ...placeOf(databaseUrl), entities: [Note], pool: { min: 0, max: 5 } };
   const imports = [MikroOrmModule.forRoot({ ...orm, logger: () => undefined }), SessionModule.forRoot()];
   const module = {
     module: ThreadModule,

@@ -43,6 +43,21 @@ export class WhereWorker implements JobWorker<unknown, Whereabouts> {
   }
 }
 
+/** Writes a note, and fails after that for a negative number. Gives its thread. */
+@Injectable()
+export class WriteWorker implements JobWorker<number, number> {
+  constructor(@InjectSession() private readonly session: EntityManager) {}
+
+  async handle(input: number): Promise<number> {
+    this.session.create(Note, { text: `${input}` });
+    await this.session.flush();
+    if (input < 0) {
+      throw new RangeError(`${input}`);
+    }
+    return threadId;
+  }
+}
+
 /** Waits for an advisory lock in its transaction, so that the test decides when it goes on. */
 @Injectable()
 export class LockWorker implements JobWorker<number, Pick<Whereabouts, 'threadId' | 'pid'>> {

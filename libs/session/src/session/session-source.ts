@@ -58,6 +58,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   readonly #deadlock: PoolDeadlock;
   readonly #closeCallbacks: (() => Promise<void>)[] = [];
   #configured: SessionForkOptions | undefined;
+  #notice: string | undefined;
 
   private constructor(
     readonly orm: MikroORM,
@@ -109,7 +110,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       leases.followHooks(connection, orm);
       leases.expectsPool = await watchPools(orm, (pool) => leases.follow(pool));
     } else {
-      watchDriver(orm, knowledge, leases);
+      source.#notice = watchDriver(orm, knowledge, leases);
     }
     guardTransactionStart(connection, leases);
     guardTransactionEnd(connection);
@@ -117,6 +118,11 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     refuseBegin(connection, knowledge?.lexis);
     keepSessionErrors(orm);
     return source;
+  }
+
+  /** What its sessions cannot see or do, which depends on the database. */
+  get notice(): string | undefined {
+    return this.#notice;
   }
 
   /** Who has its connections, and who waits for one. */

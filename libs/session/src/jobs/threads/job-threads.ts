@@ -6,6 +6,8 @@ import { inspect } from 'node:util';
 import type { MikroORM } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
+import type { DriverKnowledge } from '../../session/drivers/driver-knowledge.js';
+import { findKnowledge } from '../../session/drivers/find-knowledge.js';
 import { SessionSetupError } from '../../session/session-error.js';
 import { getPoolSize } from '../run/concurrency.js';
 import { findObstacle } from './cloneable.js';
@@ -62,7 +64,7 @@ export class JobThreads {
     const application = this.#application();
     const Piscina = await loadPiscina();
     const connections = await getPoolSize(this.#home.orm);
-    const count = Math.min(wanted, connections);
+    const count = this.#knowledge?.hasOwnInThreads === true ? wanted : Math.min(wanted, connections);
     if (this.#isClosed) {
       throw new DOMException('The application is shutting down', 'AbortError');
     }
@@ -89,7 +91,15 @@ export class JobThreads {
     await Promise.all([...this.#pools].map((pool) => pool.close()));
   }
 
+  get #knowledge(): DriverKnowledge | undefined {
+    return findKnowledge(this.#home.orm);
+  }
+
   #application(): URL {
+    const obstacle = this.#knowledge?.findThreadObstacle(this.#home.orm.config);
+    if (obstacle !== undefined) {
+      throw new SessionSetupError(obstacle);
+    }
     const application = this.#options?.application;
     if (application === undefined) {
       throw new SessionSetupError(

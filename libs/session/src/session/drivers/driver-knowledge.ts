@@ -21,6 +21,10 @@ export interface DriverKnowledge {
   limitOf(config: MikroORM['config']): number;
   /** Lets there be no more than that many connections. */
   limitTo(config: MikroORM['config'], limit: number): void;
+  /** Whether each thread has as many connections as there can be, and not a share of them. */
+  readonly hasOwnInThreads: boolean;
+  /** Why threads cannot work on the same database. */
+  findThreadObstacle(config: MikroORM['config']): string | undefined;
   /** Finds a statement before which the database would commit the transaction that it is in. */
   findImplicitCommit(sql: string): string | undefined;
   /** Whether a statement changes its connection for longer than a transaction, as far as its text tells. */

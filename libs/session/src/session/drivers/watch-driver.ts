@@ -1,5 +1,4 @@
 import type { Connection, MikroORM } from '@mikro-orm/core';
-import { Logger } from '@nestjs/common';
 
 import { checkSeam, type Seam } from '../assert-seam.js';
 import type { ConnectionLeases } from '../pool/connection-leases.js';
@@ -19,8 +18,12 @@ interface DialectSource {
   createKyselyDialect?(options: unknown): KyselyDialect | Promise<KyselyDialect>;
 }
 
-/** Lets the sessions see what goes on on the connections of another driver than PostgreSQL's, and says what they cannot. */
-export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connections: ConnectionLeases): void {
+/**
+ * Lets the sessions see what goes on on the connections of another driver than PostgreSQL's.
+ *
+ * @returns what they cannot see or do there
+ */
+export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connections: ConnectionLeases): string {
   const { config, driver, em } = orm;
   // Seam: mikro-orm/replicas
   const { replicas = [] } = driver as unknown as { readonly replicas?: readonly Connection[] };
@@ -52,9 +55,7 @@ export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connectio
       );
     }
   }
-  new Logger('Session').warn(
-    `The connection "${em.name}" is one of ${knowledge.name}. ${[...unseen].join(' ')} See docs/drivers.md.`,
-  );
+  return `The connection "${em.name}" is one of ${knowledge.name}. ${[...unseen].join(' ')} See docs/drivers.md.`;
 }
 
 /** What the user gives in place of the options of a driver: a dialect or an instance of Kysely, or what makes one. */

@@ -23,6 +23,8 @@ export const mysqlKnowledge: DriverKnowledge = {
       config.set('driverOptions', { ...(options as object), connectionLimit: limit });
     }
   },
+  hasOwnInThreads: false,
+  findThreadObstacle: () => undefined,
   findImplicitCommit: findMysqlCommit,
   changesConnection: changesMysqlConnection,
   endsConnection: endsMysqlConnection,

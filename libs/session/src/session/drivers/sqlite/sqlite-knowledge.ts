@@ -4,6 +4,8 @@ import { SqliteLinks } from './sqlite-links.js';
 
 const CHANGE = /^[\s;]*(?:pragma|attach|detach|create\s+temp)/i;
 
+const IN_MEMORY = /^(?:|:memory:|file::memory:.*|.*[?&]mode=memory.*)$/;
+
 export const sqliteKnowledge: DriverKnowledge = {
   name: 'SQLite',
   unseen:
@@ -19,6 +21,11 @@ export const sqliteKnowledge: DriverKnowledge = {
   canReplace: false,
   limitOf: () => 1,
   limitTo: () => undefined,
+  hasOwnInThreads: true,
+  findThreadObstacle: (config) =>
+    IN_MEMORY.test(String(config.get('dbName')))
+      ? 'A database in memory is another one in each thread: give jobs with `threads` a database in a file.'
+      : undefined,
   findImplicitCommit: () => undefined,
   changesConnection: (sql) => CHANGE.test(sql),
   endsConnection: (error) => readProperty(error, 'message') === 'The database connection is not open',
