@@ -3,7 +3,7 @@ import { Entity, ManyToOne, OneToMany, PrimaryKey, Property } from '@mikro-orm/d
 
 @Entity()
 export class Author {
-  @PrimaryKey({ type: 'integer' })
+  @PrimaryKey({ type: 'integer', unsigned: false })
   id!: number;
 
   @Property({ type: 'text' })
@@ -15,7 +15,7 @@ export class Author {
 
 @Entity()
 export class Book {
-  @PrimaryKey({ type: 'integer' })
+  @PrimaryKey({ type: 'integer', unsigned: false })
   id!: number;
 
   @Property({ type: 'text' })

@@ -39,7 +39,7 @@ describe('the owner of a session and of its entities', () => {
   afterEach(async () => {
     subscriber = {};
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
-    await database.query('truncate note, author, book');
+    await database.query('delete from book; delete from author; delete from note');
   });
 
   afterAll(async () => {

@@ -135,6 +135,25 @@ describe.each(otherDrivers)('on %s', (driver) => {
     await hold();
   });
 
+  it('a fork of the application keeps its connection from nobody who waits within its block for ever', async () => {
+    const nest = (em: EntityManager, depth: number): Promise<number> =>
+      em.transactional(async (inner) => {
+        await inner.count(Note);
+        return depth === 0 ? 0 : nest(app.orm.em.fork(), depth - 1);
+      });
+    await expect(nest(app.orm.em.fork(), size)).rejects.toThrow('a fork of the EntityManager "default"');
+    await expect(app.factory.run(() => nest(app.orm.em.fork(), size))).rejects.toThrow(SessionPoolDeadlockError);
+
+    const ofJobs = app.orm.em.fork().transactional(async (em) => {
+      await em.count(Note);
+      return app.jobs.map([1, 2], (session) => session.count(Note), { concurrency: 2 });
+    });
+    const [outcome] = await Promise.allSettled([ofJobs]);
+
+    expect(outcome.status).toBe(size === 1 ? 'rejected' : 'fulfilled');
+    await hold();
+  });
+
   it('the end of a scope rolls back, gives the connection back and closes the session', async () => {
     const left = await app.factory.run(async (session) => {
       await session.begin();
@@ -162,11 +181,42 @@ describe.each(otherDrivers)('on %s', (driver) => {
         concurrency: 1,
       });
 
-      const [outcome] = await outside;
-      expect(outcome?.status).toBe('rejected');
+      expect(await outside).toMatchObject([
+        { status: 'rejected', reason: { code: size === 1 ? 'SESSION_POOL_DEADLOCK' : 'JOB_TIMED_OUT' } },
+      ]);
       others.forEach(({ resolve }) => resolve());
       await Promise.all(holding);
     });
+    await hold();
+  });
+
+  it('a job with a time-out and a signal that do not matter is fulfilled', async () => {
+    const { signal } = new AbortController();
+
+    const ids = await app.jobs.map([1, 2], async (session, input) => (await write(session, `job ${input}`)).text, {
+      timeout: 10_000,
+      signal,
+    });
+
+    expect(ids).toEqual(['job 1', 'job 2']);
+    expect(await app.texts()).toHaveLength(2);
+  });
+
+  it('the abort of a job that waits for something else rolls it back', async () => {
+    const abort = new AbortController();
+
+    const outcomes = await app.jobs.settle(
+      [1],
+      async (session, _input, { signal }) => {
+        await write(session, 'lost');
+        abort.abort();
+        await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+      },
+      { signal: abort.signal },
+    );
+
+    expect(outcomes).toMatchObject([{ status: 'rejected', reason: { name: 'AbortError' } }]);
+    expect(await app.texts()).toEqual([]);
     await hold();
   });
 

@@ -45,7 +45,7 @@ describe('an entity that another live session manages', () => {
   });
 
   beforeEach(async () => {
-    await database.query('truncate author, book restart identity');
+    await database.empty('book', 'author');
     await database.query(`insert into author (name) values ('Ann')`);
   });
 

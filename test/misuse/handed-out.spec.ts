@@ -6,6 +6,7 @@ import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { describeUnless, itUnless } from '../support/unless.js';
 import { callMethods } from './connection-methods.js';
 import { everywhere, type Execute, outsideOfTransactions } from './executions.js';
 
@@ -21,7 +22,9 @@ const describeMistake = (owner: string, user: string): string =>
   `The session of "${owner}" was used ${user}. ` +
   'A session belongs to one task: inject one with @InjectSession(), or open one with SessionFactory.run().';
 
-describe('what a session hands out', () => {
+const OTHER_WORDS = 'Its statements are those of PostgreSQL.';
+
+describeUnless({ mariadb: OTHER_WORDS, sqlite: OTHER_WORDS })('what a session hands out', () => {
   let database: TestDatabase;
   let app: TestApp;
   let factory: SessionFactory<EntityManager>;
@@ -418,7 +421,7 @@ describe('the option `ownership`', () => {
 
   afterAll(() => database.drop());
 
-  it.each([
+  itUnless({ sqlite: 'A job keeps the connection from the session that it borrows.' }).each([
     ['warn', 1],
     ['off', 0],
   ] as const)('set to %s lets what was handed out pass, with %i warning per place', async (ownership, warnings) => {

@@ -5,6 +5,7 @@ import { JobService, SessionContext, SessionFactory } from 'nestjs-mikro-session
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { describeUnless } from '../support/unless.js';
 
 type Work = () => Promise<unknown[]>;
 
@@ -19,7 +20,9 @@ class Writer {
   }
 }
 
-describe.each(injections)('a new task with %s injection', (injection) => {
+const ONE = { sqlite: 'Within a transaction nobody else has a connection there.' };
+
+describeUnless(ONE).each(injections)('a new task with %s injection', (injection) => {
   let database: TestDatabase;
   let app: TestApp;
   let factory: SessionFactory<EntityManager>;

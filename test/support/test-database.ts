@@ -1,5 +1,9 @@
 import { getTestDriver, type TestDriver } from './test-driver.ts';
 
+interface Executing {
+  execute<Rows extends object[]>(sql: string): Promise<Rows>;
+}
+
 /** A database of its own for one test file, with a client of its own to look at it from outside. */
 export interface TestDatabase {
   readonly driver: TestDriver;
@@ -8,8 +12,12 @@ export interface TestDatabase {
   query<Row extends object>(sql: string, values?: unknown[]): Promise<Row[]>;
   /** Polls until the query gives `true` in its first column. */
   until(sql: string, values?: unknown[]): Promise<void>;
+  /** Empties tables, and lets their keys begin anew. */
+  empty(...tables: string[]): Promise<void>;
   /** How many transactions are open while no statement of them runs. */
   countOpenTransactions(): Promise<number>;
+  /** Ends the connection that runs the statements of an EntityManager. */
+  terminate(em: Executing): Promise<void>;
   /** Fails when the tests left a connection open. */
   drop(): Promise<void>;
 }

@@ -31,12 +31,18 @@ export async function createMariadbDatabase(): Promise<TestDatabase> {
     return rows;
   }
 
+  async function until(sql: string, values?: unknown[]): Promise<void> {
+    await poll(sql, async () => Number(Object.values((await query(sql, values))[0] ?? {})[0]) === 1);
+  }
+
   return {
     driver: 'mariadb',
     url: url.href,
     query,
-    async until(sql, values) {
-      await poll(sql, async () => Number(Object.values((await query(sql, values))[0] ?? {})[0]) === 1);
+    until,
+    async empty(...tables) {
+      const truncate = tables.map((table) => `truncate ${table}`).join('; ');
+      await query(`set foreign_key_checks = 0; ${truncate}; set foreign_key_checks = 1`);
     },
     async countOpenTransactions() {
       // The server looks at its transactions ten times a second.
@@ -46,6 +52,11 @@ export async function createMariadbDatabase(): Promise<TestDatabase> {
          join information_schema.processlist on id = trx_mysql_thread_id where db = database()`,
       );
       return rows[0]!.n;
+    },
+    async terminate(em) {
+      const [row] = await em.execute<{ id: number }[]>('select connection_id() as id');
+      await query(`kill ${row?.id}`);
+      await until('select count(*) = 0 from information_schema.processlist where id = $1', [row?.id]);
     },
     async drop() {
       await assertNoneLeft(client);

@@ -26,11 +26,19 @@ export async function createPostgresDatabase(): Promise<TestDatabase> {
     url: url.href,
     query,
     until,
+    async empty(...tables) {
+      await query(`truncate ${tables.join(', ')} restart identity`);
+    },
     async countOpenTransactions() {
       const rows = await query<{ n: number }>(
         `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
       );
       return rows[0]!.n;
+    },
+    async terminate(em) {
+      const [row] = await em.execute<{ pid: number }[]>('select pg_backend_pid() as pid');
+      await query('select pg_terminate_backend($1)', [row?.pid]);
+      await until('select count(*) = 0 from pg_stat_activity where pid = $1', [row?.pid]);
     },
     async drop() {
       await client.end();

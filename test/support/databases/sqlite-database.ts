@@ -43,7 +43,13 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
     async until(sql, values) {
       await poll(sql, async () => Number(Object.values((await query(sql, values))[0] ?? {})[0]) === 1);
     },
+    async empty(...tables) {
+      client.exec(`${tables.map((table) => `delete from ${table}`).join('; ')}; delete from sqlite_sequence`);
+    },
     countOpenTransactions,
+    async terminate() {
+      throw new Error('Nothing but the application can end the connection of SQLite.');
+    },
     async drop() {
       client.close();
       await rm(folder, { recursive: true });

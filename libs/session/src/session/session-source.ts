@@ -27,7 +27,8 @@ import type { EntityManagerClass } from './entity-manager-class.js';
 import { CONTEXTUAL, type Contextual, createSessionClass } from './create-session-class.js';
 import { NoActiveSessionError, SessionSetupError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
-import { failedEnd } from './transaction/joined-transactions.js';
+import { ForkHolder } from './pool/fork-holder.js';
+import { failedEnd, isSavepoint } from './transaction/joined-transactions.js';
 import type { TransactionOutcome } from './transaction/session-callbacks.js';
 import { SessionState } from './session-state.js';
 import type { BeginOptions } from './transaction/begin-options.js';
@@ -298,9 +299,16 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     work: (inner: Plain) => Result | Promise<Result>,
     transactional: (work: (inner: Plain) => Promise<Result>) => Promise<Result>,
   ): Promise<Result> {
+    const { frames } = this.#surroundings;
     const scope = this.currentScope;
+    const around: Transaction = em.isInTransaction() ? em.getTransactionContext() : undefined;
     if (scope?.state !== 'open') {
-      return transactional(async (inner) => work(inner));
+      return frames.run(em, (frame) =>
+        transactional(async (inner) => {
+          frame.em = inner;
+          return this.#holding(inner, around, work);
+        }),
+      );
     }
     let fork: Plain | undefined;
     let transaction: Transaction;
@@ -311,13 +319,13 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     };
     let result: Result;
     try {
-      result = await this.#surroundings.frames.run(em, (frame) =>
+      result = await frames.run(em, (frame) =>
         transactional(async (inner) => {
           fork = inner;
           transaction = inner.getTransactionContext();
           frame.em = inner;
           frame.within = scope;
-          return work(inner);
+          return this.#holding(inner, around, work);
         }),
       );
     } catch (error) {
@@ -326,6 +334,26 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     }
     await settle('commit');
     return result;
+  }
+
+  /** Runs the block of an EntityManager that belongs to no session, and so is no holder of a connection by itself. */
+  async #holding<Plain extends EntityManager, Result>(
+    em: Plain,
+    around: Transaction,
+    work: (em: Plain) => Result | Promise<Result>,
+  ): Promise<Result> {
+    const transaction = em.getTransactionContext();
+    if (transaction === undefined || transaction === around || isSavepoint(transaction)) {
+      return work(em);
+    }
+    const { holders } = this.#surroundings;
+    const holder = new ForkHolder(em, transaction);
+    holders.add(holder);
+    try {
+      return await work(em);
+    } finally {
+      holders.delete(holder);
+    }
   }
 
   #adopt(): void {

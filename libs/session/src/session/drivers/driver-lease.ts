@@ -191,7 +191,8 @@ export class DriverLease {
       executeQuery: (query, options) => this.#run(query, () => connection.executeQuery(query, options)),
       streamQuery: (query, chunkSize, options) =>
         this.#read(query, () => connection.streamQuery(query, chunkSize, options)),
-      ...(cancelQuery && { cancelQuery: (control) => cancelQuery.call(connection, control) }),
+      // Sessions with a signal want it. Where a statement blocks the process there is none to cancel.
+      cancelQuery: async (control) => cancelQuery?.call(connection, control),
       ...(collectSessionInfo && { collectSessionInfo: () => collectSessionInfo.call(connection) }),
       ...(killSession && { killSession: (control) => killSession.call(connection, control) }),
     };

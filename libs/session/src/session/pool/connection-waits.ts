@@ -4,7 +4,7 @@ import type { LiveScope } from '../scope/live-scope.js';
 import type { TransactionFrame } from '../transaction/transaction-frames.js';
 
 /** The scopes and transactions that cannot end before this wait does. */
-type Surrounding = EntityManager | LiveScope;
+type Surrounding = EntityManager | Pick<LiveScope, 'label'>;
 
 /** Counts who waits for a connection in which scope and in which transaction, so that nobody has to go through them all. */
 export class ConnectionWaits {

@@ -3,13 +3,15 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { ConnectionWait } from './connection-queue.js';
 import type { ConnectionHolder } from './connection-holder.js';
 import { ConnectionWaits } from './connection-waits.js';
-import type { LiveScope } from '../scope/live-scope.js';
 import { SessionPoolDeadlockError } from '../session-error.js';
 import type { LeakWatch } from '../scope/leak-watch.js';
 import type { Roster } from '../scope/roster.js';
 import type { ScopeLookup } from '../scope/scope-lookup.js';
 import type { TransactionFrames } from '../transaction/transaction-frames.js';
 import { findUserFrame } from '../find-user-frame.js';
+
+/** Who waits where there is no scope. */
+const OUTSIDE = 'An EntityManager outside of every scope';
 
 /** The little of a pool that is needed here. */
 export interface FinitePool {
@@ -42,7 +44,7 @@ export class PoolDeadlock {
     const scope = scopes.current;
     const forget = this.#waits.add(scope, frames.current);
     try {
-      this.#assertEnds(pool, scope);
+      this.#assertEnds(pool, scope?.label ?? (frames.current && OUTSIDE));
       return await client;
     } catch (error) {
       if (error instanceof SessionPoolDeadlockError) {
@@ -54,14 +56,14 @@ export class PoolDeadlock {
     }
   }
 
-  #assertEnds(pool: FinitePool, scope: LiveScope | undefined): void {
-    if (scope === undefined) {
+  #assertEnds(pool: FinitePool, label: string | undefined): void {
+    if (label === undefined) {
       return;
     }
     const stuck = this.#findStuck();
     if (stuck.length >= pool.options.max) {
       throw new SessionPoolDeadlockError(
-        scope.label,
+        label,
         stuck.map((holder) => this.#describe(holder)),
         pool.remedy,
       );

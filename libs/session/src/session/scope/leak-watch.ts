@@ -15,7 +15,7 @@ interface Watched {
 
 /** Reports, once each, the sessions that stay open for too long. Costs nothing when it is off. */
 export class LeakWatch {
-  readonly #watched = new Map<WatchedSession, Watched>();
+  readonly #watched = new Map<object, Watched>();
 
   /** @param leakAfter milliseconds; undefined turns it off */
   constructor(private readonly leakAfter: number | undefined) {}
@@ -34,7 +34,7 @@ export class LeakWatch {
   }
 
   /** Returns the stack that opened a session, when it was taken. */
-  stackOf(session: WatchedSession): string | undefined {
+  stackOf(session: object): string | undefined {
     return this.#watched.get(session)?.stack;
   }
 
