@@ -1,8 +1,10 @@
 // Builds library and demo where a source is newer than what was built: `--always` builds in any case. Two that are started
-// at once build one after the other, and the second finds everything built.
+// at once build one after the other, and the second finds everything built. Under a program that runs nothing is built anew.
 import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+
+import { takeDist } from './dist-in-use.ts';
 
 const SOURCES = ['src', 'libs/session/src', 'libs/session/tsconfig.build.json', 'nest-cli.json', 'package.json'];
 const CONFIGS = ['tsconfig.json', 'tsconfig.build.json'];
@@ -35,7 +37,9 @@ if (isAlways || !isFresh()) {
   // The kernel frees its lock when this process ends, however it ends.
   const lock = new DatabaseSync('node_modules/.cache/build-lock.sqlite', { timeout: 300_000 });
   lock.exec('begin exclusive');
-  if (isAlways || !isFresh()) {
+  if (!isAlways && timeOf(BUILT) > 0 && !takeDist()) {
+    process.stdout.write('Not built anew: a program runs from what is built. End it to have what has changed since.\n');
+  } else if (isAlways || !isFresh()) {
     const begun = new Date();
     // What a build leaves that does not come to its end is not taken for built.
     rmSync(BUILT, { force: true });

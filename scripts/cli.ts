@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 
+import { holdDist } from './dist-in-use.ts';
+
 // The sources name each other as they are called when they are built.
 registerHooks({
   resolve: (name, context, next) => {
@@ -41,5 +43,6 @@ if (signal !== null) {
 if (code !== 0) {
   process.exit(code ?? 1);
 }
+holdDist();
 const program: string = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 await import(program);

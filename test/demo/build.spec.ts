@@ -52,7 +52,7 @@ describe('the build before a start', () => {
     await writeFile(join(folder, name), JSON.stringify(config));
   }
 
-  const start = (script: 'build.ts' | 'cli.ts', ...args: readonly string[]): NodeProcess => {
+  const start = (script: 'build.ts' | 'cli.ts' | 'run.ts', ...args: readonly string[]): NodeProcess => {
     const words = [join(folder, 'scripts', script), ...args];
     const one = new NodeProcess(words.at(-1) ?? '', {}, [process.execPath, ...words.slice(0, -1)]);
     started.push(one);
@@ -132,6 +132,25 @@ describe('the build before a start', () => {
     expect(code).toBe(1);
     expect(failed.output + failed.errors).toContain('src/main.ts');
     expect(await buildsOf(start('build.ts'))).toBe(1);
+  }, 60_000);
+
+  it('does not come under a program that runs', async () => {
+    const endless = `declare const setInterval: any;\nsetInterval(() => undefined, 9_999);\nconsole.log('runs');\n`;
+    await writeFile(join(folder, 'src/cli/main.ts'), endless);
+    await buildsOf(start('build.ts'));
+    const program = start('run.ts', 'dist/cli/main.js');
+    await program.says('runs');
+    const now = new Date();
+    await utimes(join(folder, 'src/main.ts'), now, now);
+    const refused = start('build.ts');
+
+    const builds = [await buildsOf(refused)];
+    program.kill('SIGTERM');
+    await program.ended();
+    builds.push(await buildsOf(start('build.ts')));
+
+    expect(builds).toEqual([0, 1]);
+    expect(refused.output).toContain('a program runs from what is built');
   }, 60_000);
 
   describe('of the command line', () => {
