@@ -16,6 +16,9 @@ class EventSubscribersLoader {
 }
 
 @Injectable()
+class RabbitMQModule {}
+
+@Injectable()
 class ProcessorDecoratorService {}
 
 /** Makes workers as @nestjs/bullmq does, which are not as they were. */
@@ -47,6 +50,13 @@ describe('SessionModule beside a package whose inside it does not know', () => {
       'EventSubscribersLoader',
       '@nestjs/event-emitter',
       'nestjs/event-emitter',
+    ],
+    [
+      RabbitMQModule,
+      'the messages of @golevelup/nestjs-rabbitmq',
+      'RabbitMQModule',
+      '@golevelup/nestjs-rabbitmq',
+      'golevelup/rabbitmq',
     ],
     [ProcessorDecoratorService, 'BullMQ jobs', 'BullExplorer', '@nestjs/bullmq', 'nestjs/bullmq'],
   ])('warns at start of %p, and starts', async (unknown, what, name, of, seam) => {

@@ -28,7 +28,7 @@ import {
   WitnessInterceptor,
   WitnessPipe,
 } from './support/message-witness.js';
-import { forms, type RpcApp, startRpcApp } from './support/rpc-app.js';
+import { type RpcApp, startRpcApp } from './support/rpc-app.js';
 import { findTransports, local } from './support/rpc-transports.js';
 
 /** Names what goes over a broker that others may use at the same time. */
@@ -179,7 +179,7 @@ const metadata = {
   providers: [Sightings, Witness, Stage, Actor],
 };
 
-const places = findTransports().flatMap((transport) => forms.map((form) => ({ transport, form })));
+const places = findTransports().flatMap((transport) => transport.forms.map((form) => ({ transport, form })));
 
 describe.each(places)('a $form microservice over $transport.name', ({ transport, form }) => {
   describe.each(injections)('with %s injection', (injection) => {

@@ -7,12 +7,10 @@ import { SessionModule, type SessionModuleExtras, type SessionModuleOptions } fr
 
 import { Note } from '../../support/note.entity.js';
 import { ormOptions } from '../../support/test-app.js';
-import type { RpcTransport } from './rpc-transports.js';
-
-export const forms = ['hybrid', 'standalone'] as const;
+import type { RpcForm, RpcTransport } from './rpc-transports.js';
 
 export interface RpcAppOptions extends ModuleMetadata {
-  readonly form: (typeof forms)[number];
+  readonly form: RpcForm;
   readonly transport: RpcTransport;
   readonly databaseUrl: string;
   readonly session: SessionModuleOptions & SessionModuleExtras;

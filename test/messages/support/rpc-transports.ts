@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 
 import type { INestMicroservice } from '@nestjs/common';
@@ -9,21 +10,30 @@ import {
   type MicroserviceOptions,
   type NatsOptions,
   type ReadPacket,
+  type RedisOptions,
+  type RmqOptions,
   Server,
   Transport,
   type WritePacket,
 } from '@nestjs/microservices';
 import type { Subscription } from 'rxjs';
 
+const rpcForms = ['hybrid', 'standalone'] as const;
+
+export type RpcForm = (typeof rpcForms)[number];
+
 /** A way for messages to get to a microservice and back. */
 export interface RpcTransport {
   readonly name: string;
+  /** The forms of microservices that it is tested in: of what differs by the broker alone, one is enough. */
+  readonly forms: readonly RpcForm[];
   makeServer(): MicroserviceOptions;
   makeClient(microservice: INestMicroservice, server: MicroserviceOptions): ClientProxy;
 }
 
 export const tcp: RpcTransport = {
   name: 'TCP',
+  forms: rpcForms,
   makeServer: () => ({ transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } }),
   makeClient: (microservice) => {
     const { port } = microservice.unwrap<NetServer>().address() as AddressInfo;
@@ -81,6 +91,7 @@ class LocalClient extends ClientProxy {
 
 export const local: RpcTransport = {
   name: 'LocalServer',
+  forms: rpcForms,
   makeServer: () => ({ strategy: new LocalServer() }),
   makeClient: (_microservice, server) =>
     new LocalClient((server as { readonly strategy: CustomTransportStrategy }).strategy as LocalServer),
@@ -90,17 +101,53 @@ function nats(url: string): RpcTransport {
   const options: NatsOptions = { transport: Transport.NATS, options: { servers: [url] } };
   return {
     name: 'NATS',
+    forms: rpcForms,
     makeServer: () => options,
     makeClient: () => ClientProxyFactory.create({ ...options, transport: Transport.NATS }),
   };
 }
 
+function redis(url: string): RpcTransport {
+  const { hostname: host, port } = new URL(url);
+  const options: RedisOptions = { transport: Transport.REDIS, options: { host, port: Number(port) } };
+  return {
+    name: 'Redis',
+    forms: ['standalone'],
+    makeServer: () => options,
+    makeClient: () => ClientProxyFactory.create({ ...options, transport: Transport.REDIS }),
+  };
+}
+
+function rabbitmq(url: string): RpcTransport {
+  const makeOptions = (): RmqOptions => ({
+    transport: Transport.RMQ,
+    options: { urls: [url], queue: `mikro_session_test.${randomUUID()}`, queueOptions: { autoDelete: true } },
+  });
+  return {
+    name: 'RMQ',
+    forms: ['hybrid'],
+    makeServer: makeOptions,
+    makeClient: (_microservice, server) =>
+      ClientProxyFactory.create({ ...(server as RmqOptions), transport: Transport.RMQ }),
+  };
+}
+
+/** The brokers, each with the variable that says where one is, and an example of it. */
+const brokers = [
+  ['NATS', 'NATS_URL', 'nats://127.0.0.1:4222', nats],
+  ['Redis', 'REDIS_URL', 'redis://127.0.0.1:6379', redis],
+  ['RabbitMQ', 'RABBITMQ_URL', 'amqp://guest:guest@127.0.0.1:5672', rabbitmq],
+] as const;
+
 /** All that can be reached from here. */
 export function findTransports(): RpcTransport[] {
-  const url = process.env['NATS_URL'];
-  if (url !== undefined) {
-    return [tcp, local, nats(url)];
-  }
-  process.stderr.write('NATS is not tested: set NATS_URL, for example to nats://127.0.0.1:4222, to test it too.\n');
-  return [tcp, local];
+  const reached = brokers.flatMap(([name, variable, example, make]) => {
+    const url = process.env[variable];
+    if (url === undefined) {
+      process.stderr.write(`${name} is not tested: set ${variable}, for example to ${example}, to test it too.\n`);
+      return [];
+    }
+    return [make(url)];
+  });
+  return [tcp, local, ...reached];
 }

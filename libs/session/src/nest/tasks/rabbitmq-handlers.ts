@@ -1,0 +1,87 @@
+import { Scope, type Type } from '@nestjs/common';
+import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
+
+import { checkSeam, type Seam } from '../../session/assert-seam.js';
+import type { TaskScopes } from '../../session/scope/task-scopes.js';
+import type { KnownClass } from '../known-class.js';
+
+type Handler = (data: unknown, message: RabbitMessage, headers: unknown) => Promise<unknown>;
+type Create = (instance: object, method: unknown, name: string, ...rest: unknown[]) => Handler;
+
+interface RabbitMessage {
+  readonly fields?: { readonly exchange?: string; readonly routingKey?: string };
+}
+
+/** What is needed of the module that registers the handlers of @golevelup/nestjs-rabbitmq. */
+export interface RabbitMqModule {
+  externalContextCreator: { create: Create };
+}
+
+// Seam: golevelup/rabbitmq
+export const RABBITMQ_MODULE: KnownClass = {
+  seam: 'golevelup/rabbitmq',
+  of: '@golevelup/nestjs-rabbitmq',
+  className: 'RabbitMQModule',
+  methods: ['setupHandler', 'onApplicationBootstrap'],
+  what: 'the messages of @golevelup/nestjs-rabbitmq',
+};
+
+const CREATOR: Seam = {
+  seam: RABBITMQ_MODULE.seam,
+  of: RABBITMQ_MODULE.of,
+  loss: `No sessions are opened for ${RABBITMQ_MODULE.what}`,
+  remedy: 'Open one in each with @InSession()',
+};
+
+/** Where the context id stands in the arguments after the name of the method. */
+const CONTEXT_ID = 2;
+
+/**
+ * Opens a scope for each message around all that is done for it, guards and interceptors too. A handler whose class is
+ * request-scoped is made in it: the package would call it on an object that nothing was injected into.
+ */
+export function scopeRabbitHandlers(rabbit: RabbitMqModule, scopes: TaskScopes, moduleRef: ModuleRef): void {
+  const creator = rabbit.externalContextCreator as RabbitMqModule['externalContextCreator'] | undefined;
+  // Seam: golevelup/rabbitmq
+  if (!checkSeam(creator, ['create'], CREATOR) || creator === undefined) {
+    return;
+  }
+  const create: Create = (instance, method, name, ...rest) => {
+    const token = instance.constructor as Type;
+    const handle = isStatic(moduleRef, token)
+      ? creator.create(instance, method, name, ...rest)
+      : handleAnew(token, name, rest);
+    return (data, message, headers) => {
+      const { exchange, routingKey } = describe(message);
+      const label = `message "${routingKey}" in ${token.name}.${name}`;
+      const origin = { exchange, routingKey, data, message };
+      return scopes.run({ kind: 'message', label, origin }, async () => handle(data, message, headers));
+    };
+  };
+  rabbit.externalContextCreator = Object.assign(Object.create(creator) as typeof creator, { create });
+
+  function handleAnew(token: Type, name: string, rest: readonly unknown[]): Handler {
+    return async (data, message, headers) => {
+      const contextId = ContextIdFactory.create();
+      moduleRef.registerRequestByContextId(message, contextId);
+      const instance: object = await moduleRef.resolve(token, contextId, { strict: false });
+      const handle = creator?.create(
+        instance,
+        (instance as Readonly<Record<string, unknown>>)[name],
+        name,
+        ...rest.with(CONTEXT_ID, contextId),
+      );
+      return handle?.(data, message, headers);
+    };
+  }
+}
+
+function isStatic(moduleRef: ModuleRef, token: Type): boolean {
+  return moduleRef.introspect(token).scope === Scope.DEFAULT;
+}
+
+/** Of a batch, the first message tells. */
+function describe(message: RabbitMessage | readonly RabbitMessage[]): NonNullable<RabbitMessage['fields']> {
+  const first = Array.isArray(message) ? (message[0] as RabbitMessage | undefined) : (message as RabbitMessage);
+  return first?.fields ?? {};
+}
