@@ -41,8 +41,8 @@ export async function createMariadbDatabase(): Promise<TestDatabase> {
     query,
     until,
     async empty(...tables) {
-      const truncate = tables.map((table) => `truncate ${table}`).join('; ');
-      await query(`set foreign_key_checks = 0; ${truncate}; set foreign_key_checks = 1`);
+      // TRUNCATE makes the files of a table anew, which takes longer.
+      await query(tables.map((table) => `delete from ${table}; alter table ${table} auto_increment = 1`).join('; '));
     },
     async countOpenTransactions() {
       // The server looks at its transactions ten times a second.
