@@ -6,6 +6,7 @@ import { ErrorFilter } from './errors/error.filter.js';
 import { RequestPipe } from './errors/request.pipe.js';
 import { HealthModule } from './health/health.module.js';
 import { OpenRequests } from './http/open-requests.js';
+import { MisuseModule } from './misuse/misuse.module.js';
 import { RunsApiModule } from './runs/runs-api.module.js';
 
 export interface AppModuleOptions {
@@ -19,7 +20,12 @@ export class AppModule {
   static forRoot({ databaseUrl, work }: AppModuleOptions): DynamicModule {
     return {
       module: AppModule,
-      imports: [DatabaseModule.forRoot(databaseUrl), RunsApiModule.forRoot({ work, databaseUrl }), HealthModule],
+      imports: [
+        DatabaseModule.forRoot(databaseUrl),
+        RunsApiModule.forRoot({ work, databaseUrl }),
+        MisuseModule.forRoot(databaseUrl),
+        HealthModule,
+      ],
       providers: [
         OpenRequests,
         { provide: APP_FILTER, useClass: ErrorFilter },

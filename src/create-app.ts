@@ -1,9 +1,12 @@
-import type { LoggerService, LogLevel } from '@nestjs/common';
+import { join } from 'node:path';
+
+import type { LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 
 import { AppModule } from './app.module.js';
+import { DemoLogger } from './demo-logger.js';
 import { bodyBudget } from './http/body-budget.js';
 import { OpenRequests } from './http/open-requests.js';
 import { securityHeaders } from './http/security-headers.js';
@@ -15,15 +18,15 @@ export interface AppOptions {
   readonly databaseUrl: string;
   /** Whether this process works the queue. @default true */
   readonly work?: boolean;
-  /** @default warnings and errors, to the console */
-  readonly logger?: LoggerService | LogLevel[] | false;
+  /** @default warnings, errors and a line about each run that starts or ends, to the console */
+  readonly logger?: LoggerService | false;
 }
 
 /** Makes the application, all set up but not yet started: `init()` brings the schema up to date. */
 export async function createApp({
   databaseUrl,
   work = true,
-  logger = ['warn', 'error'],
+  logger = new DemoLogger(),
 }: AppOptions): Promise<NestExpressApplication> {
   const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot({ databaseUrl, work }), {
     logger,
@@ -31,10 +34,11 @@ export async function createApp({
     bodyParser: false,
   });
   app.disable('x-powered-by');
-  app.use(securityHeaders('/docs'));
+  app.use(securityHeaders());
   app.use(bodyBudget(BODY_LIMIT));
   app.useBodyParser('json', { limit: BODY_LIMIT });
   app.use(app.get(OpenRequests).watch);
+  app.useStaticAssets(join(import.meta.dirname, 'page'));
   SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, description()));
   return app;
 }

@@ -16,7 +16,7 @@ async function serve(settings: Settings): Promise<void> {
   resources.adopt(app, () => app.close());
   await app.init();
   const url = await listen(app.getHttpServer(), settings);
-  process.stdout.write(greeting(url));
+  process.stdout.write(`Listening on ${url}\n`);
   await ending;
   process.stdout.write('Ending: running jobs finish, the others do not start here.\n');
 }
@@ -36,17 +36,6 @@ async function listen(server: Server, { host, port }: Settings): Promise<string>
   const address = server.address();
   const actual = typeof address === 'object' && address !== null ? address.port : port;
   return `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
-}
-
-function greeting(url: string): string {
-  return `Listening on ${url} (documentation: ${url}/docs)
-
-Try:
-  curl -i ${url}/jobs -H 'content-type: application/json' -d '{ "numbers": [12, 97, 360] }'
-  curl ${url}/jobs
-  curl ${url}/health
-
-`;
 }
 
 await runProgram(async () => {

@@ -6,6 +6,7 @@ import { SessionModule, type ThreadApplication } from 'nestjs-mikro-session';
 import { Instance } from './database/instance.js';
 import { ormOptions } from './database/orm-options.js';
 import { FactoriseWorker } from './runs/factorise.worker.js';
+import { JobLog } from './runs/job-log.js';
 
 /** What a thread is told by the application that it is of. */
 export interface ThreadData {
@@ -14,7 +15,7 @@ export interface ThreadData {
 }
 
 /** What a thread needs of the application: its worker and the database, whose schema is up to date by then. */
-@Module({ providers: [FactoriseWorker] })
+@Module({ providers: [FactoriseWorker, JobLog] })
 class ThreadModule {}
 
 const createThreadApplication: ThreadApplication<ThreadData> = ({ databaseUrl, instanceId }) => {

@@ -13,17 +13,28 @@ const HEADERS = new Map([
 /** An answer in JSON is not a page: it loads nothing, and no page may frame it. */
 const DATA_POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
+/** The page of the demo loads scripts and styles from this server, and has none within. */
+const DEMO_POLICY =
+  "default-src 'none';script-src 'self';style-src 'self';img-src 'self';connect-src 'self';base-uri 'none';" +
+  "form-action 'none';frame-ancestors 'none'";
+
 /** The documentation loads its scripts from this server. Its HTML has a style sheet within, and its scripts set styles. */
-const PAGE_POLICY =
+const DOCS_POLICY =
   "default-src 'none';script-src 'self';style-src 'self' 'unsafe-inline';img-src 'self' data:;font-src 'self' data:;" +
   "connect-src 'self';base-uri 'none';form-action 'self';frame-ancestors 'none'";
 
 /** Gives every answer, also an error, the headers that tell a browser what it must not do with it. */
-export function securityHeaders(page: string): Middleware {
-  const isOfPage = new RegExp(`^${page}([/?]|$)`, 'i');
+export function securityHeaders(): Middleware {
   return (request, response, next) => {
     response.setHeaders(HEADERS);
-    response.setHeader('Content-Security-Policy', isOfPage.test(request.url ?? '') ? PAGE_POLICY : DATA_POLICY);
+    response.setHeader('Content-Security-Policy', policyFor(request.url ?? ''));
     next();
   };
+}
+
+function policyFor(url: string): string {
+  if (/^\/docs([/?]|$)/i.test(url)) {
+    return DOCS_POLICY;
+  }
+  return /^\/(index\.html)?(\?|$)/.test(url) ? DEMO_POLICY : DATA_POLICY;
 }

@@ -6,9 +6,10 @@ import { InjectSession, type JobContext, type JobWorker, SessionContext } from '
 
 import { factorise } from './factorise.js';
 import { Factorisation } from './factorisation.entity.js';
+import { JobLog, type StartedJob } from './job-log.js';
 import type { NumberAt } from './number-parts.js';
 import { Run } from './run.entity.js';
-import { runInfoOf } from './run-info.js';
+import { type RunInfo, runInfoOf } from './run-info.js';
 import { SimulatedFailure } from './simulated-failure.js';
 
 /** Factorises one number. Each job has a worker of its own, and the worker the session and transaction of its job. */
@@ -17,23 +18,26 @@ export class FactoriseWorker implements JobWorker<NumberAt, void> {
   constructor(
     @InjectSession() private readonly session: EntityManager,
     private readonly context: SessionContext,
+    private readonly log: JobLog,
   ) {}
 
   async handle({ index, number }: NumberAt, { signal }: JobContext): Promise<void> {
-    const startedAt = new Date();
     const { scope } = this.context;
-    const { runId, failOn, delayMs } = runInfoOf(scope);
+    const job = { index, number, sessionId: scope.id, startedAt: new Date() };
+    const info = runInfoOf(scope);
+    await this.log.follow(info.runId, job, () => this.#factorise(job, info, signal));
+  }
+
+  async #factorise(job: StartedJob, { runId, failOn, delayMs }: RunInfo, signal: AbortSignal): Promise<void> {
+    const { number } = job;
     const factors = factorise(number);
     await this.#delay(delayMs, signal);
     this.session.create(Factorisation, {
       run: this.session.getReference(Run, runId),
-      index,
-      number,
+      ...job,
       status: 'done',
       factors,
       error: null,
-      sessionId: scope.id,
-      startedAt,
       finishedAt: new Date(),
     });
     await this.session.flush();

@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { Injectable, Logger } from '@nestjs/common';
 
 import type { Failure } from './failure.js';
+import { RUN_LOG } from './run-log.js';
 import { SimulatedFailure } from './simulated-failure.js';
 
 /** How many failures of a run are logged in full. A hundred thousand of the same kind say no more than these. */
@@ -14,7 +15,7 @@ const RUNS = 1_000;
 /** Logs why jobs failed: the part that clients are not told. */
 @Injectable()
 export class FailureLog {
-  readonly #logger = new Logger('Runs');
+  readonly #logger = new Logger(RUN_LOG);
   readonly #counts = new Map<string, number>();
 
   tell(runId: string, { index, number }: Failure, reason: unknown): void {

@@ -5,6 +5,7 @@ import { SessionFactory } from 'nestjs-mikro-session';
 import { Instance } from '../database/instance.js';
 import { type Failure, storeFailures } from './failure.js';
 import { countResults, toCurrentView, toCurrentViews } from './run-counts.js';
+import { RunLog } from './run-log.js';
 import { Run } from './run.entity.js';
 import type { RunEnding } from './run-state.js';
 import { type RunView, toRunView } from './run-view.js';
@@ -21,14 +22,21 @@ export class RunStore {
   constructor(
     private readonly sessions: SessionFactory,
     private readonly instance: Instance,
+    private readonly log: RunLog,
   ) {}
 
   /** The first call holds: several processes may begin a run of the queue. */
   async begin(id: string, startedAt: Date): Promise<void> {
-    await this.sessions.begin(
-      (session) => session.nativeUpdate(Run, { id, state: 'pending' }, { state: 'running', startedAt }),
+    const begun = await this.sessions.begin(
+      async (session) => {
+        const affected = await session.nativeUpdate(Run, { id, state: 'pending' }, { state: 'running', startedAt });
+        return affected === 0 ? undefined : toRunView(await session.findOneOrFail(Run, id));
+      },
       { label: `the start of run ${id}` },
     );
+    if (begun !== undefined) {
+      this.log.started(begun);
+    }
   }
 
   /** May be called again when it failed, as `finish`. */
@@ -39,8 +47,8 @@ export class RunStore {
   }
 
   /** May be called again when it failed, also when it failed after its commit. */
-  finish(id: string, end: RunEnd): Promise<RunView> {
-    return this.sessions.begin(
+  async finish(id: string, end: RunEnd): Promise<RunView> {
+    const ended = await this.sessions.begin(
       async (session) => {
         await storeFailures(session, id, end.failures);
         const run = await session.findOneOrFail(Run, id);
@@ -49,6 +57,8 @@ export class RunStore {
       },
       { label: `the end of run ${id}` },
     );
+    this.log.ended(ended);
+    return ended;
   }
 
   /** Returns a run as it is now. */
@@ -69,7 +79,14 @@ export class RunStore {
 
   /** Ends a run of the queue whose results are all there, unless another process did. */
   async complete(id: string): Promise<void> {
-    await this.sessions.begin((session) => closeOnce(session, id, 'done'), { label: `the end of run ${id}` });
+    const ended = await this.sessions.begin(
+      async (session) =>
+        (await closeOnce(session, id, 'done')) ? toRunView(await session.findOneOrFail(Run, id)) : undefined,
+      { label: `the end of run ${id}` },
+    );
+    if (ended !== undefined) {
+      this.log.ended(ended);
+    }
   }
 
   /** Marks what processes left unfinished that are gone. Gives the number of such runs. */

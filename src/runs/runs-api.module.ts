@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 
 import { ListenerLimitGuard } from '../http/listener-limit.guard.js';
 import { QueueRunsModule } from '../queue-runs/queue-runs.module.js';
+import { JobLogController } from './job-log.controller.js';
 import { RunAdmission } from './run-admission.js';
 import { RunsController } from './runs.controller.js';
 import { RunsModule } from './runs.module.js';
@@ -14,7 +15,7 @@ export class RunsApiModule {
     return {
       module: RunsApiModule,
       imports: [RunsModule, QueueRunsModule.forRoot(options)],
-      controllers: [RunsController],
+      controllers: [RunsController, JobLogController],
       providers: [RunsService, RunAdmission, ListenerLimitGuard],
     };
   }

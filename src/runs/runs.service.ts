@@ -16,6 +16,7 @@ import type { NumberList } from './number-list.js';
 import { RunAdmission } from './run-admission.js';
 import { RunExecutor } from './run-executor.js';
 import { assertRoomFor, NO_LOAD } from './run-limits.js';
+import { RunLog } from './run-log.js';
 import { Run } from './run.entity.js';
 import { type RunView, toRunView } from './run-view.js';
 import { numbersOf, type Simulation, type StartRunRequest } from './start-run.request.js';
@@ -31,6 +32,7 @@ export class RunsService {
     private readonly queueRuns: QueueRuns,
     private readonly watch: QueueRunWatch,
     private readonly admission: RunAdmission,
+    private readonly log: RunLog,
   ) {}
 
   async start(request: StartRunRequest): Promise<RunView> {
@@ -119,6 +121,9 @@ export class RunsService {
     if (!isCancelled || run.state !== 'cancelled') {
       const why = run.finishedAt === null ? 'another process runs it' : `it is ${run.state} already`;
       throw new ConflictException(`The run "${id}" cannot be cancelled: ${why}.`);
+    }
+    if (run.engine === 'queue') {
+      this.log.ended(run);
     }
     return run;
   }

@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 
 import { chooseSslMode } from '../database/choose-ssl-mode.js';
 import { QUEUE_CONNECTIONS } from '../database/pool-size.js';
+import { DemoLogger } from '../demo-logger.js';
 import { findRunningPostgres } from '../postgres/running-postgres.js';
 import { runProgram } from '../run-program.js';
 import { readSettings, type Settings } from '../settings.js';
@@ -14,7 +15,7 @@ async function work({ databaseUrl, postgresFolder }: Settings): Promise<void> {
   const postgres = databaseUrl === undefined ? findRunningPostgres(postgresFolder) : undefined;
   const url = await chooseSslMode(databaseUrl ?? postgres?.url ?? '');
   const app = await NestFactory.createApplicationContext(WorkerModule.forRoot(url), {
-    logger: ['warn', 'error'],
+    logger: new DemoLogger(),
     abortOnError: false,
   });
   process.stdout.write(`Working the queue: up to ${QUEUE_CONNECTIONS} jobs at once.\n`);

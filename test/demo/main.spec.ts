@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
 
 import type { Client } from 'pg';
 
@@ -58,13 +59,28 @@ describe('main', () => {
 
     afterAll(stop);
 
-    it('brings its own database, tells where it listens, and what to try', async () => {
+    it('brings its own database, tells one address, and a line for a run that starts and one that ends', async () => {
       const run = await client.complete({ numbers: [12, 97, 360] });
 
+      const [address, ...lines] = stripVTControlCharacters(demo.output).trim().split('\n');
       expect(run).toMatchObject({ state: 'done', done: 3 });
-      expect(client.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-      expect(demo.output.match(/^ {2}curl .*$/gm)).toHaveLength(3);
+      expect(address).toMatch(/^Listening on http:\/\/127\.0\.0\.1:\d+$/);
+      expect(lines).toEqual([
+        expect.stringMatching(RegExp(`Run ${run.id} starts: 3 numbers, 4 at once, engine process$`)),
+        expect.stringMatching(RegExp(`Run ${run.id} is done: 3 done and 0 failed of 3, in \\d+ ms$`)),
+      ]);
       expect(demo.errors).toBe('');
+    });
+
+    it('has a page', async () => {
+      const response = await fetch(client.url);
+      const page = await response.text();
+      const files = [...page.matchAll(/(?:src|href)="([\w-]+\.\w+)"/g)].map(([, file]) => file ?? '');
+      const statuses = await Promise.all(files.map(async (file) => (await fetch(`${client.url}/${file}`)).status));
+
+      expect(response.status).toBe(200);
+      expect(files.toSorted()).toEqual(['icon.svg', 'page.css', 'page.js']);
+      expect(statuses).toEqual([200, 200, 200]);
     });
 
     it.each(['SIGTERM', 'SIGINT'] as const)(

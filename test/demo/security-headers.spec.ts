@@ -67,6 +67,27 @@ describe('the security headers', () => {
     expect(headers.get('x-content-type-options')).toBe('nosniff');
   });
 
+  it.each(['/', '/?from=here', '/index.html'])(
+    'let the page at %s load scripts and styles of this server, and have none within',
+    async (path) => {
+      const { status, headers, text } = await ask(path);
+
+      expect(status).toBe(200);
+      expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
+      expect(Object.fromEntries(policyOf(headers))).toEqual({
+        'default-src': `'none'`,
+        'script-src': `'self'`,
+        'style-src': `'self'`,
+        'img-src': `'self'`,
+        'connect-src': `'self'`,
+        'base-uri': `'none'`,
+        'form-action': `'none'`,
+        'frame-ancestors': `'none'`,
+      });
+      expect(text).not.toMatch(/<script(?![^>]*src=)|<style|\s(?:on\w+|style)=|https?:/);
+    },
+  );
+
   it.each(['/docs', '/docs/', '/DOCS'])(
     'let the documentation at %s load what it needs, and nothing else',
     async (path) => {

@@ -66,4 +66,8 @@ async function compile(from: string, to: string): Promise<void> {
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, code);
   }
+  for await (const file of glob('page/*.{html,css,js,svg}', { cwd: from })) {
+    await mkdir(dirname(join(to, file)), { recursive: true });
+    await copyFile(join(from, file), join(to, file));
+  }
 }

@@ -25,6 +25,7 @@ const longSpecs: readonly string[] = [
   'test/queue/policies.spec.ts',
   'test/network/dead-network.spec.ts',
   'test/network/left-requests.spec.ts',
+  'test/demo/page.spec.ts',
   'test/demo/overload.spec.ts',
   'test/queue/frozen-at-completion.spec.ts',
   'test/queue/dead-network.spec.ts',

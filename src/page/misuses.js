@@ -1,0 +1,32 @@
+import { find, make } from './elements.js';
+import { ask, problemsOf } from './server.js';
+
+/** @import { Misuse } from './types.d.ts' */
+
+/** The buttons that commit a misuse on the server, each with a place for the error that comes. */
+export function setUpMisuses() {
+  for (const card of find('misuses', HTMLDivElement).querySelectorAll('article')) {
+    const button = /** @type {HTMLButtonElement} */ (card.querySelector('button'));
+    const answer = /** @type {HTMLElement} */ (card.querySelector('.answer'));
+    button.addEventListener('click', () => void show(answer, card.dataset['misuse'] ?? ''));
+  }
+}
+
+/**
+ * @param {HTMLElement} answer
+ * @param {string} name
+ */
+async function show(answer, name) {
+  answer.replaceChildren(...(await commit(name)));
+}
+
+/** @param {string} name */
+async function commit(name) {
+  try {
+    /** @type {Misuse} */
+    const { error, message, help } = await ask(`misuses/${name}`, { method: 'POST', body: {} });
+    return [make('strong', '', error), make('p', '', message), make('small', '', `More in ${help}`)];
+  } catch (error) {
+    return problemsOf(error).map((problem) => make('p', '', problem));
+  }
+}
