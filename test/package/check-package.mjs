@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { checkTestRunners, makeApplications } from './check-test-runners.mjs';
 import { packLibrary } from './pack-library.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -40,9 +41,12 @@ try {
   run(process.execPath, ['--input-type=module', '-e', "await import('nestjs-mikro-session')"], project);
   run(process.execPath, ['dist/testing.js'], project);
 
-  run('npm', ['install', ...quiet, `pg-boss@${devDependencies['pg-boss'] ?? dependencies['pg-boss']}`], project);
+  const forRunners = makeApplications(project, root);
+  const boss = `pg-boss@${devDependencies['pg-boss'] ?? dependencies['pg-boss']}`;
+  run('npm', ['install', ...quiet, boss, ...forRunners], project);
   run('npx', ['--no', '--', 'tsc', '--project', 'tsconfig.queue.json'], project);
   run(process.execPath, ['--input-type=module', '-e', "await import('./dist/queue.js')"], project);
+  await checkTestRunners(project);
   process.stdout.write('The package is sound.\n');
 } finally {
   rmSync(folder, { recursive: true, force: true });
