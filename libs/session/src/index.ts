@@ -17,6 +17,7 @@ export type {
   SessionOptionsFactory,
 } from './nest/session-module-options.js';
 export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
+export type { MethodTransactionOptions } from './nest/method-transaction.js';
 export type { Propagation } from './nest/session-method.js';
 export { SessionModule } from './session.module.js';
 export type { Scope, ScopeKind, ScopeState } from './session/scope/scope.js';
@@ -42,5 +43,5 @@ export { type OwnedSession, SessionFactory } from './session/session-factory.js'
 export type { SessionForkOptions, SessionOptions } from './session/session-options.js';
 export { type LiveScopeInfo, SessionRegistry } from './session/session-registry.js';
 export type { SessionEntityManager, SessionTypes } from './session/session-types.js';
-export type { BeginOptions } from './session/transaction/begin-options.js';
+export type { BeginOptions, TransactionDefaults } from './session/transaction/begin-options.js';
 export type { Unflushed } from './session/ownership/unflushed.js';

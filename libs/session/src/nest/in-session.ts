@@ -2,11 +2,10 @@ import 'reflect-metadata';
 
 import { Inject, Optional } from '@nestjs/common';
 
-import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
 import { aName, anObject, assertOptions, oneOf, type Rule } from '../session/option-rules.js';
 import { SessionSetupError } from '../session/session-error.js';
-import type { BeginOptions } from '../session/transaction/begin-options.js';
 import type { SessionSource } from '../session/session-source.js';
+import { assertMethodTransaction, type MethodTransactionOptions } from './method-transaction.js';
 import { type Propagation, runSessionMethod } from './session-method.js';
 import { getSessionSourceToken } from './tokens.js';
 
@@ -21,9 +20,9 @@ export interface InSessionOptions {
   readonly propagation?: Propagation;
   /**
    * Commits when the method returns and rolls back when it throws. Joins a transaction that the scope has open, which
-   * must have been begun with the same options.
+   * must have been begun with the same options, unless its own `propagation` says otherwise.
    */
-  readonly transaction?: true | BeginOptions;
+  readonly transaction?: true | MethodTransactionOptions;
   /** Names the connection. @default the default connection */
   readonly contextName?: string;
 }
@@ -45,7 +44,7 @@ const OPTIONS = 'nestjs-mikro-session:in-session';
  * `@InjectSession()` of request-scoped injection is still that of the caller, and is refused.
  *
  * @throws {NoActiveSessionError} with `mandatory`, outside of every scope
- * @throws {SessionStateError} with `never`, in a scope; in a transaction that was begun with other options
+ * @throws {SessionStateError} with `never`, in a scope; where `transaction` does not allow the transaction of the scope
  * @throws {SessionSetupError} on an instance that NestJS did not make, or without SessionModule
  *
  * @example
@@ -110,10 +109,13 @@ function assertInSessionOptions(options: InSessionOptions): void {
   assertOptions('@InSession()', options, rules);
   const { propagation, transaction } = options;
   if (transaction !== undefined && transaction !== true) {
-    assertBeginOptions('@InSession()', transaction);
+    assertMethodTransaction(transaction);
   }
   if (propagation === 'never' && transaction !== undefined) {
     throw new TypeError("@InSession({ propagation: 'never' }) has no session, and so no transaction.");
+  }
+  if (propagation === 'new' && typeof transaction === 'object' && transaction.propagation === 'mandatory') {
+    throw new TypeError("@InSession({ propagation: 'new' }) has a session of its own, and no transaction to join.");
   }
 }
 

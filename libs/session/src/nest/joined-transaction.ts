@@ -6,12 +6,22 @@ import { type BegunWith, findBegunWith } from '../session/transaction/begun-with
 import { SessionStateError } from '../session/session-error.js';
 import type { BeginOptions } from '../session/transaction/begin-options.js';
 
+/** A method that may join a transaction. */
+export interface JoiningMethod {
+  /** Names the method. */
+  readonly label: string;
+  /** Names the scope that has the transaction open. */
+  readonly around: string;
+}
+
+type Wanted = { readonly [Name in keyof BeginOptions]: BeginOptions[Name] | undefined };
+
 /**
  * Refuses to join a transaction that does not have what a method asks for.
  *
  * @throws {SessionStateError} naming the first option that would be dropped
  */
-export function assertJoinable(label: string, around: string, wanted: BeginOptions, open: unknown): void {
+export function assertJoinable({ label, around }: JoiningMethod, wanted: Wanted, open: unknown): void {
   const begunWith = findBegunWith(open);
   for (const [name, value] of Object.entries(wanted)) {
     if (value !== undefined && !isMet(name, value, begunWith)) {

@@ -1,6 +1,6 @@
 import { assertJobOptions } from '../jobs/job-option-rules.js';
 import type { ThreadsOptions } from '../jobs/threads/threads-options.js';
-import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
+import { assertBeginOptions, assertTransactionDefaults } from '../session/transaction/begin-option-rules.js';
 import { assertForkOptions } from '../session/fork-options.js';
 import {
   aName,
@@ -28,6 +28,7 @@ const rules: Record<keyof SessionModuleOptions, Rule> = {
     holds: (value) => typeof value === 'function' || typeof value === 'object',
   },
   scopeFunc: ofType('function'),
+  transactions: anObject,
   ownership: oneOf('error', 'warn', 'off'),
   unflushed: oneOf('warn', 'error', 'ignore'),
   leakAfter: milliseconds,
@@ -96,7 +97,10 @@ function assertHttpTransaction({ transaction, commitError }: HttpOptions): void 
 
 function assertAll(options: SessionModuleOptions, known: Readonly<Record<string, Rule>>): void {
   assertOptions('SessionModule', options, known);
-  const { fork, http, jobs, threads } = options;
+  const { fork, http, jobs, threads, transactions } = options;
+  if (transactions !== undefined) {
+    assertTransactionDefaults('SessionModule', transactions);
+  }
   if (fork !== undefined && typeof fork !== 'function') {
     assertForkOptions(fork);
   }

@@ -1,10 +1,7 @@
-import { type EntityManager, TransactionPropagation } from '@mikro-orm/core';
-
 import type { LiveScope } from '../session/scope/live-scope.js';
 import { NoActiveSessionError, SessionStateError } from '../session/session-error.js';
-import type { BeginOptions } from '../session/transaction/begin-options.js';
 import type { SessionSource } from '../session/session-source.js';
-import { assertJoinable } from './joined-transaction.js';
+import { MethodTransaction, type MethodTransactionOptions } from './method-transaction.js';
 
 /** What a method with `@InSession()` makes of the scope that it is called in. */
 export type Propagation = 'join' | 'new' | 'mandatory' | 'never';
@@ -12,7 +9,7 @@ export type Propagation = 'join' | 'new' | 'mandatory' | 'never';
 export interface SessionMethodOptions {
   readonly label: string;
   readonly propagation?: Propagation;
-  readonly transaction?: true | BeginOptions;
+  readonly transaction?: true | MethodTransactionOptions;
 }
 
 /** Runs one call of a method in the scope that its options ask for. */
@@ -22,7 +19,7 @@ export function runSessionMethod<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   const scope = source.currentScope;
-  const transaction = wanted === true ? {} : wanted;
+  const transaction = wanted && new MethodTransaction(wanted);
   switch (propagation) {
     case 'join':
       return scope?.state === 'open' ? join() : open();
@@ -36,21 +33,18 @@ export function runSessionMethod<Result>(
       return work();
   }
 
-  function open(): Promise<Result> {
+  async function open(): Promise<Result> {
     const options = { kind: 'method', label, startedIn: scope } as const;
-    return transaction === undefined ? source.inScope(options, work) : source.run(options, work, { transaction });
+    transaction?.assertNeedsNone(label);
+    return transaction?.own === undefined
+      ? source.inScope(options, work)
+      : source.run(options, work, { transaction: transaction.own });
   }
 
   function join(): Promise<Result> {
-    if (transaction === undefined) {
-      return work();
-    }
-    const session: EntityManager = source.current;
-    const open: unknown = session.getTransactionContext();
-    if (open !== undefined) {
-      assertJoinable(label, scope?.label ?? label, transaction, open);
-    }
-    return session.transactional(work, { ...transaction, propagation: TransactionPropagation.REQUIRED });
+    return transaction === undefined
+      ? work()
+      : transaction.run(source.current, { label, around: scope?.label ?? label }, work);
   }
 }
 

@@ -2,6 +2,7 @@ import type { ForkOptions } from '@mikro-orm/core';
 
 import type { Ownership } from './ownership/ownership-policy.js';
 import type { ResetConnections } from './pool/connection-reset.js';
+import type { TransactionDefaults } from './transaction/begin-options.js';
 import type { Scope } from './scope/scope.js';
 import type { ScopeInfo } from './scope/scope-info.js';
 import type { Unflushed } from './ownership/unflushed.js';
@@ -46,6 +47,16 @@ export interface SessionDefaults {
    * same object is the same scope, whose session lives until SessionContext.remove(). @default AsyncLocalStorage alone
    */
   readonly scopeFunc?: () => object | undefined;
+  /**
+   * What each transaction of a session is begun with, that of a flush and that of a job too, where its own options do not
+   * say otherwise. A connection of reports is `readOnly`, and what writes there says `readOnly: false`.
+   *
+   * @default those of the server
+   *
+   * @example
+   * transactions: { isolationLevel: 'repeatable read' }
+   */
+  readonly transactions?: TransactionDefaults;
   /** What becomes of the use of a session or an entity by others than its owner. `off` does not look. @default 'error' */
   readonly ownership?: Ownership;
   /** What becomes of unflushed changes at the good end of a scope. `error` finds changed entities too. @default 'warn' */

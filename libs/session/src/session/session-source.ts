@@ -113,7 +113,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     } else {
       source.#notice = watchDriver(orm, knowledge, leases);
     }
-    guardTransactionStart(connection, leases);
+    guardTransactionStart(connection, leases, defaults.transactions);
     guardTransactionEnd(connection);
     guardStreams(connection);
     refuseBegin(connection, knowledge?.lexis);

@@ -1,12 +1,16 @@
 import { FlushMode, IsolationLevel } from '@mikro-orm/core';
 
 import { anAbortSignal, anObject, anything, assertOptions, ofType, oneOf, type Rule } from '../option-rules.js';
-import type { BeginOptions } from './begin-options.js';
+import type { BeginOptions, TransactionDefaults } from './begin-options.js';
 
-const rules: Record<keyof BeginOptions, Rule> = {
+const defaultRules: Record<keyof TransactionDefaults, Rule> = {
   // PostgreSQL has no `snapshot`: a BEGIN that it refuses would keep its connection.
   isolationLevel: oneOf(...Object.values(IsolationLevel).filter((level) => level !== IsolationLevel.SNAPSHOT)),
   readOnly: ofType('boolean'),
+};
+
+const rules: Record<keyof BeginOptions, Rule> = {
+  ...defaultRules,
   clear: ofType('boolean'),
   flushMode: oneOf(...Object.values(FlushMode)),
   loggerContext: anObject,
@@ -18,4 +22,9 @@ const rules: Record<keyof BeginOptions, Rule> = {
 /** @throws {TypeError} for the first option of a transaction that is not known, or is not as it has to be */
 export function assertBeginOptions(whose: string, options: unknown, prefix = 'transaction.'): void {
   assertOptions(whose, options, rules, prefix);
+}
+
+/** @throws {TypeError} for the first default of the transactions that is not known, or is not as it has to be */
+export function assertTransactionDefaults(whose: string, options: unknown): void {
+  assertOptions(whose, options, defaultRules, 'transactions.');
 }

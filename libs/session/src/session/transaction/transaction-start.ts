@@ -6,6 +6,7 @@ import {
   type TransactionEventBroadcaster,
 } from '@mikro-orm/core';
 
+import type { TransactionDefaults } from './begin-options.js';
 import { rememberBegunWith } from './begun-with.js';
 import type { ConnectionLeases } from '../pool/connection-leases.js';
 import { assertTransaction } from '../kysely-seams.js';
@@ -17,16 +18,21 @@ type Begin = Connection['begin'];
  * Lets a transaction be known to its session from its first moment, and rolls back at once what a session began that has
  * ended meanwhile: nobody else would.
  */
-export function guardTransactionStart(connection: Connection, leases: ConnectionLeases): void {
+export function guardTransactionStart(
+  connection: Connection,
+  leases: ConnectionLeases,
+  defaults: TransactionDefaults | undefined,
+): void {
   holdSettingsBack(connection, leases);
   // Seam: mikro-orm/connection
   const beginUntold = connection.begin.bind(connection);
-  connection.begin = async (options = {}) => {
-    const { eventBroadcaster: events } = options;
+  connection.begin = async (given = {}) => {
+    const { eventBroadcaster: events } = given;
     if (events === undefined) {
-      return beginUntold(options);
+      return beginUntold(given);
     }
     const em = managerOf(events);
+    const options = em[STATE] === undefined || given.ctx !== undefined ? given : addDefaults(given, defaults);
     const owner = em[STATE]?.scope ?? { label: em.name };
     const begin: Begin = (wanted) => leases.begin(owner, wanted?.ctx, () => beginUntold(wanted));
     const transaction = await (em.getEventManager().getSubscribers().size > 0
@@ -42,6 +48,11 @@ export function guardTransactionStart(connection: Connection, leases: Connection
     }
     return transaction;
   };
+}
+
+function addDefaults<Options extends TransactionDefaults>(given: Options, defaults: TransactionDefaults = {}): Options {
+  const { isolationLevel = defaults.isolationLevel, readOnly = defaults.readOnly } = given;
+  return { ...given, ...(isolationLevel && { isolationLevel }), ...(readOnly !== undefined && { readOnly }) };
 }
 
 /** Lets the settings of a transaction travel with its first statement. */

@@ -1,0 +1,106 @@
+import { type EntityManager, TransactionPropagation } from '@mikro-orm/core';
+
+import { assertRule, oneOf } from '../session/option-rules.js';
+import { SessionStateError } from '../session/session-error.js';
+import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
+import type { BeginOptions } from '../session/transaction/begin-options.js';
+import { assertJoinable, type JoiningMethod } from './joined-transaction.js';
+
+/** The transaction of a method with `@InSession()`. */
+export interface MethodTransactionOptions extends BeginOptions {
+  /**
+   * What the method makes of the transaction that its scope has open. `required` joins it, else begins one.
+   * `requires_new` begins one beside it, on a connection of its own, and `nested` a savepoint within it; both begin one
+   * where there is none. `supports` joins it, `not_supported` runs outside of it; neither begins one. `mandatory` joins
+   * it, and throws where there is none; `never` throws where there is one.
+   *
+   * @default 'required'
+   */
+  readonly propagation?: TransactionPropagation | `${TransactionPropagation}`;
+}
+
+type TransactionMode = `${TransactionPropagation}`;
+
+const beginning: ReadonlySet<TransactionMode> = new Set(['required', 'requires_new', 'nested']);
+
+/** What one method makes of the transaction of its scope. */
+export class MethodTransaction {
+  /** What a transaction of its own is begun with, where it may begin one. */
+  readonly own: BeginOptions | undefined;
+  readonly #options: BeginOptions;
+  readonly #mode: TransactionMode;
+
+  constructor(wanted: true | MethodTransactionOptions) {
+    const { propagation = 'required', ...options } = wanted === true ? {} : wanted;
+    this.#options = options;
+    this.#mode = propagation;
+    this.own = beginning.has(propagation) ? options : undefined;
+  }
+
+  /** @throws {SessionStateError} where the method only joins a transaction, and there is none */
+  assertNeedsNone(label: string, around?: string): void {
+    if (this.#mode === 'mandatory') {
+      const where = around === undefined ? 'was called outside of every session scope' : `"${around}" has none open`;
+      throw new SessionStateError(
+        `"${label}" runs only in a transaction, but ${where}. Call it in session.transactional(), or give it the ` +
+          "propagation 'required', which begins one.",
+      );
+    }
+  }
+
+  /**
+   * Runs the method in the transaction that the session has open, outside of it, or in one that it begins.
+   *
+   * @throws {SessionStateError} in a transaction that must not be, without one that must, in one begun with other options
+   */
+  run<Result>(session: EntityManager, place: JoiningMethod, work: () => Promise<Result>): Promise<Result> {
+    const open: unknown = session.getTransactionContext();
+    if (open === undefined) {
+      this.assertNeedsNone(place.label, place.around);
+      return this.own === undefined ? work() : session.transactional(work, this.own);
+    }
+    switch (this.#mode) {
+      case 'required':
+      case 'mandatory':
+        assertJoinable(place, this.#options, open);
+        return work();
+      case 'supports':
+        return work();
+      case 'nested': {
+        // A savepoint has the others itself.
+        const { isolationLevel, readOnly, sessionContext } = this.#options;
+        assertJoinable(place, { isolationLevel, readOnly, sessionContext }, open);
+        return session.transactional(work, { ...this.#options, propagation: TransactionPropagation.NESTED });
+      }
+      case 'requires_new':
+        return session.transactional(work, { ...this.#options, propagation: TransactionPropagation.REQUIRES_NEW });
+      case 'not_supported':
+        return session.transactional(work, { propagation: TransactionPropagation.NOT_SUPPORTED });
+      case 'never':
+        throw new SessionStateError(
+          `"${place.label}" never runs in a transaction, but "${place.around}" has one open. Call it outside of that ` +
+            "transaction, or give it the propagation 'not_supported'.",
+        );
+    }
+  }
+}
+
+const aPropagation = oneOf(...Object.values(TransactionPropagation));
+
+/** @throws {TypeError} for what is not an option, is not as it has to be, or would mean nothing */
+export function assertMethodTransaction(wanted: MethodTransactionOptions): void {
+  const { propagation, ...options } = wanted;
+  if (propagation !== undefined) {
+    assertRule('transaction.propagation', propagation, aPropagation);
+  }
+  assertBeginOptions('@InSession()', options);
+  const dropped = Object.entries(options).find(([, value]) => value !== undefined);
+  if (
+    dropped !== undefined &&
+    (propagation === 'supports' || propagation === 'not_supported' || propagation === 'never')
+  ) {
+    throw new TypeError(
+      `@InSession({ transaction: { propagation: '${propagation}' } }) begins no transaction, which \`${dropped[0]}\` could be an option of.`,
+    );
+  }
+}
