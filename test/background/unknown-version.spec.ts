@@ -21,6 +21,9 @@ class RabbitMQModule {}
 @Injectable()
 class ProcessorDecoratorService {}
 
+@Injectable()
+class UnhandledExceptionBus {}
+
 /** Makes workers as @nestjs/bullmq does, which are not as they were. */
 @Injectable()
 class BullExplorer {
@@ -58,6 +61,7 @@ describe('SessionModule beside a package whose inside it does not know', () => {
       '@golevelup/nestjs-rabbitmq',
       'golevelup/rabbitmq',
     ],
+    [UnhandledExceptionBus, 'the event handlers and sagas of @nestjs/cqrs', 'EventBus', '@nestjs/cqrs', 'nestjs/cqrs'],
     [ProcessorDecoratorService, 'BullMQ jobs', 'BullExplorer', '@nestjs/bullmq', 'nestjs/bullmq'],
   ])('warns at start of %p, and starts', async (unknown, what, name, of, seam) => {
     const module = await Test.createTestingModule({

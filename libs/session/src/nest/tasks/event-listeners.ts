@@ -3,7 +3,7 @@ import { ContextIdFactory } from '@nestjs/core';
 import type { TaskScopes } from '../../session/scope/task-scopes.js';
 import { findInSessionOptions } from '../in-session.js';
 import type { KnownClass } from '../known-class.js';
-import type { Propagation } from '../session-method.js';
+import { startsIn } from './listener-scope.js';
 
 type Listener = (...args: unknown[]) => unknown;
 type Members = Readonly<Record<string, unknown>>;
@@ -64,20 +64,6 @@ export function scopeListeners(loader: EventSubscribersLoader, scopes: TaskScope
     } satisfies Partial<EventSubscribersLoader>);
     subscribe.call(perListener, instance, key, isRequestScoped, module);
   };
-}
-
-/** Tells whose scope a listener is called in. One that is made per call needs a scope before its @InSession() can open one. */
-function startsIn(propagation: Propagation | undefined, needsScope: boolean): 'emitter' | 'own' {
-  switch (propagation) {
-    case 'join':
-      return needsScope ? 'own' : 'emitter';
-    case 'mandatory':
-    case 'never':
-      return 'emitter';
-    case 'new':
-    case undefined:
-      return 'own';
-  }
 }
 
 /** Whether a payload brings the request-scoped providers of its request along, which have the session of that. */

@@ -4,6 +4,7 @@ import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import { TaskScopes } from '../../session/scope/task-scopes.js';
 import { BULL_EXPLORER, type BullExplorer, scopeJobs } from './bullmq-jobs.js';
+import { EVENT_BUS, type EventBus, scopeEvents } from './cqrs-events.js';
 import { EVENT_SUBSCRIBERS_LOADER, type EventSubscribersLoader, scopeListeners } from './event-listeners.js';
 import { findInstances } from '../known-class.js';
 import { RABBITMQ_MODULE, type RabbitMqModule, scopeRabbitHandlers } from './rabbitmq-handlers.js';
@@ -53,6 +54,9 @@ export class TaskHooksModule implements OnModuleInit {
     }
     for (const rabbit of findInstances<RabbitMqModule>(this.#modules, RABBITMQ_MODULE)) {
       scopeRabbitHandlers(rabbit, this.#scopes, this.#moduleRef);
+    }
+    for (const bus of findInstances<EventBus>(this.#modules, EVENT_BUS)) {
+      scopeEvents(bus, this.#scopes);
     }
   }
 }
