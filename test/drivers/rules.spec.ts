@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
+
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Controller, Get, Injectable, Post } from '@nestjs/common';
 import {
@@ -218,6 +220,43 @@ describe.each(otherDrivers)('on %s', (driver) => {
     expect(outcomes).toMatchObject([{ status: 'rejected', reason: { name: 'AbortError' } }]);
     expect(await app.texts()).toEqual([]);
     await hold();
+  });
+
+  it('a connection belongs to whoever waited for it, and not to whoever gave it back', async () => {
+    const isWaiting = Promise.withResolvers<void>();
+    const isLost = Promise.withResolvers<void>();
+    const others = Array.from({ length: size - 1 }, () =>
+      app.factory.begin(async (session) => {
+        await session.count(Note);
+        await isLost.promise;
+      }),
+    );
+
+    const giver = app.jobs.settle(
+      [1],
+      async (session) => {
+        await session.begin();
+        await write(session, 'given back');
+        isWaiting.resolve();
+        await nextTurn();
+        await session.commit();
+        await isLost.promise;
+      },
+      { transaction: 'none', timeout: 300 },
+    );
+    await isWaiting.promise;
+    const taker = app.factory.begin(async (session) => {
+      await write(session, 'taken');
+      // The connections of the job are ended some time after its end.
+      await giver;
+      await delay(1_200);
+      await write(session, 'kept');
+    });
+    await taker.finally(() => isLost.resolve());
+    await Promise.all(others);
+
+    expect(await giver).toMatchObject([{ reason: { code: 'JOB_TIMED_OUT' } }]);
+    expect(await app.texts()).toEqual(['given back', 'taken', 'kept']);
   });
 
   it('ownership, overlapping use and foreign entities are refused', async () => {

@@ -5,7 +5,12 @@ import { SessionStateError } from '../session-error.js';
 import type { DriverKnowledge } from './driver-knowledge.js';
 import { DriverLease } from './driver-lease.js';
 import type { KyselyConnection, KyselyDriver } from './kysely-driver.js';
-import type { NativeLinks } from './native-link.js';
+import type { NativeLinks, OpenedLink } from './native-link.js';
+
+/** The right to one of the connections. */
+interface Place {
+  release(): void;
+}
 
 /** How long the connections of a pool that is closed may still be used. */
 const CLOSING_MS = 3_000;
@@ -22,7 +27,7 @@ export class DriverPool {
   readonly #links: NativeLinks;
   readonly #leases = new WeakMap<KyselyConnection, DriverLease>();
   readonly #out = new Set<DriverLease>();
-  readonly #queue: ConnectionQueue<DriverLease>;
+  readonly #queue: ConnectionQueue<Place>;
   readonly #listeners: (() => void)[] = [];
   #used = 0;
 
@@ -34,7 +39,7 @@ export class DriverPool {
   ) {
     this.#driver = driver;
     this.#links = links;
-    this.#queue = new ConnectionQueue(this, () => this.#open(), undefined);
+    this.#queue = new ConnectionQueue(this, async () => this.#takePlace(), undefined);
   }
 
   get options(): { readonly max: number } {
@@ -56,8 +61,10 @@ export class DriverPool {
   /** @throws {SessionPoolDeadlockError} where the wait could never end */
   async acquire(): Promise<DriverLease> {
     const { isBusy } = this.#queue;
-    const entry = this.#queue.enter(this.connections.scope);
-    return isBusy ? this.connections.waitFor(this, entry) : entry.client;
+    const { scope } = this.connections;
+    const entry = this.#queue.enter(scope);
+    const place = await (isBusy ? this.connections.waitFor(this, entry) : entry.client);
+    return this.#open(place, scope);
   }
 
   /** Finds what is known of a connection that was handed out. */
@@ -96,32 +103,37 @@ export class DriverPool {
     }
   }
 
-  async #open(): Promise<DriverLease> {
+  #takePlace(): Place {
     this.#used += 1;
-    const { scope } = this.connections;
-    try {
-      const opened = await this.#links.open(() => this.#driver.acquireConnection());
-      const lease = new DriverLease(opened, {
-        scope,
-        knowledge: this.knowledge,
-        ...this.connections.leaseOptions,
-        onRelease: (released) => this.#take(released),
-      });
-      this.#leases.set(lease.handle, lease);
-      this.#out.add(lease);
-      return lease;
-    } catch (error) {
-      this.#free();
-      throw error;
-    }
+    return { release: () => this.#free() };
   }
 
-  #take(lease: DriverLease): void {
+  /** Opens a connection in the context of whoever waited for it: its hooks may ask for that. */
+  async #open(place: Place, scope: LeaseOwner | undefined): Promise<DriverLease> {
+    let opened: OpenedLink;
+    try {
+      opened = await this.#links.open(() => this.#driver.acquireConnection());
+    } catch (error) {
+      place.release();
+      throw error;
+    }
+    const lease = new DriverLease(opened, {
+      scope,
+      knowledge: this.knowledge,
+      ...this.connections.leaseOptions,
+      onRelease: (released) => this.#take(released, place),
+    });
+    this.#leases.set(lease.handle, lease);
+    this.#out.add(lease);
+    return lease;
+  }
+
+  #take(lease: DriverLease, place: Place): void {
     this.#out.delete(lease);
     // A connection that was lost has nothing to give back, and says nothing to that.
     this.#driver.releaseConnection(lease.connection).then(
-      () => this.#free(),
-      () => this.#free(),
+      () => place.release(),
+      () => place.release(),
     );
   }
 
