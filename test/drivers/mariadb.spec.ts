@@ -290,6 +290,39 @@ describeMariadb('on MariaDB and MySQL', () => {
     }
   });
 
+  it('a network that swallows everything keeps neither a job with a time-out nor the application waiting', async () => {
+    await using proxy = await startCuttingProxy(new URL(app.database.url));
+    const url = new URL(app.database.url);
+    url.port = String(proxy.port);
+    const other = await startDriverApp('mariadb', { orm: { clientUrl: url.href, pool: { min: 0, max: 1 } } });
+
+    const [outcome] = await other.jobs.settle(
+      [1],
+      async (session) => {
+        await session.count(Note);
+        proxy.isSilent = true;
+        await session.count(Note);
+      },
+      { timeout: 100 },
+    );
+    expect(outcome).toMatchObject({ reason: expect.any(JobTimeoutError) });
+
+    proxy.isSilent = false;
+    await poll('the connection is free again', async () => other.registry.list().length === 0);
+    expect(await other.factory.begin((session) => session.count(Note))).toBe(0);
+
+    const isSent = Promise.withResolvers<void>();
+    const lost = other.factory.begin(async (session) => {
+      await session.count(Note);
+      proxy.isSilent = true;
+      setTimeout(isSent.resolve);
+      await session.count(Note);
+    });
+    await isSent.promise;
+    await Promise.all([expect(lost).rejects.toThrow('its pool was closed'), other.app.close()]);
+    await other.database.drop();
+  });
+
   it('a hook that fails costs no connection', async () => {
     const other = await startDriverApp('mariadb', { orm: { pool: { min: 0, max: 1 } } });
     try {

@@ -6,6 +6,8 @@ export interface CuttingProxy extends AsyncDisposable {
   readonly port: number;
   /** What cuts the next connection that says so. */
   cut: { readonly word: string; readonly isHeard: boolean } | undefined;
+  /** Whether all that is said is lost without a word. */
+  isSilent: boolean;
 }
 
 export async function startCuttingProxy({ hostname, port }: URL): Promise<CuttingProxy> {
@@ -23,12 +25,15 @@ export async function startCuttingProxy({ hostname, port }: URL): Promise<Cuttin
     upstream.on('data', (chunk) => {
       if (isCut) {
         client.destroy();
-      } else {
+      } else if (!proxy.isSilent) {
         client.write(chunk);
       }
     });
     client.on('data', (chunk) => {
       const { cut } = proxy;
+      if (proxy.isSilent) {
+        return;
+      }
       if (cut === undefined || !chunk.includes(cut.word)) {
         upstream.write(chunk);
         return;
@@ -47,6 +52,7 @@ export async function startCuttingProxy({ hostname, port }: URL): Promise<Cuttin
   const proxy: CuttingProxy = {
     port: (server.address() as AddressInfo).port,
     cut: undefined,
+    isSilent: false,
     async [Symbol.asyncDispose]() {
       sockets.forEach((socket) => socket.destroy());
       server.close();

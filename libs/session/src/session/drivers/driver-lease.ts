@@ -61,11 +61,7 @@ export class DriverLease {
       });
     }
     this.#over.promise.catch(() => undefined);
-    link.onEnd = (reason) => {
-      this.#loss ??= reason;
-      this.#over.reject(explainLoss(this.#user.label, reason));
-      this.#giveBack();
-    };
+    link.onEnd = (reason) => this.#end(reason);
   }
 
   /** Milliseconds for which no statement has run in the transaction that is open on it; 0 where there is none. */
@@ -84,12 +80,12 @@ export class DriverLease {
 
   /** Ends the connection without asking the database, which rolls back. Its statements fail with `reason`. */
   destroy(reason: Error): void {
-    this.#loss ??= reason;
     for (const stream of this.#streams) {
       void stream.return?.();
     }
+    this.#loss ??= reason;
     this.#link.destroy(reason, this.connection);
-    this.#giveBack();
+    this.#end(reason);
   }
 
   /** Begins the transaction that an EntityManager wants, or somebody else. One that cannot be begun has no connection. */
@@ -311,6 +307,12 @@ export class DriverLease {
     );
     this.destroy(error);
     return error;
+  }
+
+  #end(reason: Error): void {
+    this.#loss ??= reason;
+    this.#over.reject(this.#explainEnd());
+    this.#giveBack();
   }
 
   #giveBack(): void {
