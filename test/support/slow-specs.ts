@@ -56,6 +56,8 @@ const tediousSpecs: readonly string[] = [
   'test/demo/run-events.spec.ts',
   'test/demo/runs.spec.ts',
   'test/demo/security-headers.spec.ts',
+  'test/drivers/mariadb.spec.ts',
+  'test/drivers/rules.spec.ts',
   'test/graphql/apart.spec.ts',
   'test/graphql/apollo.spec.ts',
   'test/graphql/end-of-operation.spec.ts',
