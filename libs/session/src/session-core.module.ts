@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 
+import { DurableProviders } from './nest/durable-providers.js';
 import { GraphqlDrivers } from './nest/graphql/graphql-drivers.js';
 import { GraphqlOperations } from './nest/graphql/graphql-operations.js';
 import { GatewayScopes } from './nest/messages/gateway-scopes.js';
@@ -48,6 +49,12 @@ import { SessionConnections } from './nest/session-connections.js';
     {
       provide: LostHooks,
       useFactory: (modules: ModulesContainer, connections: SessionConnections) => new LostHooks(modules, connections),
+      inject: [ModulesContainer, SessionConnections],
+    },
+    {
+      provide: DurableProviders,
+      useFactory: (modules: ModulesContainer, connections: SessionConnections) =>
+        new DurableProviders(modules, connections),
       inject: [ModulesContainer, SessionConnections],
     },
     {

@@ -1,19 +1,9 @@
-import { type InjectionToken, Logger, type OnModuleInit, Scope } from '@nestjs/common';
+import { Logger, type OnModuleInit, Scope } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../session/assert-seam.js';
+import { dependenciesOf, listProviders, type ProviderWrapper, reachableFrom } from './provider-wrapper.js';
 import type { SessionConnections } from './session-connections.js';
-
-/** The little that is needed of what NestJS knows of a provider or a controller. */
-interface Wrapper {
-  readonly token: InjectionToken;
-  readonly name: string;
-  readonly scope?: Scope | undefined;
-  readonly metatype: unknown;
-  getCtorMetadata(): readonly (Wrapper | undefined)[] | undefined;
-  getPropertiesMetadata(): readonly { readonly wrapper: Wrapper }[] | undefined;
-  getEnhancersMetadata(): readonly Wrapper[] | undefined;
-}
 
 const WRAPPERS: Seam = {
   seam: 'nestjs/instance-wrapper',
@@ -44,10 +34,7 @@ export class LostHooks implements OnModuleInit {
       return;
     }
     const warned = new Set<unknown>();
-    const wrappers: Wrapper[] = [...this.modules.values()].flatMap(
-      ({ controllers, providers, injectables, middlewares }) =>
-        [controllers, providers, injectables, middlewares].flatMap((all) => [...all.values()]),
-    );
+    const wrappers = listProviders(this.modules);
     // Seam: nestjs/instance-wrapper
     const members = ['getCtorMetadata', 'getPropertiesMetadata', 'getEnhancersMetadata'];
     if (!checkSeam(wrappers[0], members, WRAPPERS)) {
@@ -61,13 +48,13 @@ export class LostHooks implements OnModuleInit {
     }
   }
 
-  #warn(wrapper: Wrapper): void {
+  #warn(wrapper: ProviderWrapper): void {
     const hooks = findHooks(wrapper.metatype);
     if (hooks.length === 0) {
       return;
     }
     const reach = reachableFrom(wrapper);
-    const isSession = ({ token }: Wrapper): boolean => this.connections.requestScoped.has(token);
+    const isSession = ({ token }: ProviderWrapper): boolean => this.connections.requestScoped.has(token);
     if (!reach.some(isSession) || reach.some((other) => other.scope === Scope.REQUEST && !isSession(other))) {
       return;
     }
@@ -85,21 +72,4 @@ export class LostHooks implements OnModuleInit {
 function findHooks(metatype: unknown): (typeof HOOKS)[number][] {
   const prototype = typeof metatype === 'function' ? (metatype.prototype as Record<string, unknown> | undefined) : {};
   return HOOKS.filter((hook) => typeof prototype?.[hook] === 'function');
-}
-
-/** Returns a provider and all that it depends on, however far. */
-function reachableFrom(wrapper: Wrapper): Wrapper[] {
-  const reached = new Set([wrapper]);
-  for (const each of reached) {
-    dependenciesOf(each).forEach((dependency) => reached.add(dependency));
-  }
-  return [...reached];
-}
-
-function dependenciesOf(wrapper: Wrapper): Wrapper[] {
-  return [
-    ...(wrapper.getCtorMetadata() ?? []),
-    ...(wrapper.getPropertiesMetadata() ?? []).map((property) => property.wrapper),
-    ...(wrapper.getEnhancersMetadata() ?? []),
-  ].filter((dependency) => dependency !== undefined);
 }

@@ -1,0 +1,41 @@
+import type { OnApplicationBootstrap } from '@nestjs/common';
+import { ContextIdFactory, type ModulesContainer } from '@nestjs/core';
+
+import { SessionSetupError } from '../session/session-error.js';
+import { injectedBy, listProviders, type ProviderWrapper, reachableFrom } from './provider-wrapper.js';
+import type { SessionConnections } from './session-connections.js';
+
+/**
+ * Refuses durable providers that would keep the session of one request for all that come after it. Until a strategy is
+ * applied, NestJS makes them for each request as others.
+ */
+export class DurableProviders implements OnApplicationBootstrap {
+  constructor(
+    private readonly modules: ModulesContainer,
+    private readonly connections: SessionConnections,
+  ) {}
+
+  /** @throws {SessionSetupError} naming the first of them */
+  onApplicationBootstrap(): void {
+    if (this.connections.requestScoped.size === 0 || !hasStrategy()) {
+      return;
+    }
+    const wrapper = listProviders(this.modules).find((each) => each.durable === true && this.#keepsSession(each));
+    if (wrapper !== undefined) {
+      throw new SessionSetupError(
+        `"${wrapper.name}" is a durable provider, which NestJS makes once for many requests, and injects the session of ` +
+          'one of them, itself or through another provider. Take the session from SessionContext.current or an injected ' +
+          "EntityManager there, or give SessionModule the option `injection: 'contextual'`.",
+      );
+    }
+  }
+
+  #keepsSession(wrapper: ProviderWrapper): boolean {
+    return reachableFrom(wrapper, injectedBy).some(({ token }) => this.connections.requestScoped.has(token));
+  }
+}
+
+function hasStrategy(): boolean {
+  // Seam: nestjs/context-id-strategy
+  return (ContextIdFactory as unknown as { readonly strategy?: unknown }).strategy !== undefined;
+}
