@@ -23,6 +23,7 @@ describe('nestjs-mikro-session', () => {
       'SessionFactory',
       'SessionModule',
       'SessionOwnershipError',
+      'SessionPlace',
       'SessionPoolDeadlockError',
       'SessionRegistry',
       'SessionSetupError',

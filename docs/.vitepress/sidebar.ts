@@ -39,6 +39,7 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
       { text: 'Scripts and hooks', link: '/places/scripts' },
       { text: 'Several connections', link: '/places/connections' },
       { text: 'Contexts', link: '/places/contexts' },
+      { text: 'A place of your own', link: '/places/own' },
     ],
   },
   {

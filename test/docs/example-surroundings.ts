@@ -52,6 +52,11 @@ export const files: Readonly<Record<string, string>> = {
   'housekeeping.ts': `
     import { Injectable } from '@nestjs/common';
     @Injectable() export class Housekeeping { purge(): Promise<void> { return Promise.resolve(); } }`,
+  'inbox.ts': `
+    import { Injectable } from '@nestjs/common';
+    interface Mail { readonly id: number; readonly tenant: string; }
+    @Injectable() export class Inbox { deliver: (mail: Mail) => Promise<void> = async () => {}; }
+    @Injectable() export class Archive { store(mail: Mail): Promise<void> { return Promise.resolve(void mail); } }`,
   'workers.ts': `
     import { Injectable } from '@nestjs/common';
     @Injectable() export class ImportLine { handle(line: string): void { void line; } }

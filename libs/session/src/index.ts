@@ -17,6 +17,8 @@ export type {
   SessionOptionsFactory,
 } from './nest/session-module-options.js';
 export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
+export { SessionPlace } from './nest/session-place.js';
+export type { PlaceScopeOptions, SessionScopes } from './nest/session-scopes.js';
 export type { MethodTransactionOptions } from './nest/method-transaction.js';
 export type { Propagation } from './nest/session-method.js';
 export { SessionModule } from './session.module.js';

@@ -1,5 +1,5 @@
-import type { TaskScopes } from '../../session/scope/task-scopes.js';
 import { type KnownClass, warnOfUnknown } from '../known-class.js';
+import type { SessionScopes } from '../session-scopes.js';
 
 interface BullJob {
   readonly id?: string;
@@ -32,7 +32,7 @@ export const BULL_EXPLORER: KnownClass = {
  * Opens a scope for each job around all that a worker does for it: a request-scoped processor is made in it too, which
  * the decorators of @nestjs/bullmq would come too late for.
  */
-export function scopeJobs(explorer: BullExplorer, scopes: TaskScopes): void {
+export function scopeJobs(explorer: BullExplorer, scopes: SessionScopes): void {
   const handleProcessor = explorer.handleProcessor;
   explorer.handleProcessor = (...args) => {
     const known = new Set(explorer.workers);
@@ -44,7 +44,7 @@ export function scopeJobs(explorer: BullExplorer, scopes: TaskScopes): void {
   };
 }
 
-function scopeWorker(worker: BullWorker, scopes: TaskScopes): void {
+function scopeWorker(worker: BullWorker, scopes: SessionScopes): void {
   // Seam: bullmq/process-fn
   const { processFn } = worker;
   if (processFn === undefined) {
@@ -57,7 +57,7 @@ function scopeWorker(worker: BullWorker, scopes: TaskScopes): void {
       {
         kind: 'job',
         label: `job ${id} of queue "${queue}"`,
-        signal: signal && (() => signal),
+        signal,
         origin: { queue, id, name, data },
       },
       async () => processFn.call(worker, job, token, signal),

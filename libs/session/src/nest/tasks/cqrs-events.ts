@@ -1,9 +1,9 @@
 import { Observable } from 'rxjs';
 
-import type { TaskScopes } from '../../session/scope/task-scopes.js';
 import { findInSessionOptions } from '../in-session.js';
 import type { KnownClass } from '../known-class.js';
 import { startsIn } from './listener-scope.js';
+import type { SessionScopes } from '../session-scopes.js';
 
 interface HandlerInstance {
   handle(event: object): unknown;
@@ -48,7 +48,7 @@ export const EVENT_BUS: KnownClass = {
  * Opens a scope for each call of an event handler, in which a request-scoped handler is made too, and for each command of
  * a saga. Commands and queries are calls: their handlers are in the scope of the caller.
  */
-export function scopeEvents(bus: EventBus, scopes: TaskScopes): void {
+export function scopeEvents(bus: EventBus, scopes: SessionScopes): void {
   const { bind, registerSaga } = bus;
   bus.bind = (handler, id) => {
     const isPerCall = !handler.isDependencyTreeStatic();
@@ -84,7 +84,7 @@ interface HandlerCall {
 }
 
 function runHandler(
-  scopes: TaskScopes,
+  scopes: SessionScopes,
   { handler: { metatype }, event, isPerCall }: HandlerCall,
   work: () => Promise<unknown>,
 ): Promise<unknown> {
@@ -105,7 +105,7 @@ function carriesContext(event: object): boolean {
 }
 
 /** The operators of a saga see each event in a scope that is over with them: they make commands, and use no session. */
-function eventsInScopes(bus: EventBus, saga: string, scopes: TaskScopes): Observable<object> {
+function eventsInScopes(bus: EventBus, saga: string, scopes: SessionScopes): Observable<object> {
   return new Observable((subscriber) =>
     bus.subscribe({
       next: (event) => {

@@ -1,9 +1,9 @@
 import { ContextIdFactory } from '@nestjs/core';
 
-import type { TaskScopes } from '../../session/scope/task-scopes.js';
 import { findInSessionOptions } from '../in-session.js';
 import type { KnownClass } from '../known-class.js';
 import { startsIn } from './listener-scope.js';
+import type { SessionScopes } from '../session-scopes.js';
 
 type Listener = (...args: unknown[]) => unknown;
 type Members = Readonly<Record<string, unknown>>;
@@ -34,7 +34,7 @@ export const EVENT_SUBSCRIBERS_LOADER: KnownClass = {
  * Opens a scope for each call of a listener around all that is done for it: a request-scoped listener is made in it too.
  * The block that logs the errors of a listener goes around the scope, so that the scope knows of them.
  */
-export function scopeListeners(loader: EventSubscribersLoader, scopes: TaskScopes): void {
+export function scopeListeners(loader: EventSubscribersLoader, scopes: SessionScopes): void {
   const subscribe = loader.subscribeToEventIfListener;
   loader.subscribeToEventIfListener = (instance, key, isRequestScoped, module) => {
     const propagation = findInSessionOptions((instance as Members)[key])?.propagation;

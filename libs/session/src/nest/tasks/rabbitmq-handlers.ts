@@ -2,8 +2,8 @@ import { Scope, type Type } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
-import type { TaskScopes } from '../../session/scope/task-scopes.js';
 import type { KnownClass } from '../known-class.js';
+import type { SessionScopes } from '../session-scopes.js';
 
 type Handler = (data: unknown, message: RabbitMessage, headers: unknown) => Promise<unknown>;
 type Create = (instance: object, method: unknown, name: string, ...rest: unknown[]) => Handler;
@@ -40,7 +40,7 @@ const CONTEXT_ID = 2;
  * Opens a scope for each message around all that is done for it, guards and interceptors too. A handler whose class is
  * request-scoped is made in it: the package would call it on an object that nothing was injected into.
  */
-export function scopeRabbitHandlers(rabbit: RabbitMqModule, scopes: TaskScopes, moduleRef: ModuleRef): void {
+export function scopeRabbitHandlers(rabbit: RabbitMqModule, scopes: SessionScopes, moduleRef: ModuleRef): void {
   const creator = rabbit.externalContextCreator as RabbitMqModule['externalContextCreator'] | undefined;
   // Seam: golevelup/rabbitmq
   if (!checkSeam(creator, ['create'], CREATOR) || creator === undefined) {

@@ -1,5 +1,5 @@
-import type { TaskScopes } from '../../session/scope/task-scopes.js';
 import type { KnownClass } from '../known-class.js';
+import type { SessionScopes } from '../session-scopes.js';
 
 type Method = (...args: unknown[]) => unknown;
 
@@ -23,7 +23,7 @@ export const SCHEDULE_EXPLORER: KnownClass = {
 };
 
 /** Opens a scope for each tick of a method, within the block that logs the errors of the method. */
-export function scopeTicks(explorer: ScheduleExplorer, scopes: TaskScopes): void {
+export function scopeTicks(explorer: ScheduleExplorer, scopes: SessionScopes): void {
   const lookupSchedulers = explorer.lookupSchedulers;
   explorer.lookupSchedulers = (instance, key) => {
     const wrapFunctionInTryCatchBlocks: ScheduleExplorer['wrapFunctionInTryCatchBlocks'] = (method, target) => {

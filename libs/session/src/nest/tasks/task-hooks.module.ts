@@ -6,7 +6,9 @@ import { TaskScopes } from '../../session/scope/task-scopes.js';
 import { BULL_EXPLORER, type BullExplorer, scopeJobs } from './bullmq-jobs.js';
 import { EVENT_BUS, type EventBus, scopeEvents } from './cqrs-events.js';
 import { EVENT_SUBSCRIBERS_LOADER, type EventSubscribersLoader, scopeListeners } from './event-listeners.js';
-import { findInstances } from '../known-class.js';
+import { findSessionPlaces, type SessionPlace } from '../session-place.js';
+import { SessionScopes } from '../session-scopes.js';
+import { KnownPlace } from './known-place.js';
 import { RABBITMQ_MODULE, type RabbitMqModule, scopeRabbitHandlers } from './rabbitmq-handlers.js';
 import { SCHEDULE_EXPLORER, type ScheduleExplorer, scopeTicks } from './schedule-ticks.js';
 
@@ -17,12 +19,12 @@ const DISTANCE: Seam = {
   remedy: 'Open one in each with @InSession()',
 };
 
-/** Gives a session to what @nestjs/bullmq, @nestjs/schedule and others run, where they are used. */
+/** Gives a session to what @nestjs/bullmq, @nestjs/schedule and others run, and to the places of the application. */
 @Module({})
 export class TaskHooksModule implements OnModuleInit {
   readonly #modules: ModulesContainer;
-  readonly #scopes: TaskScopes;
-  readonly #moduleRef: ModuleRef;
+  readonly #scopes: SessionScopes;
+  readonly #knownPlaces: readonly SessionPlace[];
 
   constructor(
     @Inject(ModulesContainer) modules: ModulesContainer,
@@ -30,8 +32,16 @@ export class TaskHooksModule implements OnModuleInit {
     @Inject(ModuleRef) moduleRef: ModuleRef,
   ) {
     this.#modules = modules;
-    this.#scopes = scopes;
-    this.#moduleRef = moduleRef;
+    this.#scopes = new SessionScopes(scopes);
+    this.#knownPlaces = [
+      new KnownPlace<BullExplorer>(modules, BULL_EXPLORER, scopeJobs),
+      new KnownPlace<ScheduleExplorer>(modules, SCHEDULE_EXPLORER, scopeTicks),
+      new KnownPlace<EventSubscribersLoader>(modules, EVENT_SUBSCRIBERS_LOADER, scopeListeners),
+      new KnownPlace<RabbitMqModule>(modules, RABBITMQ_MODULE, (rabbit, own) =>
+        scopeRabbitHandlers(rabbit, own, moduleRef),
+      ),
+      new KnownPlace<EventBus>(modules, EVENT_BUS, scopeEvents),
+    ];
     for (const module of modules.values()) {
       if (module.metatype === TaskHooksModule) {
         // Seam: nestjs/module-distance
@@ -43,20 +53,8 @@ export class TaskHooksModule implements OnModuleInit {
   }
 
   onModuleInit(): void {
-    for (const explorer of findInstances<BullExplorer>(this.#modules, BULL_EXPLORER)) {
-      scopeJobs(explorer, this.#scopes);
-    }
-    for (const explorer of findInstances<ScheduleExplorer>(this.#modules, SCHEDULE_EXPLORER)) {
-      scopeTicks(explorer, this.#scopes);
-    }
-    for (const loader of findInstances<EventSubscribersLoader>(this.#modules, EVENT_SUBSCRIBERS_LOADER)) {
-      scopeListeners(loader, this.#scopes);
-    }
-    for (const rabbit of findInstances<RabbitMqModule>(this.#modules, RABBITMQ_MODULE)) {
-      scopeRabbitHandlers(rabbit, this.#scopes, this.#moduleRef);
-    }
-    for (const bus of findInstances<EventBus>(this.#modules, EVENT_BUS)) {
-      scopeEvents(bus, this.#scopes);
+    for (const place of [...this.#knownPlaces, ...findSessionPlaces(this.#modules)]) {
+      place.install(this.#scopes);
     }
   }
 }

@@ -1,0 +1,21 @@
+import type { ModulesContainer } from '@nestjs/core';
+
+import { findInstances, type KnownClass } from '../known-class.js';
+import type { SessionPlace } from '../session-place.js';
+import type { SessionScopes } from '../session-scopes.js';
+
+/** A place that comes with this package, for an optional one that the application may have. */
+export class KnownPlace<Instance> implements SessionPlace {
+  /** @param wrap opens a scope for each call that an instance of the class makes */
+  constructor(
+    private readonly modules: ModulesContainer,
+    private readonly known: KnownClass,
+    private readonly wrap: (instance: Instance, scopes: SessionScopes) => void,
+  ) {}
+
+  install(scopes: SessionScopes): void {
+    for (const instance of findInstances<Instance>(this.modules, this.known)) {
+      this.wrap(instance, scopes);
+    }
+  }
+}
