@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -47,5 +48,19 @@ describe('the links of the documentation', () => {
     );
 
     expect(outside).toEqual([]);
+  });
+
+  it('lead to each page from the first one, or from that of its folder, and from the sidebar', async () => {
+    const pages = await readPages();
+    const sidebar = await readFile(`${root}docs/.vitepress/sidebar.ts`, 'utf8');
+    const paths = [...pages.keys()].filter((path) => path.startsWith('docs/') && !path.endsWith('/index.md'));
+
+    const lost = paths.filter((path) => {
+      const { dir, base } = posix.parse(path);
+      const link = path.replace(/^docs(.*)\.md$/, "'$1'");
+      return !pages.get(`${dir}/index.md`)?.includes(`(${base})`) || !sidebar.includes(link);
+    });
+
+    expect(lost).toEqual([]);
   });
 });
