@@ -19,6 +19,7 @@ export default {
   },
   moduleNameMapper: {
     '^nestjs-mikro-session$': '<rootDir>/libs/session/src/index.ts',
+    '^nestjs-mikro-session/inspector$': '<rootDir>/libs/session/src/inspector/index.ts',
     '^nestjs-mikro-session/testing$': '<rootDir>/libs/session/src/testing/index.ts',
     '^nestjs-mikro-session/pg-boss$': '<rootDir>/libs/session/src/pg-boss/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',

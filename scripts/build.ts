@@ -6,11 +6,19 @@ import { DatabaseSync } from 'node:sqlite';
 
 import { takeDist } from './dist-in-use.ts';
 
-const SOURCES = ['src', 'libs/session/src', 'libs/session/tsconfig.build.json', 'nest-cli.json', 'package.json'];
+const SOURCES = [
+  'src',
+  'libs/session/src',
+  'libs/session/tsconfig.build.json',
+  'docs/troubleshooting.md',
+  'nest-cli.json',
+  'package.json',
+  'scripts/build-page.ts',
+];
 const CONFIGS = ['tsconfig.json', 'tsconfig.build.json'];
 /** Is as old as the beginning of the build: what is changed during one is newer. */
 const BUILT = 'dist/.built';
-const LIBRARY = 'libs/session/dist/index.js';
+const BUILDS = ['libs/session/dist/index.js', 'libs/session/page/page.js'];
 
 const root = join(import.meta.dirname, '..');
 process.chdir(root);
@@ -28,7 +36,7 @@ function newestOf(path: string): number {
 
 function isFresh(): boolean {
   const newest = Math.max(...[...SOURCES, ...CONFIGS].map((path) => newestOf(path)));
-  return timeOf(BUILT) > newest && timeOf(LIBRARY) > 0;
+  return timeOf(BUILT) > newest && BUILDS.every((path) => timeOf(path) > 0);
 }
 
 const isAlways = process.argv.includes('--always');
@@ -51,6 +59,8 @@ if (isAlways || !isFresh()) {
       }
       lock.close();
     });
+    const { buildPage } = await import('./build-page.ts');
+    await buildPage();
     // In this process, which holds the lock as long as anything builds.
     process.argv = [process.execPath, 'nest', 'build', '--all'];
     await import('@nestjs/cli/bin/nest.js');

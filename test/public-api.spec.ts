@@ -1,4 +1,5 @@
 import * as door from 'nestjs-mikro-session';
+import * as inspectorDoor from 'nestjs-mikro-session/inspector';
 import * as queueDoor from 'nestjs-mikro-session/pg-boss';
 import * as testingDoor from 'nestjs-mikro-session/testing';
 
@@ -42,6 +43,12 @@ describe('nestjs-mikro-session', () => {
 describe('nestjs-mikro-session/testing', () => {
   it('exports these names and no others', () => {
     expect(Object.keys(testingDoor)).toEqual(['SessionTesting']);
+  });
+});
+
+describe('nestjs-mikro-session/inspector', () => {
+  it('exports these names and no others', () => {
+    expect(Object.keys(inspectorDoor)).toEqual(['SessionInspectorModule']);
   });
 });
 

@@ -46,6 +46,7 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
     text: 'In production',
     items: [
       { text: 'Production', link: '/production' },
+      { text: 'The inspector', link: '/inspector' },
       { text: 'Troubleshooting', link: '/troubleshooting' },
       { text: 'Benchmark', link: '/benchmark' },
       { text: 'Chaos', link: '/chaos' },

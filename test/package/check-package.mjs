@@ -40,6 +40,12 @@ try {
   run(process.execPath, ['dist/main.js'], project);
   run(process.execPath, ['--input-type=module', '-e', "await import('nestjs-mikro-session')"], project);
   run(process.execPath, ['dist/testing.js'], project);
+  run(process.execPath, ['dist/inspector.js'], project);
+  const page = join(project, 'node_modules/nestjs-mikro-session/page');
+  const files = readdirSync(page).toSorted().join();
+  if (files !== 'page.css,page.js,troubleshooting.md') {
+    throw new Error(`The page of the inspector has these files: ${files}.`);
+  }
 
   const forRunners = makeApplications(project, root);
   const boss = `pg-boss@${devDependencies['pg-boss'] ?? dependencies['pg-boss']}`;

@@ -1,6 +1,8 @@
 import { Global, Module } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 
+import { RunWatch } from './jobs/run/run-watch.js';
+import { QueueReaders } from './nest/queue-readers.js';
 import { DurableProviders } from './nest/durable-providers.js';
 import { GraphqlDrivers } from './nest/graphql/graphql-drivers.js';
 import { GraphqlOperations } from './nest/graphql/graphql-operations.js';
@@ -23,6 +25,8 @@ import { SessionConnections } from './nest/session-connections.js';
   providers: [
     ScopeStorage,
     SessionConnections,
+    RunWatch,
+    QueueReaders,
     { provide: TaskScopes, useFactory: (storage: ScopeStorage) => new TaskScopes(storage), inject: [ScopeStorage] },
     {
       provide: SessionRegistry,
@@ -73,6 +77,6 @@ import { SessionConnections } from './nest/session-connections.js';
       inject: [ModulesContainer, MessageScopes],
     },
   ],
-  exports: [ScopeStorage, SessionConnections, SessionRegistry, TaskScopes],
+  exports: [ScopeStorage, SessionConnections, RunWatch, QueueReaders, SessionRegistry, TaskScopes],
 })
 export class SessionCoreModule {}

@@ -6,6 +6,7 @@ import { type InjectionToken, Logger, type Provider, Scope } from '@nestjs/commo
 import { ModuleRef } from '@nestjs/core';
 
 import { JobService } from './jobs/job.service.js';
+import { RunWatch } from './jobs/run/run-watch.js';
 import { createThreads } from './jobs/threads/job-threads.js';
 import { limitToShare } from './jobs/threads/limit-to-share.js';
 import { readThreadEnvironment } from './jobs/threads/thread-environment.js';
@@ -53,14 +54,15 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
     },
     {
       provide: getJobServiceToken(contextName),
-      useFactory: (own: SessionSource, moduleRef: ModuleRef, options: SessionModuleOptions) =>
+      useFactory: (own: SessionSource, moduleRef: ModuleRef, options: SessionModuleOptions, watch: RunWatch) =>
         new JobService({
           source: own,
           moduleRef,
           threads: createThreads(options.threads, { orm: own.orm, sourceToken }),
           defaults: options.jobs,
+          watch,
         }),
-      inject: [source, ModuleRef, optionsToken],
+      inject: [source, ModuleRef, optionsToken, RunWatch],
     },
     createSessionProvider(extras, source),
   ];

@@ -16,6 +16,7 @@ import { JobRun } from './run/job-run.js';
 import type { AnyWorker } from './job-worker.js';
 import type { ChunkRunner } from './run/chunk-runner.js';
 import { RunSignals } from './run/run-signals.js';
+import type { RunWatch } from './run/run-watch.js';
 import type { JobThreads } from './threads/job-threads.js';
 import type { RunSetup } from './threads/thread-messages.js';
 import { ThreadRunner } from './threads/thread-runner.js';
@@ -27,6 +28,7 @@ export interface JobServiceOptions<Em extends EntityManager> {
   /** Left out in a thread, whose jobs stay there. */
   readonly threads: JobThreads | undefined;
   readonly defaults?: JobOptions | undefined;
+  readonly watch: RunWatch;
 }
 
 /** What holds for all jobs of a run, wherever they run. */
@@ -46,15 +48,17 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
   readonly #moduleRef: ModuleRef;
   readonly #defaults: JobOptions;
   readonly #threads: JobThreads | undefined;
+  readonly #watch: RunWatch;
   readonly #shutdown = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor({ source, moduleRef, threads, defaults = {} }: JobServiceOptions<Em>) {
+  constructor({ source, moduleRef, threads, defaults = {}, watch }: JobServiceOptions<Em>) {
     assertJobOptions(defaults);
     this.#source = source;
     this.#moduleRef = moduleRef;
     this.#defaults = defaults;
     this.#threads = threads;
+    this.#watch = watch;
   }
 
   /**
@@ -166,6 +170,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
       chunkSize,
       label: setup.label,
       signals,
+      watch: this.#watch,
       track: (jobs) => this.#track(jobs),
     });
   }

@@ -1,6 +1,7 @@
 /** @module nestjs-mikro-session/pg-boss */
+export type { QueueDepth } from './count-queues.js';
 export { JobHandler, type HandlerClass } from './job-handler.decorator.js';
-export { type JobQueueHealth, JobQueueHealthIndicator, type QueueDepth } from './job-queue-health.js';
+export { type JobQueueHealth, JobQueueHealthIndicator } from './job-queue-health.js';
 export type {
   BossOptions,
   JobQueueModuleExtras,

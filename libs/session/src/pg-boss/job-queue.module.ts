@@ -8,6 +8,7 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
 
+import { type QueueDepth, QueueReaders } from '../nest/queue-readers.js';
 import { getSessionSourceToken } from '../nest/tokens.js';
 import { findKnowledge } from '../session/drivers/find-knowledge.js';
 import { SessionSetupError } from '../session/session-error.js';
@@ -15,6 +16,7 @@ import type { SessionSource } from '../session/session-source.js';
 import { Boss } from './boss.js';
 import { JobQueue } from './job-queue.js';
 import { JobQueueHealthIndicator } from './job-queue-health.js';
+import { countQueues } from './count-queues.js';
 import { JobQueueLifecycle } from './job-queue-lifecycle.js';
 import type { JobQueueModuleExtras, JobQueueModuleOptions, JobQueueOptionsFactory } from './job-queue-options.js';
 import { assertQueueModuleOptions } from './queue-module-option-rules.js';
@@ -96,14 +98,17 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
           options: JobQueueModuleOptions,
           discovery: DiscoveryService,
           moduleRef: ModuleRef,
-        ) =>
-          new JobQueueLifecycle({
+          readers: QueueReaders,
+        ) => {
+          readers.add(() => readQueues(started, discovery, options, contextName));
+          return new JobQueueLifecycle({
             boss: started,
             workers: new QueueWorkers(own, moduleRef),
             options,
             findHandlers: () => findHandlers(discovery, contextName),
-          }),
-        inject: [source, boss, MODULE_OPTIONS_TOKEN, DiscoveryService, ModuleRef],
+          });
+        },
+        inject: [source, boss, MODULE_OPTIONS_TOKEN, DiscoveryService, ModuleRef, QueueReaders],
       },
       ...exported,
     ],
@@ -120,6 +125,20 @@ function assertPostgres(orm: MikroORM): void {
         'it the `contextName` of a connection to PostgreSQL, or run the jobs with JobService, which keeps them in memory.',
     );
   }
+}
+
+/** Counts the jobs of the queues that the application names, and of their dead letter queues. */
+async function readQueues(
+  boss: Boss,
+  discovery: DiscoveryService,
+  { queues = {} }: JobQueueModuleOptions,
+  contextName: string | undefined,
+): Promise<QueueDepth[]> {
+  const deadLetters = new Map(Object.entries(queues).map(([name, { deadLetter }]) => [name, deadLetter] as const));
+  findHandlers(discovery, contextName).forEach(({ options }) => deadLetters.set(options.queue, options.deadLetter));
+  const names = new Set([...deadLetters.keys(), ...deadLetters.values()].filter((name) => name !== undefined));
+  const counted = await countQueues(boss, [...names]);
+  return counted.map((depth) => ({ ...depth, deadLetter: deadLetters.get(depth.name) }));
 }
 
 function refuse(contextName: string | undefined): never {

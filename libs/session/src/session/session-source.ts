@@ -20,6 +20,7 @@ import { findUserFrame } from './find-user-frame.js';
 import { hideTransaction } from './transaction/hide-transaction.js';
 import { Roster } from './scope/roster.js';
 import type { LiveScope, ScopeOptions } from './scope/live-scope.js';
+import type { OnMisuse } from './scope/misuse.js';
 import { ScopeLookup } from './scope/scope-lookup.js';
 import type { ScopeStorage } from './scope/scope-storage.js';
 import { ScopeTransaction } from './transaction/scope-transaction.js';
@@ -68,20 +69,22 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   ) {
     this.#em = orm.em as Em;
     this.#scopes = new ScopeLookup(storage, defaults.scopeFunc);
-    const heldIdle = new HeldIdle((owner) => this.#findPlace(owner));
+    const onMisuse: OnMisuse = (misuse) => this.storage.observer?.misused?.(misuse);
+    const heldIdle = new HeldIdle((owner) => this.#findPlace(owner), onMisuse);
     this.#surroundings = {
       scopes: this.#scopes,
-      ownership: new OwnershipPolicy(defaults.ownership ?? 'error'),
+      ownership: new OwnershipPolicy(defaults.ownership ?? 'error', onMisuse),
       connections: new ConnectionLeases(
         () => this.currentScope,
         (pool, wait) => this.#deadlock.wait(pool, wait),
         defaults.resetConnections ?? 'changed',
         { heldIdleAfter: defaults.heldIdleAfter, onHeldIdle: (owner, time) => heldIdle.report(owner, time) },
       ),
-      leaks: new LeakWatch(defaults.leakAfter),
+      leaks: new LeakWatch(defaults.leakAfter, onMisuse),
       frames: new TransactionFrames((em: EntityManager & WithState) => em[STATE]),
       unflushed: defaults.unflushed ?? 'warn',
       holders: new Roster(),
+      onMisuse,
       runDetached: (about, work) => this.inScope({ kind: 'callback', ...about }, async () => work()),
     };
     this.#deadlock = new PoolDeadlock(this.#surroundings);
@@ -285,6 +288,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
       around.member(scope, () => ({
         heldConnections: 0,
         heldIdleFor: 0,
+        facts: undefined,
         close: (ending) => scope.end(ending),
         dropConnections: () => scope.dropConnections(),
         endForgotten: () => scope.endForgotten(),

@@ -9,9 +9,11 @@ import type { ConnectionHolder } from './pool/connection-holder.js';
 import { describeEnding, isCutShort, type ScopeEnding } from './scope/scope-ending.js';
 import type { LiveScope, ScopeMember } from './scope/live-scope.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError } from './session-error.js';
+import type { SessionFacts } from './session-facts.js';
 import type { SessionSurroundings } from './session-surroundings.js';
 import { SessionTransactions, type TransactionOwner } from './transaction/session-transactions.js';
 import { assertFlushed } from './ownership/unflushed.js';
+import { findUserFrame } from './find-user-frame.js';
 
 /** What is known of one session. Its parts are made on first use: most sessions need few of them. */
 export class SessionState implements ScopeMember, ConnectionHolder, KnownSession, Owner, TransactionOwner {
@@ -71,6 +73,17 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     return this.openTransactions.length === 0 ? 0 : this.surroundings.connections.heldIdleFor(this.scope);
   }
 
+  get facts(): SessionFacts {
+    const unitOfWork = this.session.getUnitOfWork(false);
+    return {
+      connection: this.session.name,
+      entities: unitOfWork.getIdentityMap().values().length,
+      unflushed: unitOfWork.getPersistStack().size + unitOfWork.getRemoveStack().size,
+      depth: this.#transactions?.depth ?? 0,
+      place: findUserFrame(this.surroundings.leaks.stackOf(this)),
+    };
+  }
+
   /** Returns the innermost transaction of this session in whose callback the running code is. */
   get innermostTransaction(): EntityManager | undefined {
     return this.surroundings.frames.innermost(this);
@@ -90,7 +103,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     const { scopes, ownership } = this.surroundings;
     const user = scopes.current;
     if (user !== this.scope && !ownership.isOff && !this.scope.isUsableIn(user)) {
-      ownership.report(new SessionOwnershipError(this.scope.label, user));
+      ownership.report(new SessionOwnershipError(this.scope.label, user), this.scope.label);
     }
     if (!this.#isGuarded) {
       this.#isGuarded = true;
@@ -103,12 +116,17 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     guardUnitOfWork(em, this);
   }
 
+  /** Tells of an error that is thrown because of a misuse. */
+  noteMisuse({ code, message }: SessionError): void {
+    this.surroundings.onMisuse({ code, message, scope: this.scope.label });
+  }
+
   get checksOwnership(): boolean {
     return !this.surroundings.ownership.isOff;
   }
 
   refuse(error: SessionError): void {
-    this.surroundings.ownership.report(error);
+    this.surroundings.ownership.report(error, this.scope.label);
   }
 
   /**
@@ -201,13 +219,15 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
 
   #assertOpen(): void {
     if (this.#ending !== undefined) {
-      throw new SessionClosedError(this.scope.label, describeEnding(this.#ending));
+      const error = new SessionClosedError(this.scope.label, describeEnding(this.#ending));
+      this.noteMisuse(error);
+      throw error;
     }
   }
 
   #findUnflushed(ending: ScopeEnding): unknown {
     try {
-      assertFlushed(this, ending, this.surroundings.unflushed);
+      assertFlushed(this, ending, this.surroundings);
       return undefined;
     } catch (error) {
       return error;

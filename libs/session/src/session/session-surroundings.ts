@@ -1,5 +1,6 @@
 import type { ConnectionLeases } from './pool/connection-leases.js';
 import type { LeakWatch } from './scope/leak-watch.js';
+import type { OnMisuse } from './scope/misuse.js';
 import type { OwnershipPolicy } from './ownership/ownership-policy.js';
 import type { Roster } from './scope/roster.js';
 import type { ScopeLookup } from './scope/scope-lookup.js';
@@ -19,4 +20,6 @@ export interface SessionSurroundings {
   /** The sessions that may hold a connection. */
   readonly holders: Roster<ConnectionHolder>;
   readonly runDetached: RunDetached;
+  /** Told of what is refused or warned of. */
+  readonly onMisuse: OnMisuse;
 }

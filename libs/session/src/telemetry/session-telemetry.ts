@@ -18,7 +18,7 @@ export class SessionTelemetry implements OnApplicationShutdown {
     if (api === undefined) {
       return new SessionTelemetry(() => undefined);
     }
-    storage.live.observer = new ScopeTracer(api);
+    storage.live.observe(new ScopeTracer(api));
     return new SessionTelemetry(countOpenScopes(api, storage.live));
   }
 

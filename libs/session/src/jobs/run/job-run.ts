@@ -5,6 +5,7 @@ import { JobChunks } from './job-chunks.js';
 import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
 import type { ChunkRunner } from './chunk-runner.js';
 import { ProgressMeter } from './progress-meter.js';
+import type { RunWatch } from './run-watch.js';
 import { Retry } from '../attempt/retry.js';
 import type { RunSignals } from './run-signals.js';
 import { untilAborted } from '../attempt/until-aborted.js';
@@ -21,6 +22,8 @@ export interface JobRunOptions<Input, Result> extends Pick<
   readonly chunkSize: number;
   readonly label: string;
   readonly signals: RunSignals;
+  /** Told of the run. */
+  readonly watch: RunWatch | undefined;
   /** Told of the jobs that run: a promise that resolves when all of them have ended. */
   readonly track: (jobs: Promise<void>) => void;
 }
@@ -132,8 +135,9 @@ export class JobRun<Input, Result> {
 
   /** Resolves when every job has ended and the inputs are closed. */
   async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
-    const { signals, runner, stopOnError } = this.#options;
+    const { signals, runner, stopOnError, watch, label } = this.#options;
     const meter = this.#createMeter();
+    const follower = watch?.follow?.({ label, total: this.#inputs.size, lanes });
     const chunks = new JobChunks({
       runner,
       retry: this.#retry,
@@ -141,6 +145,7 @@ export class JobRun<Input, Result> {
       put: (outcome) => {
         put(outcome);
         meter?.count(outcome);
+        follower?.ended(outcome);
         if (stopOnError === true && outcome.status === 'rejected' && outcome.attempts > 0) {
           this.#stopAt(outcome.index);
         }
@@ -151,6 +156,7 @@ export class JobRun<Input, Result> {
     await jobs;
     runner.close();
     meter?.end();
+    follower?.over();
     const [closed] = await Promise.allSettled([this.#inputs.close()]);
     const failure = this.#broken ?? this.#inputs.failure;
     if (failure !== undefined) {

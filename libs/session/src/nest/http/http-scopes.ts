@@ -13,6 +13,7 @@ import { HttpScope } from './http-scope.js';
 import { HttpTransactions } from './http-transactions.js';
 import { isSseRoute } from './sse-route.js';
 import type { SessionConnections } from '../session-connections.js';
+import { isWithoutTransaction } from './without-transaction.js';
 
 const SCOPE = Symbol('session scope');
 
@@ -109,7 +110,7 @@ export class HttpScopes implements OnModuleInit {
 
   #watch(handler: Handler): Handler {
     // Server-sent events go on for hours.
-    const isTransactional = !isSseRoute(handler);
+    const isTransactional = !isSseRoute(handler) && !isWithoutTransaction(handler);
     const watched: Handler = (request, response, next) => {
       const scope = request[SCOPE] ?? request.raw?.[SCOPE];
       if (scope === undefined) {

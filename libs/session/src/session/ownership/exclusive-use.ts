@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import { ConcurrentSessionUseError } from '../session-error.js';
+import { ConcurrentSessionUseError, type SessionError } from '../session-error.js';
 
 export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'transactional';
 
@@ -22,9 +22,16 @@ const USE = Symbol('exclusive use');
 
 type Used = EntityManager & { [USE]?: Use | undefined };
 
+/** Whose EntityManagers are used. */
+interface User {
+  readonly scope: { readonly label: string };
+  /** Told of each call that is refused. */
+  noteMisuse(error: SessionError): void;
+}
+
 /** Lets one operation at a time change the state of an EntityManager. */
 export class ExclusiveUse {
-  constructor(private readonly scope: { readonly label: string }) {}
+  constructor(private readonly user: User) {}
 
   /**
    * Begins an operation, which `leave` ends. Gives nothing for a part of the operation that runs.
@@ -37,7 +44,9 @@ export class ExclusiveUse {
       return undefined;
     }
     if (running !== undefined) {
-      throw new ConcurrentSessionUseError(this.scope.label, operation, running.operation);
+      const error = new ConcurrentSessionUseError(this.user.scope.label, operation, running.operation);
+      this.user.noteMisuse(error);
+      throw error;
     }
     const use: Use = { operation, settled: undefined, isStarting: true };
     em[USE] = use;

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 
+import type { OnMisuse } from '../scope/misuse.js';
 import type { SessionError } from '../session-error.js';
 import { findUserFrame } from '../find-user-frame.js';
 
@@ -13,13 +14,18 @@ export class OwnershipPolicy {
   /** The latest messages. They name scopes, of which a long life sees any number. */
   readonly #messages = new Set<string>();
 
-  constructor(private readonly mode: Ownership) {}
+  constructor(
+    private readonly mode: Ownership,
+    private readonly onMisuse: OnMisuse,
+  ) {}
 
   get isOff(): boolean {
     return this.mode === 'off';
   }
 
-  report(error: SessionError): void {
+  /** @param scope the label of the scope whose session or entity it is */
+  report(error: SessionError, scope: string): void {
+    this.onMisuse({ code: error.code, scope, message: error.message });
     if (this.mode === 'error') {
       throw error;
     }

@@ -1,6 +1,7 @@
 import { type AnyEntity, type EntityManager, helper } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
+import type { OnMisuse } from '../scope/misuse.js';
 import type { ScopeEnding } from '../scope/scope-ending.js';
 import { UnflushedChangesError } from '../session-error.js';
 
@@ -12,6 +13,11 @@ interface FlushedSession {
   readonly session: EntityManager;
 }
 
+interface UnflushedPolicy {
+  readonly unflushed: Unflushed;
+  readonly onMisuse: OnMisuse;
+}
+
 const GOOD_ENDINGS: ReadonlySet<ScopeEnding> = new Set(['returned', 'responded', 'disposed']);
 
 /**
@@ -20,7 +26,8 @@ const GOOD_ENDINGS: ReadonlySet<ScopeEnding> = new Set(['returned', 'responded',
  *
  * @throws {UnflushedChangesError} in the mode `error`
  */
-export function assertFlushed(state: FlushedSession, ending: ScopeEnding, mode: Unflushed): void {
+export function assertFlushed(state: FlushedSession, ending: ScopeEnding, policy: UnflushedPolicy): void {
+  const { unflushed: mode, onMisuse } = policy;
   if (mode === 'ignore' || !GOOD_ENDINGS.has(ending)) {
     return;
   }
@@ -36,6 +43,7 @@ export function assertFlushed(state: FlushedSession, ending: ScopeEnding, mode: 
   const message =
     `The scope "${state.scope.label}" ended with ${names.length} unflushed change(s), which are lost: ${shown}. ` +
     'Call session.flush(), or do the work in SessionFactory.begin().';
+  onMisuse({ code: 'UNFLUSHED_CHANGES', scope: state.scope.label, message });
   if (mode === 'error') {
     throw new UnflushedChangesError(message);
   }

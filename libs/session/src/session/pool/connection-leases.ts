@@ -14,6 +14,8 @@ import { GRACE_MS, setDefaults } from './pool-defaults.js';
 import { checkClient, warnOfUnfollowed } from './pool-seams.js';
 import { SetUpHooks } from './set-up-hooks.js';
 import { AnswerWatch } from './answer-watch.js';
+import type { ConnectionObserver, Observed } from './connection-observer.js';
+import type { ConnectionFacts, PoolFacts } from './pool-facts.js';
 import { isUnreachable } from './ask-aside.js';
 import { SessionStateError } from '../session-error.js';
 import type { Pool, PoolClient } from './pool.js';
@@ -39,7 +41,7 @@ const PATIENCE_MS = 300;
  * A connection that breaks within a transaction is never given back by MikroORM, whose rollback fails on it: with every
  * restart of the database the pool would shrink, until it hangs for ever. Here it is given back when it breaks.
  */
-export class ConnectionLeases {
+export class ConnectionLeases implements Observed {
   readonly #leases = new WeakMap<PoolClient, Lease>();
   readonly #out = new Set<Lease>();
   readonly #pools = new Map<Pool, ConnectionQueue<PoolClient>>();
@@ -52,6 +54,8 @@ export class ConnectionLeases {
     const begun = this.#beginnings.getStore();
     return begun?.isClaimed === false ? begun.arriving : undefined;
   });
+  /** Who is told of connections, if anybody is. */
+  observer: ConnectionObserver | undefined;
   /** Whether the pool is MikroORM's own, and nobody else's. */
   expectsPool = false;
   /** Whether a transaction takes its connection with its first statement, and not when it begins. */
@@ -101,6 +105,20 @@ export class ConnectionLeases {
 
   forgetOther(pool: OtherPool): void {
     this.#others.delete(pool);
+  }
+
+  get poolFacts(): PoolFacts[] {
+    return [...this.#pools].map(([{ options, totalCount, idleCount, waitingCount }, queue]) => ({
+      max: options.max,
+      size: totalCount,
+      idle: idleCount,
+      waiting: queue.waiting + waitingCount,
+    }));
+  }
+
+  /** The connections that are checked out. */
+  get connectionFacts(): ConnectionFacts[] {
+    return [...this.#out].map((lease) => lease.facts);
   }
 
   /** Follows what MikroORM itself does to a connection. */
@@ -270,10 +288,17 @@ export class ConnectionLeases {
     scope: LeaseOwner | undefined,
     begun?: BegunTransaction,
   ): Promise<Lease> {
-    let client = await wait();
-    while (this.#leaseOf(client).isLeftOpen) {
-      client.release(true);
+    const owner = begun?.owner ?? scope;
+    this.observer?.asked(owner);
+    let client: PoolClient;
+    try {
       client = await wait();
+      while (this.#leaseOf(client).isLeftOpen) {
+        client.release(true);
+        client = await wait();
+      }
+    } finally {
+      this.observer?.answered(owner);
     }
     if (!this.#isClientChecked) {
       this.#isClientChecked = true;
@@ -304,6 +329,7 @@ export class ConnectionLeases {
     if (lease === undefined) {
       lease = new Lease(client, {
         beginnings: this.#beginnings,
+        observed: this,
         reset: new ConnectionReset(this.resets, this.#hooks),
         ...this.heldIdle,
       });

@@ -48,6 +48,11 @@ export class ConnectionQueue<Client extends { release(): void }> {
     return !this.#queued.isEmpty || isExhausted(this.#pool);
   }
 
+  /** How many wait for somebody to give a connection back. */
+  get waiting(): number {
+    return [...this.#queued].length;
+  }
+
   enter(scope: object | undefined): ConnectionWait<Client> {
     const { promise, resolve, reject } = Promise.withResolvers<Client>();
     const leave = (reason: Error): void => this.#leave(entry, reason);

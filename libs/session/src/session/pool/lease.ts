@@ -4,10 +4,12 @@ import { type Cursor, followCursor, isCursor } from './follow-cursor.js';
 import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
 import type { PoolClient } from './pool.js';
 import { type BegunTransaction, isKyselyBegin, type LeaseOwner } from './begun-transaction.js';
+import type { Observed } from './connection-observer.js';
 import type { ConnectionReset } from './connection-reset.js';
 import { IdleTimer } from './idle-timer.js';
 import { endsConnection, explainLoss, findSqlState, isGivenUp } from './lost-connection.js';
 import { GRACE_MS } from './pool-defaults.js';
+import type { ConnectionFacts } from './pool-facts.js';
 import { Portal } from './portal.js';
 import { WhoIsThere } from './set-up-hooks.js';
 import { Silence } from './silence.js';
@@ -17,6 +19,8 @@ import { unlessInTime } from './unless-in-time.js';
 export interface LeaseOptions {
   /** The transactions that are being begun. */
   readonly beginnings: AsyncLocalStorage<BegunTransaction>;
+  /** Who is told of what becomes of connections. */
+  readonly observed: Observed;
   readonly reset: ConnectionReset;
   /** Milliseconds after which a transaction without a statement is reported. */
   readonly heldIdleAfter: number | undefined;
@@ -54,6 +58,7 @@ export class Lease {
   readonly silence = new Silence();
   readonly #send: PoolClient['query'];
   readonly #beginnings: AsyncLocalStorage<BegunTransaction>;
+  readonly #observed: Observed;
   readonly #reset: ConnectionReset;
   readonly #idleTimer: IdleTimer | undefined;
   /** Of the statement that comes next. */
@@ -66,13 +71,17 @@ export class Lease {
   #isGiven = false;
   /** How many cursors were opened in transactions. */
   #portals = 0;
+  /** The statement that was sent last, until its answer is there. */
+  #statement: string | undefined;
+  #isCommitted = false;
   /** Whether the connection has ended. */
   isOver = false;
   #isSpent = false;
   /** What ended the connection. */
   #loss: Error | undefined;
 
-  constructor(client: PoolClient, { beginnings, reset, heldIdleAfter, onHeldIdle }: LeaseOptions) {
+  constructor(client: PoolClient, { beginnings, observed, reset, heldIdleAfter, onHeldIdle }: LeaseOptions) {
+    this.#observed = observed;
     if (heldIdleAfter !== undefined) {
       this.#idleTimer = new IdleTimer(heldIdleAfter, () => {
         if (this.heldIdleFor > 0) {
@@ -106,6 +115,15 @@ export class Lease {
     return this.isOver || this.#loss !== undefined || this.client.getTransactionStatus?.() === 'E';
   }
 
+  get facts(): ConnectionFacts {
+    return {
+      owner: this.#user,
+      processId: this.client.processID ?? undefined,
+      hasFailed: this.hasFailed,
+      statement: this.#statement === undefined ? undefined : { sql: this.#statement, since: this.silence.since },
+    };
+  }
+
   /** Milliseconds for which no statement has run in the transaction that is open on it; 0 where there is none. */
   get heldIdleFor(): number {
     return this.isOut && this.isLeftOpen ? this.silence.pause : 0;
@@ -117,6 +135,10 @@ export class Lease {
     this.#scope = scope;
     const { release } = this.client;
     this.#transaction = transaction;
+    this.#isCommitted = false;
+    if (transaction !== undefined) {
+      this.#observed.observer?.began(transaction.owner);
+    }
     this.client.release = (error) => this.#release(release, error);
     return this;
   }
@@ -281,10 +303,15 @@ export class Lease {
     const isDead = this.#loss !== undefined || this.isOver;
     this.#assertAllowed(sql, isOwn, isCommit);
     let answer: Answer | readonly Answer[];
+    this.#statement = sql;
     try {
       answer = await this.ask(() => this.#send(text, values) as Promise<Answer | readonly Answer[]>);
     } catch (error) {
       throw this.explain(error, isCommit && !isDead);
+    } finally {
+      if (this.#statement === sql) {
+        this.#statement = undefined;
+      }
     }
     if (skipped > 0) {
       answer = withoutFirst(skipped, answer);
@@ -292,6 +319,7 @@ export class Lease {
     if (isCommit && (answer as Answer).command === 'ROLLBACK') {
       throw new TransactionAbortedError();
     }
+    this.#isCommitted ||= isCommit;
     if (!isOwn) {
       this.#assertStillOpen(sql, answer);
     }
@@ -363,6 +391,9 @@ export class Lease {
 
   #release(release: PoolClient['release'], error?: Error | boolean): void {
     this.#idleTimer?.stop();
+    if (this.#transaction !== undefined) {
+      this.#observed.observer?.gaveBack(this.#transaction.owner, this.#isCommitted);
+    }
     const { isLeftOpen } = this;
     const label = this.#label;
     const isUsable = !isLeftOpen && !this.#isSpent && this.#loss === undefined;

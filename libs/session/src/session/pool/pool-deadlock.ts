@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { ConnectionWait } from './connection-queue.js';
 import type { ConnectionHolder } from './connection-holder.js';
 import { ConnectionWaits } from './connection-waits.js';
+import type { OnMisuse } from '../scope/misuse.js';
 import { SessionPoolDeadlockError } from '../session-error.js';
 import type { LeakWatch } from '../scope/leak-watch.js';
 import type { Roster } from '../scope/roster.js';
@@ -25,6 +26,7 @@ interface DeadlockSurroundings {
   readonly frames: TransactionFrames;
   readonly leaks: LeakWatch;
   readonly holders: Roster<ConnectionHolder>;
+  readonly onMisuse: OnMisuse;
 }
 
 /**
@@ -62,11 +64,10 @@ export class PoolDeadlock {
     }
     const stuck = this.#findStuck();
     if (stuck.length >= pool.options.max) {
-      throw new SessionPoolDeadlockError(
-        label,
-        stuck.map((holder) => this.#describe(holder)),
-        pool.remedy,
-      );
+      const holders = stuck.map((holder) => this.#describe(holder));
+      const error = new SessionPoolDeadlockError(label, holders, pool.remedy);
+      this.surroundings.onMisuse({ code: error.code, scope: label, message: error.message });
+      throw error;
     }
   }
 

@@ -22,6 +22,11 @@ export class Silence {
     return this.#owed === 0 ? 0 : performance.now() - this.#since;
   }
 
+  /** When it was asked, or heard of last, by the clock of `performance`. */
+  get since(): number {
+    return this.#since;
+  }
+
   /** Milliseconds since the last answer; 0 while one is owed. */
   get pause(): number {
     return this.#owed === 0 && this.#count > 0 ? performance.now() - this.#since : 0;

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 
 import type { LiveScope } from './live-scope.js';
+import type { OnMisuse } from './misuse.js';
 
 /** A session that may stay open. */
 interface WatchedSession {
@@ -18,7 +19,10 @@ export class LeakWatch {
   readonly #watched = new Map<object, Watched>();
 
   /** @param leakAfter milliseconds; undefined turns it off */
-  constructor(private readonly leakAfter: number | undefined) {}
+  constructor(
+    private readonly leakAfter: number | undefined,
+    private readonly onMisuse: OnMisuse,
+  ) {}
 
   watch(session: WatchedSession): void {
     if (this.leakAfter === undefined) {
@@ -42,10 +46,11 @@ export class LeakWatch {
     const { label, openedAt, state } = session.scope;
     const held = session.heldConnections;
     const stack = (this.stackOf(session) ?? '').split('\n').slice(1).join('\n');
-    new Logger('Session').warn(
+    const message =
       `The scope "${label}" has been open for ${Date.now() - openedAt.getTime()} ms. It is ${state} and holds ` +
-        `${held === 0 ? 'no connection' : `${held} connection(s)`}. Its session was opened here:\n${stack}`,
-    );
+      `${held === 0 ? 'no connection' : `${held} connection(s)`}. Its session was opened here:\n${stack}`;
+    this.onMisuse({ code: 'LEAK', scope: label, message });
+    new Logger('Session').warn(message);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Scope, ScopeKind, ScopeState } from './scope.js';
 import { describeEnding, type ScopeEnding } from './scope-ending.js';
 import { inheritInfo, inheritPortableInfo, type ScopeInfo } from './scope-info.js';
 import { SessionClosedError } from '../session-error.js';
+import type { SessionFacts } from '../session-facts.js';
 
 /** What a scope closes at its end: one session per connection. */
 export interface ScopeMember {
@@ -12,6 +13,8 @@ export interface ScopeMember {
   readonly heldConnections: number;
   /** Milliseconds for which it has held a connection in a transaction while no statement ran. */
   readonly heldIdleFor: number;
+  /** Undefined for what is no session, but has some. */
+  readonly facts: SessionFacts | undefined;
   close(ending: ScopeEnding): Promise<void>;
   /** Ends its connections without asking the server. */
   dropConnections(): void;
@@ -47,6 +50,8 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   readonly kind: ScopeKind;
   /** The scope that goes on in place of this one, which nobody used while its opener could tell of its end. */
   standsFor: LiveScope | undefined;
+  /** What an observer has noted of it. */
+  notes: object | undefined;
   readonly startedIn: LiveScope | undefined;
   /** The scope that began the line of execution this one runs on. None for what the main program made. */
   readonly task: LiveScope | undefined;
@@ -175,6 +180,12 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   /** Ends the waits of its sessions for answers that the network has lost. */
   endForgotten(): void {
     this.members.forEach((member) => member.endForgotten());
+  }
+
+  /** Ends it before its work does: its signal aborts, and its open transaction is rolled back. */
+  cancel(reason: Error): Promise<void> {
+    this.abort(reason);
+    return this.end('aborted');
   }
 
   /** Closes every session for good. A second call waits for the first. */

@@ -1,6 +1,7 @@
 import type { MikroORM } from '@mikro-orm/core';
 
 import type { LiveScope } from './live-scope.js';
+import type { Misuse } from './misuse.js';
 
 /** Is told of the scopes of an application as they come and go. */
 export interface ScopeObserver {
@@ -12,4 +13,6 @@ export interface ScopeObserver {
   opened(scope: LiveScope, orm: MikroORM): void;
   /** Called when a scope has no session any more. */
   closed(scope: LiveScope): void;
+  /** Called for each misuse that is refused or warned of. */
+  misused?(misuse: Misuse): void;
 }

@@ -11,7 +11,7 @@ import {
   type TransactionEnd,
   type TransactionOutcome,
 } from './session-callbacks.js';
-import { SessionStateError } from '../session-error.js';
+import { type SessionError, SessionStateError } from '../session-error.js';
 import type { TransactionFrames } from './transaction-frames.js';
 import { TransactionAftermath } from './transaction-aftermath.js';
 import { TransactionLedger } from './transaction-ledger.js';
@@ -22,6 +22,8 @@ export interface TransactionOwner {
   readonly scope: LiveScope;
   readonly session: EntityManager;
   readonly isOpen: boolean;
+  /** Tells of an error that is thrown because of a misuse. */
+  noteMisuse(error: SessionError): void;
   /** Its streams that are being read, once there was one. */
   readonly streams: OpenStreams | undefined;
 }
@@ -56,7 +58,7 @@ export class SessionTransactions {
   constructor(owner: TransactionOwner, frames: TransactionFrames, runDetached: RunDetached) {
     this.#owner = owner;
     this.#frames = frames;
-    this.#exclusive = new ExclusiveUse(owner.scope);
+    this.#exclusive = new ExclusiveUse(owner);
     this.#aftermath = new TransactionAftermath(
       () => !owner.isOpen,
       () => new SessionCallbacks(owner.scope, runDetached),
@@ -66,6 +68,11 @@ export class SessionTransactions {
   /** Those that have not ended, whether they have a connection or not. */
   get areOpen(): boolean {
     return this.#ledger.open.length > 0;
+  }
+
+  /** How many of them are open, savepoints counted. */
+  get depth(): number {
+    return this.#ledger.depth;
   }
 
   /** Those that hold a connection now. */

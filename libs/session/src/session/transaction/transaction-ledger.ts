@@ -30,6 +30,11 @@ export class TransactionLedger {
     return this.open.filter(([, transaction]) => begunOf(transaction)?.holdsConnection !== false);
   }
 
+  /** How many have not ended, with savepoints. */
+  get depth(): number {
+    return [...this.#transactions.values()].filter((transaction) => isOpen(transaction)).length;
+  }
+
   /** The transactions that have not ended, without savepoints. */
   get open(): [EntityManager, Transaction][] {
     return [...this.#transactions].filter(([, transaction]) => isOpen(transaction) && !isSavepoint(transaction));

@@ -1,0 +1,11 @@
+import { render } from 'preact';
+
+import { App } from './app.js';
+import { connect } from './connection.js';
+
+const place = document.getElementById('app');
+if (place !== null) {
+  place.replaceChildren();
+  render(<App />, place);
+  connect();
+}

@@ -1,0 +1,57 @@
+import type { PoolFacts } from '../../session/pool/pool-facts.js';
+import type { SessionSource } from '../../session/session-source.js';
+import type { PoolSample, PoolView } from './inspector-state.js';
+
+const INTERVAL_MS = 1_000;
+/** Five minutes of them. */
+const SAMPLES = 300;
+
+/** Looks at the pools once a second, and keeps what it saw for five minutes. */
+export class PoolLog {
+  readonly #samples = new Map<string, PoolSample[]>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly findSources: () => readonly SessionSource[]) {}
+
+  start(): void {
+    this.#timer = setInterval(() => this.#sample(), INTERVAL_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** What the pools are like now, with the samples after a time. */
+  look(after = 0): PoolView[] {
+    return this.#pools.map(({ name, facts: { max, size, idle, waiting } }) => ({
+      name,
+      max,
+      size,
+      idle,
+      inUse: size - idle,
+      waiting,
+      samples: (this.#samples.get(name) ?? []).filter(([at]) => at > after),
+    }));
+  }
+
+  get #pools(): { readonly name: string; readonly facts: PoolFacts }[] {
+    return this.findSources().flatMap(({ orm, connections }) =>
+      connections.poolFacts.map((facts, index) => ({
+        name: index === 0 ? orm.em.name : `${orm.em.name} ${index + 1}`,
+        facts,
+      })),
+    );
+  }
+
+  #sample(): void {
+    const at = Date.now();
+    for (const { name, facts } of this.#pools) {
+      const samples = this.#samples.get(name) ?? [];
+      this.#samples.set(name, samples);
+      samples.push([at, facts.size - facts.idle, facts.waiting, facts.size]);
+      if (samples.length > SAMPLES) {
+        samples.shift();
+      }
+    }
+  }
+}

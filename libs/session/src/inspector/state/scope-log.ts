@@ -1,0 +1,122 @@
+import { LiveScope } from '../../session/scope/live-scope.js';
+import type { ScopeEnding } from '../../session/scope/scope-ending.js';
+import type { ScopeObserver } from '../../session/scope/scope-observer.js';
+import type { Misuse } from '../../session/scope/misuse.js';
+import type { LeaseOwner } from '../../session/pool/begun-transaction.js';
+import type { ConnectionObserver } from '../../session/pool/connection-observer.js';
+import { describeFailure } from './describe-failure.js';
+import type { EndedScope, MisuseView, ScopeOutcome } from './inspector-state.js';
+import { remedyFor } from './misuse-remedies.js';
+import { Ring } from './ring.js';
+import { ScopeNotes } from './scope-notes.js';
+
+const MISUSES = 200;
+const LONGEST_TEXT = 1_000;
+
+/** Keeps what the last scopes did, and what was refused. */
+export class ScopeLog implements ScopeObserver, ConnectionObserver {
+  readonly ended: Ring<EndedScope>;
+  readonly misuses = new Ring<MisuseView>(MISUSES);
+
+  /** @param history how many scopes are kept */
+  constructor(
+    history: number,
+    private readonly values: boolean,
+  ) {
+    this.ended = new Ring(history);
+  }
+
+  entered(): void {}
+
+  run<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
+    const result = work();
+    result.catch((error: unknown) => {
+      const ended = notesOf(scope)?.ended;
+      if (ended !== undefined) {
+        ended.error = cut(describeFailure(error, this.values));
+      }
+    });
+    return result;
+  }
+
+  opened(scope: LiveScope): void {
+    if (scope.notes === undefined) {
+      scope.notes = new ScopeNotes(performance.now() - (Date.now() - scope.openedAt.getTime()));
+    }
+  }
+
+  closed(scope: LiveScope): void {
+    const notes = notesOf(scope);
+    if (notes === undefined || notes.ended !== undefined) {
+      return;
+    }
+    const { id, kind, label, task, startedIn, ending } = scope;
+    const ended: EndedScope = {
+      key: this.ended.nextKey,
+      id,
+      kind,
+      label: cut(label),
+      task: task === scope ? undefined : task?.label,
+      parent: startedIn === task ? undefined : startedIn?.label,
+      openedAt: performance.timeOrigin + notes.openedAt,
+      duration: performance.now() - notes.openedAt,
+      parts: notes.parts,
+      outcome: findOutcome(ending, notes.isCommitted),
+    };
+    notes.ended = ended;
+    this.ended.add(ended);
+  }
+
+  misused({ code, scope, message }: Misuse): void {
+    this.misuses.add({
+      key: this.misuses.nextKey,
+      at: Date.now(),
+      code,
+      scope: cut(scope),
+      message: cut(message),
+      remedy: remedyFor(code),
+    });
+  }
+
+  asked(owner: LeaseOwner | undefined): void {
+    notesOf(owner)?.asked();
+  }
+
+  answered(owner: LeaseOwner | undefined): void {
+    notesOf(owner)?.answered();
+  }
+
+  began(owner: LeaseOwner): void {
+    notesOf(owner)?.began();
+  }
+
+  gaveBack(owner: LeaseOwner, isCommitted: boolean): void {
+    notesOf(owner)?.gaveBack(isCommitted);
+  }
+}
+
+/** Returns what is noted of a scope that has, or had, a session. */
+export function notesOf(owner: object | undefined): ScopeNotes | undefined {
+  const notes = owner instanceof LiveScope ? owner.notes : undefined;
+  return notes instanceof ScopeNotes ? notes : undefined;
+}
+
+function findOutcome(ending: ScopeEnding | undefined, isCommitted: boolean | undefined): ScopeOutcome {
+  switch (ending) {
+    case 'timedOut':
+    case 'aborted':
+    case 'disconnected':
+      return ending;
+    case 'threw':
+      return 'failed';
+    default:
+      if (isCommitted === undefined) {
+        return 'done';
+      }
+      return isCommitted ? 'committed' : 'rolledBack';
+  }
+}
+
+function cut(text: string): string {
+  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}...` : text;
+}

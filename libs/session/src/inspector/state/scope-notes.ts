@@ -1,0 +1,61 @@
+import type { EndedScope, ScopePart } from './inspector-state.js';
+
+/** How many parts of a scope are kept. */
+const PARTS = 40;
+/** A wait that is shorter, in milliseconds, is none. */
+const SHORTEST_WAIT = 0.1;
+
+/** What is noted of a scope as long as it has a session. */
+export class ScopeNotes {
+  readonly parts: ScopePart[] = [];
+  isCommitted: boolean | undefined;
+  /** Set at its end. */
+  ended: EndedScope | undefined;
+  #waits = 0;
+  #waitingSince = 0;
+  #transactions = 0;
+  #transactionSince = 0;
+
+  /** @param openedAt of the clock that only goes on */
+  constructor(readonly openedAt: number) {}
+
+  get waitingSince(): number | undefined {
+    return this.#waits > 0 ? this.#waitingSince : undefined;
+  }
+
+  asked(): void {
+    this.#waits += 1;
+    if (this.#waits === 1) {
+      this.#waitingSince = performance.now();
+    }
+  }
+
+  answered(): void {
+    this.#waits -= 1;
+    if (this.#waits === 0) {
+      this.#add('waiting', this.#waitingSince, SHORTEST_WAIT);
+    }
+  }
+
+  began(): void {
+    this.#transactions += 1;
+    if (this.#transactions === 1) {
+      this.#transactionSince = performance.now();
+    }
+  }
+
+  gaveBack(isCommitted: boolean): void {
+    this.isCommitted = isCommitted;
+    this.#transactions -= 1;
+    if (this.#transactions === 0) {
+      this.#add('transaction', this.#transactionSince, 0);
+    }
+  }
+
+  #add(kind: ScopePart[0], since: number, shortest: number): void {
+    const now = performance.now();
+    if (now - since >= shortest && this.parts.length < PARTS && this.ended === undefined) {
+      this.parts.push([kind, since - this.openedAt, now - this.openedAt]);
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import type { Boss } from './boss.js';
+
+/** How many jobs a queue holds. */
+export interface QueueDepth {
+  /** Those that could run now. */
+  readonly ready: number;
+  readonly active: number;
+  /** Those whose time is yet to come. */
+  readonly deferred: number;
+  readonly failed: number;
+}
+
+interface NamedDepth extends QueueDepth {
+  readonly name: string;
+}
+
+/** Counts the jobs of queues, as they are now. */
+export async function countQueues(boss: Boss, names: readonly string[]): Promise<readonly NamedDepth[]> {
+  const started = await boss.start();
+  const { rows } = await started.getDb().executeSql(countJobs(boss.schema), [names]);
+  return rows as readonly NamedDepth[];
+}
+
+/**
+ * Counts as pg-boss does, whose own count may be a minute old. The list of states is that of its index of unfinished jobs,
+ * word by word: those that are completed are not read.
+ */
+function countJobs(schema: string): string {
+  // Seam: pg-boss/job-table
+  return `select queue.name, coalesce(ready, 0) as ready, coalesce(active, 0) as active,
+      coalesce(deferred, 0) as deferred, coalesce(failed, 0) as failed
+    from unnest($1::text[]) as queue (name) left join (
+      select name,
+        (count(*) filter (where state < 'active' and not blocked and start_after <= ${schema}.job_now()))::int as ready,
+        (count(*) filter (where state = 'active'))::int as active,
+        (count(*) filter (where state < 'active' and not blocked and start_after > ${schema}.job_now()))::int as deferred,
+        (count(*) filter (where state = 'failed'))::int as failed
+      from ${schema}.job
+      where name = any($1::text[]) and state IN ('created', 'retry', 'active', 'failed')
+      group by name
+    ) as counted on counted.name = queue.name`;
+}

@@ -1,0 +1,3 @@
+import { openRoom } from '../support/rooms.js';
+
+await openRoom(import.meta.dirname);
