@@ -12,6 +12,9 @@ const PAGE_SIZE = 100;
 /** How often jobs that run are looked at. */
 const LOOK_MS = 250;
 
+/** How long a server that does not answer is left alone. */
+const REST_MS = 2_000;
+
 /** Shows one run while it goes on, and afterwards. */
 export class RunPanel {
   #section = find('run', HTMLElement);
@@ -40,6 +43,8 @@ export class RunPanel {
   /** Where the results that are shown begin: at the newest, as long as nobody turned a page. @type {number | 'newest'} */
   #offset = 'newest';
   #announced = '';
+  /** Whether the server did not answer when it was asked last. */
+  #isAway = false;
 
   /** @param {() => void} onEnd called when the run that is shown has ended */
   constructor(onEnd) {
@@ -96,12 +101,32 @@ export class RunPanel {
   async #look(signal) {
     for (;;) {
       const hasEnded = this.#run?.finishedAt !== null;
-      await this.#refresh(signal);
-      if (hasEnded) {
+      const isSeen = await this.#tryToRefresh(signal);
+      if (hasEnded && isSeen) {
         return;
       }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await new Promise((resolve) => setTimeout(resolve, isSeen ? LOOK_MS : REST_MS));
       signal.throwIfAborted();
+    }
+  }
+
+  /**
+   * Returns whether the server has answered.
+   *
+   * @param {AbortSignal} signal
+   */
+  async #tryToRefresh(signal) {
+    try {
+      await this.#refresh(signal);
+      if (this.#isAway) {
+        this.#isAway = false;
+        this.#problem.textContent = '';
+      }
+      return true;
+    } catch (error) {
+      this.#isAway = true;
+      this.#showProblem(error, signal);
+      return false;
     }
   }
 
@@ -109,13 +134,18 @@ export class RunPanel {
   async #refresh(signal) {
     const run = /** @type {Run} */ (this.#run);
     const hasEnded = run.finishedAt !== null;
-    const offset = this.#offset === 'newest' ? Math.max(0, run.done + run.failed - PAGE_SIZE) : this.#offset;
+    const wanted = this.#offset;
+    const offset = wanted === 'newest' ? Math.max(0, run.done + run.failed - PAGE_SIZE) : wanted;
     // First the log: a job that ends in between is in the results then.
     /** @type {JobLog} */
     const log = await ask(`page/runs/${run.id}/jobs`, { signal });
     const query = `offset=${offset}&limit=${PAGE_SIZE}`;
     /** @type {Page<Result>} */
     const page = await ask(`jobs/${run.id}/results?${query}`, { signal });
+    if (this.#offset !== wanted) {
+      // Somebody has turned the page meanwhile.
+      return;
+    }
     const isNewest = offset + PAGE_SIZE >= page.total;
     this.#jobs = joinJobs(page.items, log, { hasEnded, isNewest });
     this.#showJobs();
@@ -128,7 +158,7 @@ export class RunPanel {
       const { done = 0, failed = 0 } = this.#run ?? {};
       const from = this.#offset === 'newest' ? Math.max(0, done + failed - PAGE_SIZE) : this.#offset;
       this.#offset = Math.max(0, from + by);
-      this.#refresh(signal).catch((error) => this.#showProblem(error, signal));
+      void this.#tryToRefresh(signal);
     };
     this.#previous.addEventListener('click', () => turn(-PAGE_SIZE), { signal });
     this.#next.addEventListener('click', () => turn(PAGE_SIZE), { signal });

@@ -11,7 +11,9 @@ export class RunLog {
   readonly #logger = new Logger(RUN_LOG);
 
   started({ id, total, concurrency, engine }: RunView): void {
-    this.#logger.log(`Run ${id} starts: ${total} numbers, ${concurrency} at once, engine ${engine}`);
+    this.#logger.log(
+      `Run ${id} starts: ${total} ${total === 1 ? 'number' : 'numbers'}, ${concurrency} at once, engine ${engine}`,
+    );
   }
 
   ended({ id, state, total, done, failed, startedAt, finishedAt }: RunView): void {

@@ -136,6 +136,19 @@ describeInBrowser('the page of the demo', (browser) => {
     expect(await page.locator('img').count()).toBe(0);
   });
 
+  it('goes on when the server answers again', async () => {
+    await start({ numbers: '1-100', delay: '100' });
+    await page.locator('.bar.done').first().waitFor();
+
+    await page.context().setOffline(true);
+    await page.getByText('The server cannot be reached').waitFor();
+    await page.context().setOffline(false);
+    await untilTold('done');
+    await page.getByText('100 jobs, 100 sessions.').waitFor();
+
+    expect(await page.getByText('The server cannot be reached').count()).toBe(0);
+  });
+
   it('goes from job to job by the arrow keys, and tells which it is at', async () => {
     await start({ numbers: '1-8', concurrency: '2', delay: '20' });
     await untilTold('done');
