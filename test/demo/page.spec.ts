@@ -26,25 +26,26 @@ describeInBrowser('the page of the demo', (browser) => {
   beforeAll(async () => {
     database = await createTestDatabase();
     demo = await startDemo(database.url);
-  });
-
-  beforeEach(async () => {
-    hosts = new Set();
-    complaints = [];
     page = await browser.current.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('request', (request) => hosts.add(new URL(request.url()).origin));
     page.on('pageerror', (error) => complaints.push(String(error)));
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  });
+
+  beforeEach(async () => {
+    hosts = new Set();
+    complaints = [];
+    await page.goto('about:blank');
     await page.goto(demo.client.url);
   });
 
   afterEach(async () => {
-    await page.close();
     expect([...hosts]).toEqual([demo.client.url]);
   });
 
   afterAll(async () => {
+    await page.close();
     await demo.app.close();
     await database.drop();
   });
