@@ -1,6 +1,6 @@
 import { EntityManager, MikroORM } from '@mikro-orm/postgresql';
-import { MikroOrmModule } from '@mikro-orm/nestjs';
-import { Controller, Get, Inject, Injectable, Module } from '@nestjs/common';
+import { getMikroORMToken, MikroOrmModule } from '@mikro-orm/nestjs';
+import { Controller, Get, Global, Inject, Injectable, type InjectionToken, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import {
@@ -19,6 +19,7 @@ import {
   SessionSetupError,
 } from 'nestjs-mikro-session';
 
+import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
 import { ormOptions, startTestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -179,6 +180,36 @@ describe('SessionModule', () => {
     await expect(named).rejects.toThrow(
       `Add MikroOrmModule.forRoot({ contextName: 'reports', ... }) to the imports of the application.`,
     );
+  });
+
+  it('says at start that MikroORM is of another copy of its package', async () => {
+    const Namesake = { MikroORM: class {} }.MikroORM;
+    const reports = getMikroORMToken('reports');
+    const compile = (token: InjectionToken, options: object): Promise<unknown> => {
+      const other = { provide: token, useValue: new Namesake() };
+      @Global()
+      @Module({ providers: [other], exports: [other] })
+      class OtherModule {}
+      return Test.createTestingModule({ imports: [OtherModule, SessionModule.forRoot(options)] }).compile();
+    };
+
+    await expect(compile(Namesake, {})).rejects.toThrow('There are two copies of @mikro-orm/core:');
+    await expect(compile(reports, { contextName: 'reports' })).rejects.toThrow(
+      'There are two copies of @mikro-orm/core:',
+    );
+  });
+
+  it('warns of another copy of this library', async () => {
+    const shared = globalThis as unknown as Record<symbol, Set<string>>;
+    const copies = shared[Symbol.for('nestjs-mikro-session/copies')];
+    copies?.add('file:///other/node_modules/nestjs-mikro-session/dist/');
+    using log = new CapturedLog();
+
+    SessionModule.forRoot();
+    copies?.delete('file:///other/node_modules/nestjs-mikro-session/dist/');
+    SessionModule.forRoot();
+
+    expect(log.warnings).toEqual([expect.stringContaining('There are 2 copies of nestjs-mikro-session: file:')]);
   });
 
   it('says at start that a connection was imported twice', async () => {

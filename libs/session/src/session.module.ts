@@ -1,5 +1,6 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 
+import { announceCopy, warnOfCopies } from './nest/loaded-copies.js';
 import { assertAsyncOptions, assertModuleOptions } from './nest/module-option-rules.js';
 import type {
   SessionModuleExtras,
@@ -8,6 +9,8 @@ import type {
 } from './nest/session-module-options.js';
 import { SessionCoreModule } from './session-core.module.js';
 import { createSessionProviders } from './session.providers.js';
+
+announceCopy(import.meta.url);
 
 const extras: Required<SessionModuleExtras> = { contextName: undefined, isGlobal: true, injection: 'request' };
 
@@ -28,12 +31,14 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
 @Module({ imports: [SessionCoreModule] })
 export class SessionModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    warnOfCopies();
     assertModuleOptions(options);
     return super.forRoot(options);
   }
 
   /** Takes the options from `useFactory`, `useClass` or `useExisting`; the extras stand beside it. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    warnOfCopies();
     assertAsyncOptions(options);
     return super.forRootAsync(options);
   }

@@ -3,13 +3,14 @@ import { inspect } from 'node:util';
 import { MikroORM } from '@mikro-orm/core';
 import { getMikroORMToken } from '@mikro-orm/nestjs';
 import { type InjectionToken, Logger, type Provider, Scope } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import { ModuleRef, ModulesContainer } from '@nestjs/core';
 
 import { JobService } from './jobs/job.service.js';
 import { RunWatch } from './jobs/run/run-watch.js';
 import { createThreads } from './jobs/threads/job-threads.js';
 import { limitToShare } from './jobs/threads/limit-to-share.js';
 import { readThreadEnvironment } from './jobs/threads/thread-environment.js';
+import { assertOneCopy } from './nest/assert-one-copy.js';
 import { assertProvidedOptions } from './nest/module-option-rules.js';
 import { SessionConnections } from './nest/session-connections.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';
@@ -75,9 +76,11 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
           storage: ScopeStorage,
           connections: SessionConnections,
           tasks: TaskScopes,
+          modules: ModulesContainer,
           orm?: MikroORM,
         ) => {
           assertUsable(options);
+          assertOneCopy(orm, modules);
           if (orm === undefined) {
             throw new SessionSetupError(missingOrm(contextName));
           }
@@ -94,7 +97,14 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
           tasks.add(own.contextual);
           return own;
         },
-        inject: [optionsToken, ScopeStorage, SessionConnections, TaskScopes, { token: ormToken, optional: true }],
+        inject: [
+          optionsToken,
+          ScopeStorage,
+          SessionConnections,
+          TaskScopes,
+          ModulesContainer,
+          { token: ormToken, optional: true },
+        ],
       },
       ...provided,
     ],
