@@ -33,6 +33,10 @@ export async function buildApp(cell: Cell, folder: string): Promise<string> {
     case 'nest-swc':
     case 'nest-webpack':
       await writeCliFiles(folder, run);
+      if (cell.build === 'nest-webpack') {
+        // One file has no room for the program of a thread.
+        cpSync(join(folder, 'src/main-places.ts'), join(folder, 'src/main.ts'));
+      }
       await run('nest', 'build', ...argumentsOf(cell));
       return 'dist/main.js';
     case 'esbuild':

@@ -34,7 +34,7 @@ function nestOf({ nest = '^12.0.0', isStrict = false }: Cell): Record<string, st
   return {
     ...Object.fromEntries([...core, ...(isStrict ? [] : places)].map((name) => [`@nestjs/${name}`, nest])),
     ...(!isStrict && Object.fromEntries(Object.entries(rest).map(([name, range]) => [`@nestjs/${name}`, range]))),
-    ...(!isStrict && { ws: '^8.18.0', 'pg-boss': '^12.38.0', piscina: '^5.3.2' }),
+    ...(!isStrict && { ws: '^8.18.0', 'pg-boss': '^12.38.0', piscina: '^5.3.2', '@opentelemetry/api': '^1.9.0' }),
   };
 }
 

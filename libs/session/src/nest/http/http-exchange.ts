@@ -33,6 +33,7 @@ export class HttpExchange {
   readonly #raw: AnyResponse;
   readonly #headers: AnswerHeaders;
   readonly #transaction: HttpTransaction;
+  #answering: Promise<unknown> | undefined;
 
   constructor(call: HandlerCall) {
     const { scope, request, response } = call;
@@ -55,17 +56,29 @@ export class HttpExchange {
   async run(wanted: readonly WantedTransaction[], handler: () => unknown): Promise<unknown> {
     await this.#transaction.begin(wanted);
     const outcome = await handler();
+    if (this.#answering !== undefined) {
+      // NestJS 11 does not wait for a redirect, nor hear of its failure.
+      await this.#answering.catch((error: unknown) => this.#report(error));
+      return this.#call.response;
+    }
     // The answer of an exception filter may be still to come: Fastify waits for a reply, and takes nothing for one.
     return this.#transaction.hasFailed ? this.#call.response : outcome;
   }
 
   /** Sends an answer when the transaction is over. */
-  async answer(status: number, send: () => unknown): Promise<unknown> {
+  answer(status: number, send: () => unknown): Promise<unknown> {
+    this.#answering = this.#answer(status, send);
+    return this.#answering;
+  }
+
+  async #answer(status: number, send: () => unknown): Promise<unknown> {
     try {
       await this.#transaction.answer(status);
     } catch (error) {
       this.#forgetAnswer();
       throw error;
+    } finally {
+      this.#answering = undefined;
     }
     return send();
   }

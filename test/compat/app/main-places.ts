@@ -1,0 +1,5 @@
+import { places } from './places.js';
+import { queue } from './queue.js';
+import { smoke } from './smoke.js';
+
+void smoke([places, queue]);
