@@ -18,6 +18,7 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
       { text: 'Testing', link: '/testing' },
       { text: 'Tenants', link: '/tenants' },
       { text: 'Options', link: '/options' },
+      { text: 'Compatibility', link: '/compatibility' },
       { text: 'Drivers', link: '/drivers' },
       { text: 'Migrating', link: '/migrating' },
     ],
