@@ -246,7 +246,7 @@ describe('SessionModule', () => {
       [{ jobs: { concurency: 8 } }, 'JobService has no option `concurency`.'],
       [{ jobs: { retry: { times: 3 } } }, 'JobService has no option `retry.times`.'],
       [{ threads: {} }, 'Expected `threads.application` to be the URL or the path of a file, got `undefined`'],
-      [{ unflushd: 'error' }, 'SessionModule has no option `unflushd`. It has `fork`, `scopeFunc`, `ownership`,'],
+      [{ unflushd: 'error' }, 'SessionModule has no option `unflushd`. It has `fork`, `scopeFunc`, `transactions`,'],
       [null, 'Expected `options` to be an object, got `null`'],
     ];
 
