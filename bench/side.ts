@@ -13,6 +13,7 @@ import { bullmqPostgresClaim, bullmqRedisClaim, graphileClaim } from './queue-pe
 import { rowLevelSecurityClaim } from './row-level-security.ts';
 import { scopeClaim } from './scope.ts';
 import { sqlalchemyChunkClaim, sqlalchemyClaim } from './sqlalchemy.ts';
+import { testClaim, testDatabaseClaim } from './tests.ts';
 import { threadClaim, threadDelayClaim } from './threads.ts';
 import { transactionHostClaim } from './transaction-host.ts';
 import { waitClaim } from './wait.ts';
@@ -46,6 +47,8 @@ export const claims: Readonly<Record<string, Claim>> = {
   'queue-graphile': graphileClaim,
   'queue-bullmq': bullmqPostgresClaim,
   'queue-bullmq-redis': bullmqRedisClaim,
+  test: testClaim,
+  'test-database': testDatabaseClaim,
   ...httpClaims,
 };
 
