@@ -34,6 +34,10 @@ export const files: Readonly<Record<string, string>> = {
   'app.module.ts': `
     import { Module } from '@nestjs/common';
     @Module({}) export class AppModule {}`,
+  'reports.module.ts': `
+    import { Injectable, Module } from '@nestjs/common';
+    @Injectable() export class ReportsService { write(text: string): Promise<number[]> { return Promise.resolve([text.length]); } }
+    @Module({ providers: [ReportsService] }) export class ReportsModule {}`,
   'ship-order.ts': `
     import { Injectable } from '@nestjs/common';
     import { JobHandler } from 'nestjs-mikro-session/pg-boss';

@@ -52,16 +52,17 @@ function graphqlModule({ driver, apollo, mercurius }: DriverOptions): ReturnType
       });
 }
 
-/** Starts an application with GraphQL: Apollo over Express, Mercurius over Fastify. */
+/** Starts an application with GraphQL: Apollo over Express, if not said otherwise, and Mercurius over Fastify. */
 export async function startGraphqlApp({
   driver,
   apollo,
   mercurius,
+  platform = driver === 'apollo' ? 'express' : 'fastify',
   ...options
 }: DriverOptions & TestAppOptions): Promise<GraphqlApp> {
   const app = await startTestApp({
     ...options,
-    platform: driver === 'apollo' ? 'express' : 'fastify',
+    platform,
     imports: [graphqlModule({ driver, apollo, mercurius }), ...(options.imports ?? [])],
   });
   const post = async (body: unknown, init?: RequestInit): Promise<unknown> => {

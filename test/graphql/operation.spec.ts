@@ -3,11 +3,17 @@ import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { Note } from '../support/note.entity.js';
 import { injections } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
-import { drivers, type GraphqlApp, startGraphqlApp } from './graphql-app.js';
+import { type GraphqlApp, startGraphqlApp } from './graphql-app.js';
 import { NoteLoader } from './note-loader.js';
 import { NotesResolver, NotesService, Sightings, WatchedNoteLoader } from './notes.resolver.js';
 
-describe.each(drivers)('a GraphQL operation with %s', (driver) => {
+const places = [
+  { driver: 'apollo', platform: 'express' },
+  { driver: 'apollo', platform: 'fastify' },
+  { driver: 'mercurius', platform: 'fastify' },
+] as const;
+
+describe.each(places)('a GraphQL operation with $driver over $platform', ({ driver, platform }) => {
   describe.each(injections)('and %s injection', (injection) => {
     let database: TestDatabase;
     let app: GraphqlApp;
@@ -18,6 +24,7 @@ describe.each(drivers)('a GraphQL operation with %s', (driver) => {
       app = await startGraphqlApp({
         databaseUrl: database.url,
         driver,
+        platform,
         session: { injection },
         imports: [MikroOrmModule.forFeature([Note])],
         providers: [Sightings, NotesService, { provide: NoteLoader, useClass: WatchedNoteLoader }, NotesResolver],

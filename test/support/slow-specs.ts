@@ -48,6 +48,7 @@ const longSpecs: readonly string[] = [
   'test/demo/restart.spec.ts',
   'test/demo/database-url.spec.ts',
   'test/demo/validation.spec.ts',
+  'test/background/cluster.spec.ts',
 ];
 
 /** The specs that take their time in the nature of the thing. */

@@ -6,6 +6,18 @@ interface RequestContext {
   readonly contextValue: unknown;
   readonly operation?: OperationNode | undefined;
   readonly errors?: readonly unknown[];
+  readonly response?: { readonly body: { readonly kind: string } };
+}
+
+interface Part {
+  readonly errors?: readonly unknown[];
+}
+
+/** A later part of an answer with `@defer` or `@stream`. */
+interface LaterPart {
+  readonly hasNext: boolean;
+  readonly incremental?: readonly Part[];
+  readonly completed?: readonly Part[];
 }
 
 interface SocketOptions {
@@ -48,13 +60,31 @@ export function withOperations<Options extends ApolloOptions>(
   };
 }
 
-/** An Apollo Server plugin. Its hooks run after the last resolver, and before the response is sent. */
+/** An Apollo Server plugin. Its hooks run after the last resolver, and before the response, or the last part of it, is sent. */
 function createPlugin(operations: GraphqlOperations): object {
   return {
-    requestDidStart: async () => ({
-      willSendResponse: ({ contextValue, operation, errors }: RequestContext) =>
-        operations.end(contextValue, operation, endingOf(errors)),
-    }),
+    requestDidStart: async () => {
+      const failures: unknown[] = [];
+      return {
+        willSendResponse: async ({ contextValue, operation, errors = [], response }: RequestContext) => {
+          failures.push(...errors);
+          if (response?.body.kind === 'incremental') {
+            operations.endWhenLeft(contextValue, operation);
+            return;
+          }
+          await operations.end(contextValue, operation, endingOf(failures));
+        },
+        willSendSubsequentPayload: async (
+          { contextValue, operation }: RequestContext,
+          { incremental = [], completed = [], hasNext }: LaterPart,
+        ) => {
+          failures.push(...[...incremental, ...completed].flatMap(({ errors = [] }) => errors));
+          if (!hasNext) {
+            await operations.end(contextValue, operation, endingOf(failures));
+          }
+        },
+      };
+    },
     // When a hook has failed, this one or another. Apollo Server reports that failure itself.
     unexpectedErrorProcessingRequest: ({ requestContext }: { readonly requestContext: RequestContext }) =>
       operations.end(requestContext.contextValue, requestContext.operation, 'threw'),

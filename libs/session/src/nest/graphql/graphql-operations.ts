@@ -112,6 +112,20 @@ export class GraphqlOperations {
     }
   }
 
+  /** Ends the scope of an operation when nobody is left to read the rest of its answer, which comes in parts. */
+  endWhenLeft(context: unknown, operation: OperationNode | undefined): void {
+    const scope = this.#findOpen(context, operation);
+    if (scope === undefined) {
+      return;
+    }
+    const leave = (): void => void endReporting(scope, 'disconnected');
+    if (scope.signal.aborted) {
+      leave();
+    } else {
+      scope.signal.addEventListener('abort', leave, { once: true });
+    }
+  }
+
   /** Ends the scopes of operations where a failure to do so can only be reported. */
   async endAll(context: unknown, operations: readonly OperationNode[], ending: ScopeEnding): Promise<void> {
     for (const operation of operations) {

@@ -1,5 +1,7 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
 import type { ModulesContainer } from '@nestjs/core';
-import { forkJoin, from, isObservable, lastValueFrom, throwError } from 'rxjs';
+import { forkJoin, from, isObservable, lastValueFrom, Observable, throwError } from 'rxjs';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import { ClientScopes } from './client-scopes.js';
@@ -19,8 +21,12 @@ interface RpcServer {
   addHandler?(pattern: unknown, handler: RpcHandler, isEventHandler?: boolean, extras?: unknown): void;
 }
 
+interface Emitter {
+  on(event: string, listener: () => void): unknown;
+}
+
 interface RpcContext {
-  getSocketRef?(): { on(event: 'close', listener: () => void): unknown };
+  getSocketRef?(): Emitter;
 }
 
 const SERVERS: Seam = {
@@ -76,15 +82,46 @@ export class RpcScopes {
     about: { readonly label: string; readonly origin: Record<string, unknown> },
     args: unknown[],
   ): Promise<unknown> {
-    const socket = (args[1] as RpcContext | undefined)?.getSocketRef?.();
-    const ofClient = socket && this.#clients.of(socket, (onGone) => socket.on('close', onGone));
+    const client = findClient(args);
+    const ofClient = client && this.#clients.of(client.emitter, (onGone) => client.emitter.on(client.goes, onGone));
     const scope = this.#messages.open({ ...about, ofClient });
     return this.#messages.answer(
       scope,
-      () => handler(...args),
+      () => handler(...withRequestsHere(args)),
       throwError(() => END_FAILURE),
     );
   }
+}
+
+/** The requests of a gRPC stream arrive in the context of their connection: what is done with them belongs to the scope. */
+function withRequestsHere([data, ...rest]: readonly unknown[]): unknown[] {
+  if (!isObservable(data)) {
+    return [data, ...rest];
+  }
+  const here = AsyncLocalStorage.snapshot();
+  const requests = new Observable((subscriber) =>
+    data.subscribe({
+      next: (request) => here(() => subscriber.next(request)),
+      error: (error: unknown) => here(() => subscriber.error(error)),
+      complete: () => here(() => subscriber.complete()),
+    }),
+  );
+  // Seam: nestjs/grpc-requests
+  const { drainBuffer } = data as { readonly drainBuffer?: () => void };
+  return [Object.assign(requests, { drainBuffer }), ...rest];
+}
+
+/** What tells that nobody waits for the answer any more: the socket over TCP, the call over gRPC. */
+function findClient([, context, call]: readonly unknown[]): { emitter: Emitter; goes: string } | undefined {
+  const socket = (context as RpcContext | undefined)?.getSocketRef?.();
+  if (socket !== undefined) {
+    return { emitter: socket, goes: 'close' };
+  }
+  return isGrpcCall(call) ? { emitter: call, goes: 'cancelled' } : undefined;
+}
+
+function isGrpcCall(call: unknown): call is Emitter {
+  return typeof call === 'object' && call !== null && 'cancelled' in call && 'on' in call;
 }
 
 /** Waits for one of several handlers of an event, which goes on when another one fails. */
