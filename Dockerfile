@@ -11,6 +11,7 @@ COPY tsconfig.json tsconfig.build.json nest-cli.json ./
 COPY scripts scripts
 COPY libs libs
 COPY src src
+COPY docs/troubleshooting.md docs/
 RUN npm run build
 
 FROM node:24-slim
@@ -23,6 +24,7 @@ COPY bench/package.json bench/
 RUN npm ci --omit=dev --omit=optional --workspace=nestjs-mikro-session --include-workspace-root --no-audit --no-fund \
     && npm cache clean --force
 COPY --from=build /app/libs/session/dist libs/session/dist
+COPY --from=build /app/libs/session/page libs/session/page
 COPY --from=build /app/dist dist
 USER node
 ENV HOST=0.0.0.0 PORT=3000

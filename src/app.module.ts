@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import { SessionInspectorModule } from 'nestjs-mikro-session/inspector';
 
 import { DatabaseModule } from './database/database.module.js';
 import { ErrorFilter } from './errors/error.filter.js';
@@ -25,6 +26,8 @@ export class AppModule {
         RunsApiModule.forRoot({ work, databaseUrl }),
         MisuseModule.forRoot(databaseUrl),
         HealthModule,
+        // Nobody has a password here: in production there is no inspector.
+        ...(process.env['NODE_ENV'] === 'production' ? [] : [SessionInspectorModule.forRoot({ actions: true })]),
       ],
       providers: [
         OpenRequests,

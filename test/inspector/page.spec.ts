@@ -3,17 +3,16 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 import type { EntityManager } from '@mikro-orm/postgresql';
-import axe, { type AxeResults } from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { InjectSession, JobService, SessionFactory } from 'nestjs-mikro-session';
 import { SessionInspectorModule } from 'nestjs-mikro-session/inspector';
 import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
+import { describeInBrowser, findHindrances } from '../support/browser.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { builtPage } from './support/built-page.js';
-import { findBrowser } from './support/find-browser.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
@@ -25,12 +24,6 @@ const MOST_BYTES = 60_000;
 const POOL_SIZE = 5;
 const QUEUE = 'inspected';
 const schemes = ['light', 'dark'] as const;
-
-const executablePath = findBrowser();
-if (executablePath === undefined) {
-  process.stderr.write('Skipped: the page of the inspector in a browser. No Chromium was found: set CHROMIUM_PATH.\n');
-}
-const describeInBrowser = executablePath === undefined ? describe.skip : describe;
 
 @JobHandler({ queue: QUEUE, deadLetter: 'inspected-dead', retryLimit: 0, pollingIntervalSeconds: 0.5 })
 class FailingHandler {
@@ -60,10 +53,9 @@ describe('the files of the page', () => {
   });
 });
 
-describeInBrowser('the page of the inspector', () => {
+describeInBrowser('the page of the inspector', (browser) => {
   let database: TestDatabase;
   let app: TestApp;
-  let browser: Browser;
   let page: Page;
   let factory: SessionFactory<EntityManager>;
   let jobs: JobService<EntityManager>;
@@ -83,8 +75,7 @@ describeInBrowser('the page of the inspector', () => {
     });
     factory = app.get(SessionFactory);
     jobs = app.get(JobService);
-    browser = await chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] });
-    page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+    page = await browser.current.newPage({ viewport: { width: 1280, height: 900 } });
     page.setDefaultTimeout(20_000);
     page.on('request', (request) => {
       if (!request.url().startsWith(app.url) && !request.url().startsWith('data:')) {
@@ -103,7 +94,7 @@ describeInBrowser('the page of the inspector', () => {
   });
 
   afterAll(async () => {
-    await browser.close();
+    await page.close();
     await app.app.close();
     await database.drop();
   });
@@ -288,12 +279,12 @@ describeInBrowser('the page of the inspector', () => {
         .waitFor();
 
       const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
-      const violations = await audit(page);
+      const hindrances = await findHindrances(page);
       await keep(page, `${colorScheme}-${width}`);
       await release();
 
       expect(isWide).toBe(false);
-      expect(violations).toEqual([]);
+      expect(hindrances).toEqual([]);
     });
   });
 
@@ -302,18 +293,6 @@ describeInBrowser('the page of the inspector', () => {
     expect(complaints).toEqual([]);
   });
 });
-
-/** What axe finds that keeps somebody from using the page. */
-async function audit(page: Page): Promise<string[]> {
-  // The policy of the page lets no script in, but that of the debugger.
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate<AxeResults>('axe.run()');
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(
-      ({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('\n')}`,
-    );
-}
 
 /** Keeps a picture for people, where they want one. */
 async function keep(page: Page, name: string): Promise<void> {

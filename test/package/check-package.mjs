@@ -1,7 +1,7 @@
 // Packs the library as it would be published, checks the tarball with publint and are-the-types-wrong, and installs it
 // into an empty NestJS project outside of the workspace, which then uses it and is type-checked.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -183,6 +183,22 @@ describe.each(platforms)('telemetry over %s', (platform) => {
       ]);
     });
 
+    it('counts the connections of the pool, under the names of OpenTelemetry', async () => {
+      const held = await factory.begin(async (session) => {
+        await session.count(Note);
+        return telemetry.counter('db.client.connection.count', 'db.client.connection.state');
+      });
+      const max = await telemetry.counter('db.client.connection.max', 'db.client.connection.pool.name');
+      const pending = await telemetry.counter(
+        'db.client.connection.pending_requests',
+        'db.client.connection.pool.name',
+      );
+
+      expect(held['used']).toBe(1);
+      expect(max).toEqual({ default: 5 });
+      expect(pending).toEqual({ default: 0 });
+    });
+
     it('counts the scopes that have a session open', async () => {
       const count = (): Promise<Record<string, number>> =>
         telemetry.counter('mikro_session.scope.open', 'mikro_session.scope.kind');

@@ -35,8 +35,9 @@ import { SessionConnections } from './nest/session-connections.js';
     },
     {
       provide: SessionTelemetry,
-      useFactory: (storage: ScopeStorage) => SessionTelemetry.start(storage),
-      inject: [ScopeStorage],
+      useFactory: (storage: ScopeStorage, connections: SessionConnections) =>
+        SessionTelemetry.start(storage, () => connections.sources),
+      inject: [ScopeStorage, SessionConnections],
     },
     {
       provide: HttpScopes,

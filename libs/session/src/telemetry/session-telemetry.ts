@@ -1,6 +1,8 @@
 import type { OnApplicationShutdown } from '@nestjs/common';
 
 import type { ScopeStorage } from '../session/scope/scope-storage.js';
+import type { SessionSource } from '../session/session-source.js';
+import { countConnections } from './count-connections.js';
 import { countOpenScopes } from './open-scope-counter.js';
 import { ScopeTracer } from './scope-tracer.js';
 import { loadTelemetryApi } from './telemetry-api.js';
@@ -13,13 +15,14 @@ export class SessionTelemetry implements OnApplicationShutdown {
     this.#stop = stop;
   }
 
-  static async start(storage: ScopeStorage): Promise<SessionTelemetry> {
+  static async start(storage: ScopeStorage, findSources: () => readonly SessionSource[]): Promise<SessionTelemetry> {
     const api = await loadTelemetryApi();
     if (api === undefined) {
       return new SessionTelemetry(() => undefined);
     }
     storage.live.observe(new ScopeTracer(api));
-    return new SessionTelemetry(countOpenScopes(api, storage.live));
+    const stops = [countOpenScopes(api, storage.live), countConnections(api, findSources)];
+    return new SessionTelemetry(() => stops.forEach((stop) => stop()));
   }
 
   onApplicationShutdown(): void {

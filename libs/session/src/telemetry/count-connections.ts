@@ -1,0 +1,48 @@
+import type { MikroORM } from '@mikro-orm/core';
+import type { BatchObservableResult } from '@opentelemetry/api';
+
+import type { PoolFacts } from '../session/pool/pool-facts.js';
+import { INSTRUMENTATION, type TelemetryApi } from './telemetry-api.js';
+
+interface CountedSource {
+  readonly orm: MikroORM;
+  readonly connections: { readonly poolFacts: readonly PoolFacts[] };
+}
+
+const POOL = 'db.client.connection.pool.name';
+const STATE = 'db.client.connection.state';
+
+/**
+ * Counts the connections of each pool whenever somebody collects metrics, under the names of OpenTelemetry.
+ *
+ * @returns a function that stops it
+ */
+export function countConnections({ metrics }: TelemetryApi, findSources: () => readonly CountedSource[]): () => void {
+  const meter = metrics.getMeter(INSTRUMENTATION);
+  const count = meter.createObservableUpDownCounter('db.client.connection.count', {
+    description: 'Connections of the pool',
+    unit: '{connection}',
+  });
+  const max = meter.createObservableUpDownCounter('db.client.connection.max', {
+    description: 'How many connections the pool may have',
+    unit: '{connection}',
+  });
+  const pending = meter.createObservableUpDownCounter('db.client.connection.pending_requests', {
+    description: 'Those who wait for a connection of the pool',
+    unit: '{request}',
+  });
+  const observe = (result: BatchObservableResult): void => {
+    for (const { orm, connections } of findSources()) {
+      connections.poolFacts.forEach((facts, index) => {
+        const pool = { [POOL]: index === 0 ? orm.em.name : `${orm.em.name} ${index + 1}` };
+        result.observe(count, facts.idle, { ...pool, [STATE]: 'idle' });
+        result.observe(count, facts.size - facts.idle, { ...pool, [STATE]: 'used' });
+        result.observe(max, facts.max, pool);
+        result.observe(pending, facts.waiting, pool);
+      });
+    }
+  };
+  const instruments = [count, max, pending];
+  meter.addBatchObservableCallback(observe, instruments);
+  return () => meter.removeBatchObservableCallback(observe, instruments);
+}
