@@ -56,6 +56,7 @@ describe('nestjs-mikro-session/pg-boss', () => {
   it('exports these names and no others', () => {
     expect(Object.keys(queueDoor).toSorted()).toEqual([
       'JobClaimLostError',
+      'JobDeadLetterError',
       'JobHandler',
       'JobQueue',
       'JobQueueHealthIndicator',

@@ -77,14 +77,14 @@ export const files: Readonly<Record<string, string>> = {
       interface SessionTypes { entityManager: EntityManager }
     }
     declare module 'nestjs-mikro-session/pg-boss' {
-      interface QueueInputs { 'ship-order': number; unshipped: number; squares: number; mails: { readonly to: string } }
+      interface QueueInputs { 'ship-order': number; unshipped: number; squares: number; mails: { readonly to: string }; pay: number; ship: { readonly order: number } }
     }
     declare global {
       const app: INestApplication, cls: ClsService, context: SessionContext, factory: SessionFactory, jobs: JobService;
       const orm: MikroORM, queue: JobQueue, registry: SessionRegistry, session: EntityManager;
       let testing: SessionTesting;
       const acme: TestActor;
-      const numbers: number[], orderId: number, seen: string[], tenant: string, ROLE: string;
+      const numbers: number[], orderId: number, seen: string[], tenant: string, text: string, ROLE: string;
       const logger: { warn(text: string): void };
       const mailer: { send(mail: unknown): Promise<void> }, welcome: unknown;
       function readLines(): AsyncIterable<string>;

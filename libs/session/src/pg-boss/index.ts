@@ -9,14 +9,16 @@ export type {
   JobQueueOptionsFactory,
 } from './job-queue-options.js';
 export {
+  type FlowJob,
   JobQueue,
   type RedriveOptions,
   type ScheduleOptions,
   type SendManyOptions,
   type SendOptions,
+  type UpsertOptions,
 } from './job-queue.js';
 export { JobQueueModule } from './job-queue.module.js';
-export { JobClaimLostError } from './queue-error.js';
+export { JobClaimLostError, JobDeadLetterError } from './queue-error.js';
 export type { QueueInput, QueueInputs, QueueName } from './queue-inputs.js';
 export type { QueueJobContext } from './queue-job.js';
 export type { FetchPolicy, JobHandlerOptions, QueuePolicy } from './queue-policy.js';

@@ -1,21 +1,24 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type {
   ConnectionOptions,
+  Db,
   JobInsert,
   PgBoss,
   RedriveOptions as PgBossRedriveOptions,
   ScheduleOptions as PgBossScheduleOptions,
   SendOptions as PgBossSendOptions,
+  UpdateOptions as PgBossUpdateOptions,
+  UpsertResponse,
 } from 'pg-boss';
 
 import { assertIterable, InputSource } from '../jobs/run/input-source.js';
 import type { ScopeInfo } from '../session/scope/scope-info.js';
-import { SessionSetupError } from '../session/session-error.js';
+import { SessionSetupError, SessionStateError } from '../session/session-error.js';
 import type { SessionSource } from '../session/session-source.js';
 import type { SessionEntityManager } from '../session/session-types.js';
 import type { Boss } from './boss.js';
 import { inBossTransaction } from './boss-transaction.js';
-import { findOpenTransaction } from './open-transaction.js';
+import { findOpenTransaction, inTransactionOf } from './open-transaction.js';
 import type { QueueInput, QueueName } from './queue-inputs.js';
 import { toMessage } from './message/queue-message.js';
 import { readAffected } from './command-answers.js';
@@ -45,6 +48,22 @@ export interface SendManyOptions extends Omit<JobInsert, 'data'>, InfoOption {}
 
 /** Options of JobQueue.schedule(): those of pg-boss. */
 export interface ScheduleOptions extends Omit<PgBossScheduleOptions, 'db'>, InfoOption {}
+
+/** Options of JobQueue.upsert(): those of pg-boss. */
+export interface UpsertOptions extends Omit<PgBossUpdateOptions, 'db' | 'id' | 'singletonKey'>, InfoOption {}
+
+/** A job of JobQueue.flow(). */
+export type FlowJob<Name extends QueueName = QueueName> = Name extends QueueName
+  ? {
+      /** Names the job within the flow. */
+      readonly ref: string;
+      readonly queue: Name;
+      readonly input: QueueInput<Name>;
+      /** The jobs of the flow that have to complete before this one begins. */
+      readonly dependsOn?: readonly string[];
+      readonly options?: SendManyOptions;
+    }
+  : never;
 
 /** Options of JobQueue.redrive(): those of pg-boss. */
 export type RedriveOptions = Omit<PgBossRedriveOptions, 'db'>;
@@ -129,6 +148,79 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
       throw source.failure.error;
     }
     return count;
+  }
+
+  /**
+   * Changes the job of a key that has not begun yet, what is left out stays as it was, and sends one where there is none.
+   * Says which of both it did.
+   *
+   * @example
+   * await queue.upsert('remind', `order ${id}`, { id }, { startAfter: tomorrow });
+   */
+  upsert<Name extends QueueName>(
+    queue: Name,
+    key: string,
+    input: QueueInput<Name>,
+    { info, ...options }: UpsertOptions = {},
+  ): Promise<UpsertResponse> {
+    const { message } = toMessage({ input, info: this.#infoFor(info), of: `job "${key}" for queue "${queue}"` });
+    return this.#do(queue, (boss, connection) =>
+      boss.upsert(queue, message, { ...options, singletonKey: key, ...connection }),
+    );
+  }
+
+  /**
+   * Sends jobs that wait for each other, all of them or none. Returns the id of each by its `ref`.
+   *
+   * @example
+   * await queue.flow([
+   *   { ref: 'pay', queue: 'pay', input: 7 },
+   *   { ref: 'ship', queue: 'ship', input: 7, dependsOn: ['pay'] },
+   * ]);
+   */
+  flow(jobs: readonly FlowJob[]): Promise<Record<string, string>> {
+    const queues = [...new Set(jobs.map(({ queue }) => queue))].join('", "');
+    const flow = jobs.map(({ ref, queue, input, dependsOn, options: { info, ...options } = {} }) => ({
+      ref,
+      name: queue,
+      data: toMessage({ input, info: this.#infoFor(info), of: `job "${ref}" for queue "${queue}"` }).message,
+      options,
+      ...(dependsOn !== undefined && { dependsOn: [...dependsOn] }),
+    }));
+    return this.#do(queues, (boss, connection) => boss.flow(flow, connection));
+  }
+
+  /** Sends a job to each queue that subscribes to an event. */
+  async publish(event: string, input: unknown, { info, ...options }: SendOptions = {}): Promise<void> {
+    const { message } = toMessage({ input, info: this.#infoFor(info), of: `event "${event}"` });
+    await this.#do(event, (boss, connection) => boss.publish(event, message, { ...options, ...connection }));
+  }
+
+  /** Lets a queue have a job of each event that is published from now on, until `unsubscribe()`. Not of a transaction. */
+  async subscribe(event: string, queue: QueueName): Promise<void> {
+    await this.#do(queue, (boss) => boss.subscribe(event, queue));
+  }
+
+  async unsubscribe(event: string, queue: QueueName): Promise<void> {
+    await this.#do(queue, (boss) => boss.unsubscribe(event, queue));
+  }
+
+  /**
+   * The `db` that makes a call of `boss()` part of the open transaction of a session.
+   *
+   * @throws {SessionStateError} where the session has none
+   *
+   * @example
+   * await boss.deleteJob('ship', id, { db: queue.db(session) });
+   */
+  db(session: Em): Db {
+    if (!session.isInTransaction()) {
+      throw new SessionStateError(
+        'JobQueue.db() was given a session without an open transaction. Begin one with session.transactional() or ' +
+          'SessionFactory.begin(), or leave `db` out: pg-boss has connections of its own.',
+      );
+    }
+    return inTransactionOf(session);
   }
 
   /**

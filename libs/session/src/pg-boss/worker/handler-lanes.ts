@@ -1,5 +1,6 @@
 import type { JobResult, PgBoss } from 'pg-boss';
 
+import { isDeadLetter } from '../queue-error.js';
 import { toFailure, toFailureOutput } from '../message/failure-output.js';
 import { LoneLane } from './lone-lane.js';
 import type { LoneTurns } from './lone-turns.js';
@@ -105,13 +106,16 @@ export class HandlerLanes {
     }
     const failures = await this.#options.run([...jobs]);
     const [failure] = failures;
-    if (failure !== undefined && jobs.length === 1) {
+    if (failure !== undefined && jobs.length === 1 && !isDeadLetter(failure.reason)) {
       // The span of a job that fails says so.
       throw toFailure(failure.reason);
     }
     const failed = new Set(failures.map(({ id }) => id));
     keep(jobs, ({ id }) => failed.has(id));
-    return failures.map(({ id, reason }): JobResult => ({ id, status: 'failed', output: toFailureOutput(reason) }));
+    return failures.map(({ id, reason }): JobResult => {
+      const status = isDeadLetter(reason) ? 'deadletter' : 'failed';
+      return { id, status, output: toFailureOutput(reason) };
+    });
   }
 
   #wake(lane: number): void {
