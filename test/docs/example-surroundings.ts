@@ -77,7 +77,7 @@ export const files: Readonly<Record<string, string>> = {
       interface SessionTypes { entityManager: EntityManager }
     }
     declare module 'nestjs-mikro-session/pg-boss' {
-      interface QueueInputs { 'ship-order': number; unshipped: number; squares: number; mails: { readonly to: string }; pay: number; ship: { readonly order: number } }
+      interface QueueInputs { 'ship-order': number; unshipped: number; squares: number; mails: { readonly to: string }; pay: number; deliver: { readonly order: number } }
     }
     declare global {
       const app: INestApplication, cls: ClsService, context: SessionContext, factory: SessionFactory, jobs: JobService;

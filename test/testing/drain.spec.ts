@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type Type } from '@nestjs/common';
 import { InjectSession, SessionContext, type JobWorker } from 'nestjs-mikro-session';
 import {
+  JobDeadLetterError,
   JobHandler,
   type JobHandlerOptions,
   JobQueue,
@@ -64,7 +65,7 @@ describe.each(injections)('SessionTesting.drain(), %s injection', (injection) =>
       imports: [JobQueueModule.forRoot({ work: false, queues: {} })],
       providers: [
         handlerOf({ queue: 'drained', retryLimit: 1, retryDelay: 0, deadLetter: 'drained-dead' }),
-        handlerOf({ queue: 'drained-dead', retryLimit: 0 }),
+        handlerOf({ queue: 'drained-dead', retryLimit: 0, metadata: true }),
         handlerOf({ queue: 'drained-chunks', retryLimit: 0, chunkSize: 10 }),
         handlerOf({ queue: 'drained-late', retryLimit: 3, retryDelay: 60 }),
       ],
@@ -109,6 +110,22 @@ describe.each(injections)('SessionTesting.drain(), %s injection', (injection) =>
     expect(await testing.run((session) => session.execute('select output from pgboss.job order by output'))).toEqual(
       ['A', 'B', 'C'].map((value) => ({ output: { value } })),
     );
+  });
+
+  it('tries no more what a handler says is never to be tried again', async () => {
+    works.set('drained', async () => {
+      throw new JobDeadLetterError('never');
+    });
+    works.set('drained-dead', async (text, { metadata }) => `${text} ${metadata?.sourceName}`);
+    await queue.send('drained', 'a');
+
+    const { attempts, left } = await testing.drain();
+
+    expect(attempts).toMatchObject([
+      { queue: 'drained', attempt: 1, status: 'rejected', next: 'deadLetter' },
+      { queue: 'drained-dead', status: 'fulfilled', value: 'a drained' },
+    ]);
+    expect(left).toEqual([]);
   });
 
   it('tries again what fails, rolls it back, and drains the dead letters', async () => {

@@ -20,6 +20,6 @@ export {
 export { JobQueueModule } from './job-queue.module.js';
 export { JobClaimLostError, JobDeadLetterError } from './queue-error.js';
 export type { QueueInput, QueueInputs, QueueName } from './queue-inputs.js';
-export type { QueueJobContext } from './queue-job.js';
+export type { JobMetadata, QueueJobContext } from './queue-job.js';
 export type { FetchPolicy, JobHandlerOptions, QueuePolicy } from './queue-policy.js';
 export { getJobQueueHealthToken, getJobQueueToken } from './tokens.js';

@@ -45,6 +45,15 @@ export interface JobHandlerOptions<Name extends QueueName = QueueName> extends Q
    * @default 1
    */
   readonly prefetch?: number;
+  /** Whether `job.metadata` has what pg-boss knows of the job, which takes longer to fetch. @default false */
+  readonly metadata?: boolean;
+  /**
+   * Where the input is in the data of a job. `field` is what JobQueue writes: `{ input }`. `data` is all of it, for a queue
+   * that others fill; its jobs know nothing of the scope that sent them.
+   *
+   * @default 'field'
+   */
+  readonly input?: 'field' | 'data';
 }
 
 const FETCH_OPTIONS: ReadonlySet<string> = new Set([
@@ -65,6 +74,8 @@ const OWN_OPTIONS: ReadonlySet<string> = new Set([
   'localConcurrency',
   'chunkSize',
   'prefetch',
+  'metadata',
+  'input',
 ] satisfies (keyof JobHandlerOptions)[]);
 
 /** Tells apart what is said to the queue and what to those who fetch from it. */

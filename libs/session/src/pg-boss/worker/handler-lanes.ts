@@ -17,6 +17,8 @@ export interface HandlerLanesOptions {
   readonly queue: string;
   readonly lost: LostJobs;
   readonly fetch: FetchPolicy;
+  /** Whether the jobs come with what pg-boss knows of them. */
+  readonly metadata: boolean;
   /** How many jobs a lane fetches at once. */
   readonly batchSize: number;
   readonly lanes: number;
@@ -72,8 +74,8 @@ export class HandlerLanes {
   }
 
   #work(batchSize: number, handle: HandleBatch): Promise<string> {
-    const { boss, queue, fetch } = this.#options;
-    const policy = { ...fetch, batchSize, perJobResults: true } as const;
+    const { boss, queue, fetch, metadata } = this.#options;
+    const policy = { ...fetch, batchSize, perJobResults: true, includeMetadata: metadata } as const;
     return boss.work<unknown, unknown, typeof policy>(queue, policy, handle);
   }
 

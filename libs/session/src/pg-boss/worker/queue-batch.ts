@@ -23,6 +23,8 @@ export interface HandlerWork<Em extends EntityManager> {
   readonly source: SessionSource<Em>;
   readonly queue: string;
   readonly chunkSize: number;
+  /** Where the input is in the data of a job. */
+  readonly input?: 'field' | 'data' | undefined;
   readonly work: ChunkWork<Em, unknown, unknown>;
 }
 
@@ -109,7 +111,7 @@ export class QueueBatch<Em extends EntityManager> {
 
   #read(job: FetchedJob): void {
     try {
-      this.#jobs.push(new QueueJob(job));
+      this.#jobs.push(new QueueJob(job, this.#work.input));
     } catch (error) {
       this.#unreadable.push({ id: job.id, reason: error });
     }

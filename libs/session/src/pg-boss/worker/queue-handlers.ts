@@ -51,6 +51,12 @@ function assertOptions(handler: HandlerClass<unknown>, options: JobHandlerOption
       );
     }
   }
+  const input: unknown = options.input;
+  if (input !== undefined && input !== 'field' && input !== 'data') {
+    throw new TypeError(
+      `Expected \`input\` of @JobHandler() on "${handler.name}" to be 'field' or 'data', got ${show(input)}.`,
+    );
+  }
 }
 
 function show(value: unknown): string {

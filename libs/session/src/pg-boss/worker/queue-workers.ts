@@ -48,9 +48,9 @@ export class QueueWorkers<Em extends EntityManager> {
   }
 
   /** What the batches of a handler's jobs are run with. */
-  workOf({ handler, options: { queue, chunkSize = 1 } }: QueueHandler): HandlerWork<Em> {
+  workOf({ handler, options: { queue, chunkSize = 1, input } }: QueueHandler): HandlerWork<Em> {
     const work = toChunkWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
-    return { source: this.#source, queue, chunkSize, work };
+    return { source: this.#source, queue, chunkSize, input, work };
   }
 
   #cut(timeout: number, reason: unknown): void {
@@ -63,7 +63,7 @@ export class QueueWorkers<Em extends EntityManager> {
 
   async #startHandler(boss: PgBoss, lost: LostJobs, handler: QueueHandler): Promise<void> {
     const { options } = handler;
-    const { queue, chunkSize = 1, prefetch = 1, localConcurrency } = options;
+    const { queue, chunkSize = 1, prefetch = 1, localConcurrency, metadata = false } = options;
     const claims = new QueueClaims(boss, queue);
     const work = this.workOf(handler);
     const lanes = new HandlerLanes({
@@ -71,6 +71,7 @@ export class QueueWorkers<Em extends EntityManager> {
       queue,
       lost,
       fetch: splitPolicy(options).fetch,
+      metadata,
       batchSize: chunkSize * prefetch,
       lanes: await getConcurrency(this.#source.orm, localConcurrency),
       turns: this.#turns,

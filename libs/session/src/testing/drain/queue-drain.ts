@@ -5,6 +5,7 @@ import { toFailureOutput } from '../../pg-boss/message/failure-output.js';
 import { onConnectionOf } from '../../pg-boss/open-transaction.js';
 import { type FetchedJob, QueueJob } from '../../pg-boss/queue-job.js';
 import { type FetchPolicy, splitPolicy } from '../../pg-boss/queue-policy.js';
+import { isDeadLetter } from '../../pg-boss/queue-error.js';
 import { type HandlerWork, QueueBatch, type QueueFailure } from '../../pg-boss/worker/queue-batch.js';
 import { QueueClaims } from '../../pg-boss/worker/queue-claims.js';
 import type { QueueHandler } from '../../pg-boss/worker/queue-handlers.js';
@@ -57,10 +58,11 @@ export class QueueDrain {
   async #fetch(): Promise<Omit<FetchedJob, 'signal'>[]> {
     const { boss, handler, ignoreStartAfter, ending } = this.#options;
     ending.throwIfAborted();
-    const { chunkSize = 1, prefetch = 1 } = handler.options;
+    const { chunkSize = 1, prefetch = 1, metadata = false } = handler.options;
     return boss.fetch<unknown>(this.#queue, {
       ...selectFetchOptions(splitPolicy(handler.options).fetch),
       ignoreStartAfter,
+      includeMetadata: metadata,
       batchSize: chunkSize * prefetch,
       db: this.#db,
     });
@@ -105,6 +107,7 @@ export class QueueDrain {
     if (failures.length === 0) {
       return done;
     }
+    await this.#jobs.endRetries(failures.filter(({ reason }) => isDeadLetter(reason)).map(({ id }) => id));
     for (const { id, reason } of failures) {
       const { retryCount } = byId.get(id) as FetchedJob;
       await this.#options.boss.fail(this.#queue, [{ id, retryCount }], toFailureOutput(reason), { db: this.#db });

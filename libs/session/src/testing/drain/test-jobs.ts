@@ -43,6 +43,17 @@ export class TestJobs {
     );
   }
 
+  /** Lets jobs fail for good. */
+  async endRetries(ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) {
+      // Seam: pg-boss/job-table
+      await this.#db.executeSql(
+        `update ${this.#table} set retry_limit = retry_count where name = $1 and id = any($2::uuid[])`,
+        [this.#queue, ids],
+      );
+    }
+  }
+
   /** Tells what became of jobs that have failed. */
   async findNext(ids: readonly string[]): Promise<ReadonlyMap<string, 'retry' | 'deadLetter' | 'none'>> {
     // Seam: pg-boss/job-table
