@@ -8,7 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import { JobService, SessionModule } from 'nestjs-mikro-session';
 import { SessionInspectorModule } from 'nestjs-mikro-session/inspector';
 
-import { Item, options, POOL_SIZE, prepare } from './applications.ts';
+import { emptyTable, Item, options, POOL_SIZE } from './applications.ts';
 import type { Claim, Side } from './claim.ts';
 import { JOBS } from './in-jobs.ts';
 
@@ -17,7 +17,7 @@ Reflect.decorate([Module({})], Root);
 
 /** An application with a server, where somebody could look at the jobs. */
 async function startServer(databaseUrl: string, imports: readonly DynamicModule[]): Promise<INestApplication> {
-  await prepare(databaseUrl);
+  await emptyTable(databaseUrl);
   const root: DynamicModule = {
     module: Root,
     imports: [MikroOrmModule.forRoot(options(databaseUrl)), SessionModule.forRoot(), ...imports],
