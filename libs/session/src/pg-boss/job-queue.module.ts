@@ -98,9 +98,9 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
           options: JobQueueModuleOptions,
           discovery: DiscoveryService,
           moduleRef: ModuleRef,
-          readers: QueueReaders,
+          readers?: QueueReaders,
         ) => {
-          readers.add(() => readQueues(started, discovery, options, contextName));
+          readers?.add(() => readQueues(started, discovery, options, contextName));
           return new JobQueueLifecycle({
             boss: started,
             workers: new QueueWorkers(own, moduleRef),
@@ -108,7 +108,15 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
             findHandlers: () => findHandlers(discovery, contextName),
           });
         },
-        inject: [source, boss, MODULE_OPTIONS_TOKEN, DiscoveryService, ModuleRef, QueueReaders],
+        inject: [
+          source,
+          boss,
+          MODULE_OPTIONS_TOKEN,
+          DiscoveryService,
+          ModuleRef,
+          // Without SessionModule there is none, and `source` tells of that.
+          { token: QueueReaders, optional: true },
+        ],
       },
       ...exported,
     ],
