@@ -18,17 +18,19 @@ describe('the build before a start', () => {
     started = [];
     folder = await mkdtemp(join(tmpdir(), 'build-'));
     await mkdir(join(folder, 'node_modules'));
-    for (const name of ['@nestjs', 'typescript']) {
+    for (const name of ['@nestjs', 'typescript', 'esbuild', '@esbuild']) {
       await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name));
     }
-    for (const name of ['scripts', 'nest-cli.json', 'package.json']) {
+    for (const name of ['scripts', 'nest-cli.json', 'package.json', 'docs/troubleshooting.md']) {
       await cp(join(root, name), join(folder, name), { recursive: true });
     }
     for (const name of ['tsconfig.json', 'tsconfig.build.json', 'libs/session/tsconfig.build.json']) {
       await copyConfig(name);
     }
     await mkdir(join(folder, 'src/cli'), { recursive: true });
-    await mkdir(join(folder, 'libs/session/src'));
+    await mkdir(join(folder, 'libs/session/src/inspector/page'), { recursive: true });
+    await writeFile(join(folder, 'libs/session/src/inspector/page/page.tsx'), 'export {};\n');
+    await writeFile(join(folder, 'libs/session/src/inspector/page/page.css'), '');
     await writeFile(join(folder, 'src/globals.d.ts'), 'declare const console: any;\ndeclare const process: any;\n');
     await writeFile(join(folder, 'src/main.ts'), 'export const demo = () => 1;\n');
     await writeFile(join(folder, 'src/cli/read-range.ts'), `export { demo as readRange } from '../main.js';\n`);

@@ -70,6 +70,7 @@ describeInBrowser('the page of the demo', (browser) => {
     await untilTold('done');
     await page.locator('.bar.failed').waitFor();
     await page.getByText('12 jobs, 12 sessions.').waitFor();
+    await bars().and(page.locator('.done')).nth(10).waitFor();
 
     const { body: results } = await demo.client.results(runId());
     const labels = await bars().evaluateAll((all) => all.map((bar) => bar.getAttribute('aria-label') ?? ''));
