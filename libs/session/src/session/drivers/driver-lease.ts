@@ -2,6 +2,7 @@ import type { BegunTransaction, LeaseOwner } from '../pool/begun-transaction.js'
 import { IdleTimer } from '../pool/idle-timer.js';
 import { explainLoss } from '../pool/lost-connection.js';
 import { Silence } from '../pool/silence.js';
+import { endedByStatement, leftOpen } from '../pool/unexpected-end.js';
 import { CommitUnknownError, SessionStateError, TransactionAbortedError } from '../session-error.js';
 import type { DriverKnowledge } from './driver-knowledge.js';
 import type { CompiledQuery, KyselyConnection, TransactionSettings } from './kysely-driver.js';
@@ -162,10 +163,7 @@ export class DriverLease {
     }
     this.#giveBack();
     if (isLeftOpen && this.#loss === undefined) {
-      throw new SessionStateError(
-        `A transaction was left open on ${this.#user.label}, and is rolled back. Begin transactions with session.begin() ` +
-          'or session.transactional(), not with a statement.',
-      );
+      throw leftOpen(this.#user.label);
     }
   }
 
@@ -301,10 +299,7 @@ export class DriverLease {
   }
 
   #giveUp(): Error {
-    const error = new SessionStateError(
-      `A statement of "${this.#user.label}" ended its transaction, which is ended by the block or call that began it. ` +
-        'What came before it may be committed, nothing else is. Leave COMMIT and ROLLBACK to the session.',
-    );
+    const error = endedByStatement(this.#user.label);
     this.destroy(error);
     return error;
   }

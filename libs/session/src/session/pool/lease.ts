@@ -14,6 +14,7 @@ import { Portal } from './portal.js';
 import { WhoIsThere } from './set-up-hooks.js';
 import { Silence } from './silence.js';
 import { findTransactionControl } from './transaction-control.js';
+import { endedByStatement, leftOpen } from './unexpected-end.js';
 import { unlessInTime } from './unless-in-time.js';
 
 export interface LeaseOptions {
@@ -357,10 +358,7 @@ export class Lease {
   }
 
   #giveUp(): Error {
-    const error = new SessionStateError(
-      `A statement of "${this.#label}" ended its transaction, which is ended by the block or call that began it. What ` +
-        'came before it may be committed, nothing else is. Leave COMMIT and ROLLBACK to the session.',
-    );
+    const error = endedByStatement(this.#label);
     this.destroy(error);
     return error;
   }
@@ -403,10 +401,7 @@ export class Lease {
     }
     release(error ?? (isUsable ? undefined : true));
     if (isLeftOpen && error === undefined) {
-      throw new SessionStateError(
-        `A transaction was left open on ${label}, and is rolled back. Begin transactions with session.begin() or ` +
-          'session.transactional(), not with a statement.',
-      );
+      throw leftOpen(label);
     }
   }
 

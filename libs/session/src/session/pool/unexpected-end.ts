@@ -1,0 +1,17 @@
+import { SessionStateError } from '../session-error.js';
+
+/** The error of a statement that ended the transaction around it. */
+export function endedByStatement(label: string): SessionStateError {
+  return new SessionStateError(
+    `A statement of "${label}" ended its transaction, which is ended by the block or call that began it. What ` +
+      'came before it may be committed, nothing else is. Leave COMMIT and ROLLBACK to the session.',
+  );
+}
+
+/** The error of a connection that is given back within a transaction. */
+export function leftOpen(label: string): SessionStateError {
+  return new SessionStateError(
+    `A transaction was left open on ${label}, and is rolled back. Begin transactions with session.begin() or ` +
+      'session.transactional(), not with a statement.',
+  );
+}
