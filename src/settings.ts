@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
-import { readDatabaseUrl } from './database/database-url.js';
+import { readDatabaseUrl } from './database/read-database-url.js';
 
 export interface Settings {
   readonly host: string;

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 
-import { readDatabaseUrl } from './database-url.js';
+import { readDatabaseUrl } from './read-database-url.js';
 
 const TIMEOUT_MS = 3_000;
 

@@ -6,7 +6,7 @@ import { Run } from '../runs/run.entity.js';
 import { AddEngine } from './add-engine.migration.js';
 import { CreateRuns } from './create-runs.migration.js';
 import type { Instance } from './instance.js';
-import { readDatabaseUrl } from './database-url.js';
+import { readDatabaseUrl } from './read-database-url.js';
 import { POOL_SIZE } from './pool-size.js';
 
 /** How long a request waits for a connection before it is told that the database cannot be reached. */

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 
 import { findRunningPostgres, hasRunningPostgres } from './running-postgres.js';
-import { createClient, join } from './server-users.js';
+import { createClient, join } from './join-users.js';
 
 export interface JoinedPostgres {
   /** Connection URL of the database `postgres`. */

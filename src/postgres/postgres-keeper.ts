@@ -9,10 +9,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import type { Client } from 'pg';
 
-import { endFormerServer, InUseError } from './former-server.ts';
+import { endFormerServer, InUseError } from './end-former-server.ts';
 import { findPlace, prepare } from './server-place.ts';
-import { endServer, findFreePort, startServer } from './server-process.ts';
-import { createClient, isUnused } from './server-users.ts';
+import { endServer, findFreePort, startServer } from './start-server.ts';
+import { createClient, isUnused } from './join-users.ts';
 
 export interface KeeperOptions {
   /** Where data and log live. Made if need be. */

@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
-import { readDatabaseUrl } from '../database/database-url.js';
+import { readDatabaseUrl } from '../database/read-database-url.js';
 import { CONNECTION_TIMEOUT_MS } from '../database/orm-options.js';
 import { RunsModule } from '../runs/runs.module.js';
 import { ActiveQueueRuns } from './active-queue-runs.js';

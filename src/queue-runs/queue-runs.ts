@@ -4,7 +4,7 @@ import { JobQueue, type SendManyOptions } from 'nestjs-mikro-session/pg-boss';
 
 import { closeOnce } from '../runs/run-store.js';
 import type { RunView } from '../runs/run-view.js';
-import { NO_LOAD, type RunLoad } from '../runs/run-limits.js';
+import { NO_LOAD, type RunLoad } from '../runs/assert-room-for.js';
 import type { Simulation } from '../runs/start-run.request.js';
 import type { SentRunInfo } from '../runs/run-info.js';
 import { tierOf } from './factorise.handler.js';

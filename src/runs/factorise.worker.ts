@@ -7,7 +7,7 @@ import { InjectSession, type JobContext, type JobWorker, SessionContext } from '
 import { factorise } from './factorise.js';
 import { Factorisation } from './factorisation.entity.js';
 import { JobLog, type StartedJob } from './job-log.js';
-import type { NumberAt } from './number-parts.js';
+import type { NumberAt } from './part-numbers.js';
 import { Run } from './run.entity.js';
 import { type RunInfo, runInfoOf } from './run-info.js';
 import { SimulatedFailure } from './simulated-failure.js';

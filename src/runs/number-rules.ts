@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-import { whyNotInteger } from '../errors/integer-rule.js';
+import { whyNotInteger } from '../errors/integer-between.js';
 import type { Finding, Rule } from '../errors/satisfies.js';
 
 export const MAX_NUMBER = Number.MAX_SAFE_INTEGER;

@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 
-import { integerBetween } from '../errors/integer-rule.js';
+import { integerBetween } from '../errors/integer-between.js';
 import { Satisfies } from '../errors/satisfies.js';
 import { ResultView } from './result-view.js';
 import { RunView } from './run-view.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
-import { assertRoomFor, type RunLoad } from './run-limits.js';
+import { assertRoomFor, type RunLoad } from './assert-room-for.js';
 
 /** Counts the runs that are being started, which nobody else knows of yet. */
 @Injectable()

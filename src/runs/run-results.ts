@@ -3,7 +3,7 @@ import type { JobOutcome } from 'nestjs-mikro-session';
 import { type Failure, toFailure } from './failure.js';
 import type { FailureLog } from './failure-log.js';
 import type { LiveRun } from './live-run.js';
-import type { NumberAt } from './number-parts.js';
+import type { NumberAt } from './part-numbers.js';
 import type { RunStore } from './run-store.js';
 
 /** How many failures are held before they are stored. */

@@ -4,7 +4,7 @@ import { SessionFactory } from 'nestjs-mikro-session';
 
 import { Instance } from '../database/instance.js';
 import { type Failure, storeFailures } from './failure.js';
-import { countResults, toCurrentView, toCurrentViews } from './run-counts.js';
+import { countResults, toCurrentView, toCurrentViews } from './to-current-view.js';
 import { RunLog } from './run-log.js';
 import { Run } from './run.entity.js';
 import type { RunEnding } from './run-state.js';

@@ -3,7 +3,7 @@ import { Type } from 'class-transformer';
 import { IsObject, ValidateNested } from 'class-validator';
 
 import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from '../database/pool-size.js';
-import { integerBetween } from '../errors/integer-rule.js';
+import { integerBetween } from '../errors/integer-between.js';
 import { oneOf } from '../errors/one-of.js';
 import { MayBeLeftOut, type Rule, Satisfies } from '../errors/satisfies.js';
 import { type RunEngine, runEngines } from './run-engine.js';

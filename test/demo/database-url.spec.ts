@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { chooseSslMode } from '../../src/database/choose-ssl-mode.js';
-import { readDatabaseUrl } from '../../src/database/database-url.js';
+import { readDatabaseUrl } from '../../src/database/read-database-url.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { startDemo } from './support/demo-app.js';
 import { certificate } from './support/self-signed.js';

@@ -16,11 +16,16 @@ export type {
   SessionModuleOptions,
   SessionOptionsFactory,
 } from './nest/session-module-options.js';
-export { getJobServiceToken, getSessionContextToken, getSessionFactoryToken, getSessionToken } from './nest/tokens.js';
+export {
+  getJobServiceToken,
+  getSessionContextToken,
+  getSessionFactoryToken,
+  getSessionToken,
+} from './nest/get-session-token.js';
 export { SessionPlace } from './nest/session-place.js';
 export type { PlaceScopeOptions, SessionScopes } from './nest/session-scopes.js';
 export type { MethodTransactionOptions } from './nest/method-transaction.js';
-export type { Propagation } from './nest/session-method.js';
+export type { Propagation } from './nest/run-session-method.js';
 export { SessionModule } from './session.module.js';
 export type { Scope, ScopeKind, ScopeState } from './session/scope/scope.js';
 export type { ScopeInfo } from './session/scope/scope-info.js';

@@ -1,7 +1,7 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 
-import { announceCopy, warnOfCopies } from './nest/loaded-copies.js';
-import { assertAsyncOptions, assertModuleOptions } from './nest/module-option-rules.js';
+import { announceCopy, warnOfCopies } from './nest/warn-of-copies.js';
+import { assertAsyncOptions, assertModuleOptions } from './nest/assert-module-options.js';
 import type {
   SessionModuleExtras,
   SessionModuleOptions,

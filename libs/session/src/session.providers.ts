@@ -11,7 +11,7 @@ import { createThreads } from './jobs/threads/job-threads.js';
 import { limitToShare } from './jobs/threads/limit-to-share.js';
 import { readThreadEnvironment } from './jobs/threads/thread-environment.js';
 import { assertOneCopy } from './nest/assert-one-copy.js';
-import { assertProvidedOptions } from './nest/module-option-rules.js';
+import { assertProvidedOptions } from './nest/assert-module-options.js';
 import { SessionConnections } from './nest/session-connections.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './nest/session-module-options.js';
 import {
@@ -20,8 +20,8 @@ import {
   getSessionFactoryToken,
   getSessionSourceToken,
   getSessionToken,
-} from './nest/tokens.js';
-import { isObject } from './session/option-rules.js';
+} from './nest/get-session-token.js';
+import { isObject } from './session/assert-options.js';
 import { ScopeStorage } from './session/scope/scope-storage.js';
 import { SessionContext } from './session/session-context.js';
 import { SessionSetupError } from './session/session-error.js';

@@ -1,5 +1,5 @@
 /** @module nestjs-mikro-session/inspector */
-export type { SessionInspectorOptions, SessionInspectorOptionsFactory } from './inspector-options.js';
+export type { SessionInspectorOptions, SessionInspectorOptionsFactory } from './session-inspector-options.js';
 export { SessionInspectorModule } from './session-inspector.module.js';
 export type {
   EndedScope,

@@ -14,7 +14,7 @@ import {
   type SessionInspectorExtras,
   type SessionInspectorOptions,
   type SessionInspectorOptionsFactory,
-} from './inspector-options.js';
+} from './session-inspector-options.js';
 import { Inspector } from './state/inspector.js';
 
 const extras: Required<SessionInspectorExtras> = { path: '/sessions' };

@@ -2,12 +2,12 @@ import 'reflect-metadata';
 
 import { Inject, Optional } from '@nestjs/common';
 
-import { aName, anObject, assertOptions, oneOf, type Rule } from '../session/option-rules.js';
+import { aName, anObject, assertOptions, oneOf, type Rule } from '../session/assert-options.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { SessionSource } from '../session/session-source.js';
 import { assertMethodTransaction, type MethodTransactionOptions } from './method-transaction.js';
-import { type Propagation, runSessionMethod } from './session-method.js';
-import { getSessionSourceToken } from './tokens.js';
+import { type Propagation, runSessionMethod } from './run-session-method.js';
+import { getSessionSourceToken } from './get-session-token.js';
 
 /** Options of one `@InSession()`. */
 export interface InSessionOptions {

@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
 
-import { getSessionToken } from './tokens.js';
+import { getSessionToken } from './get-session-token.js';
 
 /**
  * Injects the session of this request or job. Its type is the EntityManager of your driver, or

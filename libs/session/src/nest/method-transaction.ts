@@ -1,10 +1,10 @@
 import { type EntityManager, TransactionPropagation } from '@mikro-orm/core';
 
-import { assertRule, oneOf } from '../session/option-rules.js';
+import { assertRule, oneOf } from '../session/assert-options.js';
 import { SessionStateError } from '../session/session-error.js';
-import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
+import { assertBeginOptions } from '../session/transaction/assert-begin-options.js';
 import type { BeginOptions } from '../session/transaction/begin-options.js';
-import { assertJoinable, type JoiningMethod } from './joined-transaction.js';
+import { assertJoinable, type JoiningMethod } from './assert-joinable.js';
 
 /** The transaction of a method with `@InSession()`. */
 export interface MethodTransactionOptions extends BeginOptions {

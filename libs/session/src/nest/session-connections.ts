@@ -2,7 +2,7 @@ import { types } from 'node:util';
 
 import type { InjectionToken } from '@nestjs/common';
 
-import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
+import { assertBeginOptions } from '../session/transaction/assert-begin-options.js';
 import type { ScopeInfo } from '../session/scope/scope-info.js';
 import type { BeginOptions } from '../session/transaction/begin-options.js';
 import type { SessionSource } from '../session/session-source.js';

@@ -1,4 +1,12 @@
-import { aName, anAbortSignal, anObject, anything, assertOptions, oneOf, type Rule } from '../session/option-rules.js';
+import {
+  aName,
+  anAbortSignal,
+  anObject,
+  anything,
+  assertOptions,
+  oneOf,
+  type Rule,
+} from '../session/assert-options.js';
 import type { LiveScope } from '../session/scope/live-scope.js';
 import type { Scope, ScopeKind } from '../session/scope/scope.js';
 import type { ScopeInfo } from '../session/scope/scope-info.js';

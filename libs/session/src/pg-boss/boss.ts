@@ -9,10 +9,10 @@ import { SessionSetupError } from '../session/session-error.js';
 import { isGivenUp } from '../session/pool/lost-connection.js';
 import { getPool } from '../session/pool/get-pool.js';
 import type { Pool } from '../session/pool/pool.js';
-import { findOwnPool, limitAnswers } from './answer-limit.js';
+import { findOwnPool, limitAnswers } from './limit-answers.js';
 import { BossWatch } from './boss-watch.js';
 import { endForgotten } from './end-forgotten.js';
-import type { BossOptions } from './job-queue-options.js';
+import type { BossOptions } from './job-queue-module-options.js';
 
 /** Enough for what pg-boss does between the jobs, which run on the connections of MikroORM. */
 const POOL_SIZE = 4;

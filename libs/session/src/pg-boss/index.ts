@@ -7,7 +7,7 @@ export type {
   JobQueueModuleExtras,
   JobQueueModuleOptions,
   JobQueueOptionsFactory,
-} from './job-queue-options.js';
+} from './job-queue-module-options.js';
 export {
   type FlowJob,
   JobQueue,
@@ -18,8 +18,8 @@ export {
   type UpsertOptions,
 } from './job-queue.js';
 export { JobQueueModule } from './job-queue.module.js';
-export { JobClaimLostError, JobDeadLetterError } from './queue-error.js';
+export { JobClaimLostError, JobDeadLetterError } from './job-dead-letter-error.js';
 export type { QueueInput, QueueInputs, QueueName } from './queue-inputs.js';
 export type { JobMetadata, QueueJobContext } from './queue-job.js';
 export type { FetchPolicy, JobHandlerOptions, QueuePolicy } from './queue-policy.js';
-export { getJobQueueHealthToken, getJobQueueToken } from './tokens.js';
+export { getJobQueueHealthToken, getJobQueueToken } from './get-job-queue-token.js';

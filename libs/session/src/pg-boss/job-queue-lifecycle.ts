@@ -3,10 +3,10 @@ import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnApplicationSh
 
 import { SessionSetupError } from '../session/session-error.js';
 import type { Boss } from './boss.js';
-import type { JobQueueModuleOptions } from './job-queue-options.js';
-import type { QueueHandler } from './worker/queue-handlers.js';
+import type { JobQueueModuleOptions } from './job-queue-module-options.js';
+import type { QueueHandler } from './worker/find-handlers.js';
 import { type QueuePolicy, splitPolicy } from './queue-policy.js';
-import { setUpQueues } from './queue-set-up.js';
+import { setUpQueues } from './set-up-queues.js';
 import type { QueueWorkers } from './worker/queue-workers.js';
 
 const SHUTDOWN_TIMEOUT_MS = 30_000;

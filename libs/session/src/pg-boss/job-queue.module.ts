@@ -9,7 +9,7 @@ import {
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
 
 import { type QueueDepth, QueueReaders } from '../nest/queue-readers.js';
-import { getSessionSourceToken } from '../nest/tokens.js';
+import { getSessionSourceToken } from '../nest/get-session-token.js';
 import { findKnowledge } from '../session/drivers/find-knowledge.js';
 import { SessionSetupError } from '../session/session-error.js';
 import type { SessionSource } from '../session/session-source.js';
@@ -18,11 +18,15 @@ import { JobQueue } from './job-queue.js';
 import { JobQueueHealthIndicator } from './job-queue-health.js';
 import { countQueues } from './count-queues.js';
 import { JobQueueLifecycle } from './job-queue-lifecycle.js';
-import type { JobQueueModuleExtras, JobQueueModuleOptions, JobQueueOptionsFactory } from './job-queue-options.js';
-import { assertQueueModuleOptions } from './queue-module-option-rules.js';
-import { findHandlers } from './worker/queue-handlers.js';
+import type {
+  JobQueueModuleExtras,
+  JobQueueModuleOptions,
+  JobQueueOptionsFactory,
+} from './job-queue-module-options.js';
+import { assertQueueModuleOptions } from './assert-queue-module-options.js';
+import { findHandlers } from './worker/find-handlers.js';
 import { QueueWorkers } from './worker/queue-workers.js';
-import { getJobQueueHealthToken, getJobQueueToken } from './tokens.js';
+import { getJobQueueHealthToken, getJobQueueToken } from './get-job-queue-token.js';
 
 const extras: Required<JobQueueModuleExtras> = { contextName: undefined, isGlobal: true };
 

@@ -17,12 +17,12 @@ import { SessionSetupError, SessionStateError } from '../session/session-error.j
 import type { SessionSource } from '../session/session-source.js';
 import type { SessionEntityManager } from '../session/session-types.js';
 import type { Boss } from './boss.js';
-import { inBossTransaction } from './boss-transaction.js';
-import { findOpenTransaction, inTransactionOf } from './open-transaction.js';
+import { inBossTransaction } from './in-boss-transaction.js';
+import { findOpenTransaction, inTransactionOf } from './find-open-transaction.js';
 import type { QueueInput, QueueName } from './queue-inputs.js';
 import { toMessage } from './message/queue-message.js';
-import { readAffected } from './command-answers.js';
-import { toSentInfo } from './message/sent-info.js';
+import { readAffected } from './read-affected.js';
+import { toSentInfo } from './message/to-sent-info.js';
 
 /** How many jobs go into one statement. */
 const BATCH = 1_000;

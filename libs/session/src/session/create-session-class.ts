@@ -11,7 +11,7 @@ import { findAmbient } from './scope/find-ambient.js';
 import { noteDirectWrites } from './transaction/note-direct-writes.js';
 import { handOutChecked } from './ownership/hand-out-checked.js';
 import type { EntityManagerClass } from './entity-manager-class.js';
-import { type ContextOptions, OPEN_CONTEXT } from './scope/request-contexts.js';
+import { type ContextOptions, OPEN_CONTEXT } from './scope/adopt-request-contexts.js';
 import { type KnownSession, STATE, type WithState } from './known-session.js';
 import type { SessionTransactions } from './transaction/session-transactions.js';
 import { PARENT } from './transaction/transaction-undos.js';

@@ -1,4 +1,4 @@
-import { isObject } from './option-rules.js';
+import { isObject } from './assert-options.js';
 import type { SessionForkOptions } from './session-options.js';
 
 /** What is wrong with one of some fork options. */

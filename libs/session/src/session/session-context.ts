@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import { anything, assertOptions, type Rule } from './option-rules.js';
+import { anything, assertOptions, type Rule } from './assert-options.js';
 import type { Scope } from './scope/scope.js';
 import { NoActiveSessionError, SessionStateError } from './session-error.js';
 import type { SessionOptions } from './session-options.js';

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 
-import { assertBeginOptions } from './transaction/begin-option-rules.js';
-import { anObject, anything, assertOptions, ofType, type Rule } from './option-rules.js';
+import { assertBeginOptions } from './transaction/assert-begin-options.js';
+import { anObject, anything, assertOptions, ofType, type Rule } from './assert-options.js';
 import type { ScopeKind } from './scope/scope.js';
 import type { ScopeInfo } from './scope/scope-info.js';
 import type { SessionOptions } from './session-options.js';

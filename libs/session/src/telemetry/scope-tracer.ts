@@ -3,7 +3,7 @@ import type { Attributes, Context, Span, Tracer } from '@opentelemetry/api';
 
 import type { LiveScope } from '../session/scope/live-scope.js';
 import type { ScopeObserver } from '../session/scope/scope-observer.js';
-import { getDatabaseAttributes, getScopeAttributes, getSpanName, SCOPE_ENDING } from './scope-attributes.js';
+import { getDatabaseAttributes, getScopeAttributes, getSpanName, SCOPE_ENDING } from './get-scope-attributes.js';
 import { describeException } from './describe-exception.js';
 import { getTracer, type TelemetryApi } from './telemetry-api.js';
 

@@ -3,7 +3,7 @@ import type { OnApplicationShutdown } from '@nestjs/common';
 import type { ScopeStorage } from '../session/scope/scope-storage.js';
 import type { SessionSource } from '../session/session-source.js';
 import { countConnections } from './count-connections.js';
-import { countOpenScopes } from './open-scope-counter.js';
+import { countOpenScopes } from './count-open-scopes.js';
 import { ScopeTracer } from './scope-tracer.js';
 import { loadTelemetryApi } from './telemetry-api.js';
 

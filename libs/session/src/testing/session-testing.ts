@@ -2,12 +2,12 @@ import type { EntityManager, EntityManagerType, IDatabaseDriver, Options } from 
 import type { INestApplicationContext } from '@nestjs/common';
 
 import { SessionConnections } from '../nest/session-connections.js';
-import { getSessionSourceToken } from '../nest/tokens.js';
+import { getSessionSourceToken } from '../nest/get-session-token.js';
 import type { LiveScope } from '../session/scope/live-scope.js';
 import { ScopeStorage } from '../session/scope/scope-storage.js';
 import { TaskScopes } from '../session/scope/task-scopes.js';
 import { SessionSetupError, SessionStateError } from '../session/session-error.js';
-import { assertOptions, integerFrom, ofType, type Rule } from '../session/option-rules.js';
+import { assertOptions, integerFrom, ofType, type Rule } from '../session/assert-options.js';
 import type { SessionEntityManager } from '../session/session-types.js';
 import { OwnDatabase, type OwnDatabaseOptions } from './database/own-database.js';
 import type { Drained, DrainOptions, QueueName } from './drain/drained.js';

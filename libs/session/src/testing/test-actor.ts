@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { Abstract, Type } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
-import { aName, anObject, assertOptions, type Rule } from '../session/option-rules.js';
+import { aName, anObject, assertOptions, type Rule } from '../session/assert-options.js';
 import type { LiveScope, ScopeOptions } from '../session/scope/live-scope.js';
 import type { ScopeInfo } from '../session/scope/scope-info.js';
 import type { TaskScopes } from '../session/scope/task-scopes.js';

@@ -8,7 +8,7 @@ import type { OuterTransaction } from './outer-transaction.js';
 import { standForConnection } from './stand-for-connection.js';
 import { terminated } from './terminated.js';
 import { TestCursors } from './test-cursors.js';
-import { readStatement, setsLocally } from './test-statements.js';
+import { readStatement, setsLocally } from './test-statement.js';
 
 /** A statement in a transaction that has failed. */
 const ABORTED = '25P02';

@@ -20,7 +20,7 @@ import { WithoutTransaction } from '../../nest/http/without-transaction.js';
 import { Inspector } from '../state/inspector.js';
 import { EventClients } from './event-clients.js';
 import { InspectorGuard } from './inspector.guard.js';
-import { type PageFile, renderPage, sendFile, sendText } from './page-files.js';
+import { type PageFile, renderPage, sendFile, sendText } from './page-file.js';
 import { takeResponse } from './raw-response.js';
 
 type AnyRequest = IncomingMessage & { readonly originalUrl?: string };

@@ -1,7 +1,7 @@
 import { render } from 'preact';
 
 import { App } from './app.js';
-import { connect } from './connection.js';
+import { connect } from './connect.js';
 
 const place = document.getElementById('app');
 if (place !== null) {

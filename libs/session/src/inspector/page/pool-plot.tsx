@@ -3,7 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 
 import type { PoolView } from '../state/inspector-state.js';
-import { colour, scheme } from './theme.js';
+import { colour, scheme } from './colour.js';
 
 const HEIGHT = 150;
 const SPAN_S = 300;

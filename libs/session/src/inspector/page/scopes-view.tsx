@@ -2,7 +2,7 @@ import { computed, signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 
 import type { LiveScopeView } from '../state/inspector-state.js';
-import { endScope } from './connection.js';
+import { endScope } from './connect.js';
 import { formatCount, formatDuration } from './format.js';
 import { hasActions, now, scopes, totalScopes } from './store.js';
 

@@ -6,8 +6,8 @@ import type { EndedScope, ScopeOutcome } from '../state/inspector-state.js';
 import { formatDuration, formatTime, outcomes } from './format.js';
 import { Lanes } from './lanes.js';
 import { ended, history } from './store.js';
-import { scheme } from './theme.js';
-import { type Drawing, drawTimeline, findScope, type Range } from './timeline-canvas.js';
+import { scheme } from './colour.js';
+import { type Drawing, drawTimeline, findScope, type Range } from './draw-timeline.js';
 
 interface Drag {
   readonly x: number;

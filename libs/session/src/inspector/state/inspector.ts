@@ -8,7 +8,7 @@ import type { LiveScope } from '../../session/scope/live-scope.js';
 import { reportEndFailure } from '../../session/scope/report-end-failure.js';
 import type { ScopeStorage } from '../../session/scope/scope-storage.js';
 import type { InspectorState, LiveScopes } from './inspector-state.js';
-import { viewLiveScope } from './live-view.js';
+import { viewLiveScope } from './view-live-scope.js';
 import { PoolLog } from './pool-log.js';
 import { QueueLog } from './queue-log.js';
 import { RunLog } from './run-log.js';

@@ -6,7 +6,7 @@ import type { LeaseOwner } from '../../session/pool/begun-transaction.js';
 import type { ConnectionObserver } from '../../session/pool/connection-observer.js';
 import { describeFailure } from './describe-failure.js';
 import type { EndedScope, MisuseView, ScopeOutcome } from './inspector-state.js';
-import { remedyFor } from './misuse-remedies.js';
+import { remedyFor } from './remedy-for.js';
 import { Ring } from './ring.js';
 import { ScopeNotes } from './scope-notes.js';
 

@@ -1,5 +1,5 @@
 import type { AttemptSignals } from './attempt-signals.js';
-import { LONGEST_MS } from '../../session/option-rules.js';
+import { LONGEST_MS } from '../../session/assert-options.js';
 import { reportEndFailure } from '../../session/scope/report-end-failure.js';
 import { CommitUnknownError } from '../../session/session-error.js';
 import type { LiveScope } from '../../session/scope/live-scope.js';

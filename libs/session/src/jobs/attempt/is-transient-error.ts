@@ -3,8 +3,8 @@ import { DriverException } from '@mikro-orm/core';
 import { isPassingTrouble } from '../../session/drivers/find-knowledge.js';
 import { readProperty } from '../../session/read-property.js';
 import { ConnectionLostError, SessionError } from '../../session/session-error.js';
-import { listErrors, listParts } from './error-parts.js';
-import { isEndUnknown } from './unknown-end.js';
+import { listErrors, listParts } from './list-error-parts.js';
+import { isEndUnknown } from './has-unknown-end.js';
 
 /**
  * Serialisation failure, deadlock, a lock that was not free, a broken connection, no connection or memory left, a server

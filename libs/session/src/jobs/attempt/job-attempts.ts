@@ -4,7 +4,7 @@ import type { LiveScope } from '../../session/scope/live-scope.js';
 import { readProperty } from '../../session/read-property.js';
 import type { BeginOptions } from '../../session/transaction/begin-options.js';
 import type { SessionSource } from '../../session/session-source.js';
-import { listParts } from './error-parts.js';
+import { listParts } from './list-error-parts.js';
 import type { Chunk } from '../run/input-source.js';
 import { JobTimeoutError } from '../job-error.js';
 import type { JobEnding } from '../job-outcome.js';

@@ -4,7 +4,7 @@ import type { JobEnding, JobOutcome } from '../job-outcome.js';
 import type { ChunkRunner } from './chunk-runner.js';
 import type { Retry } from '../attempt/retry.js';
 import type { RunSignals } from './run-signals.js';
-import { hasUnknownEnd } from '../attempt/unknown-end.js';
+import { hasUnknownEnd } from '../attempt/has-unknown-end.js';
 
 export interface JobChunksOptions<Input, Result> {
   readonly runner: Pick<ChunkRunner<Input, Result>, 'run'>;

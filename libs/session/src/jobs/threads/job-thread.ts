@@ -7,7 +7,7 @@ import { describeThrown } from '../../session/describe-thrown.js';
 import { readProperty } from '../../session/read-property.js';
 import { SessionSetupError } from '../../session/session-error.js';
 import { unpackReason } from './packed-reason.js';
-import type { Piscina, PiscinaClass } from './piscina-api.js';
+import type { Piscina, PiscinaClass } from './load-piscina.js';
 import { type ThreadEnvironment, toWorkerData } from './thread-environment.js';
 import type { AllowanceNotice, PackedEnd, ThreadAnswer, ThreadRequest } from './thread-messages.js';
 import { ThreadWatch } from './thread-watch.js';

@@ -3,8 +3,8 @@ import { inspect, types } from 'node:util';
 import { describeThrown } from '../../session/describe-thrown.js';
 import { describeType } from '../../session/describe-type.js';
 import { readProperty } from '../../session/read-property.js';
-import { isCloneable } from './cloneable.js';
-import { findKnownClass, nameKnownClass } from './known-errors.js';
+import { isCloneable } from './find-uncloneable.js';
+import { findKnownClass, nameKnownClass } from './find-error-class.js';
 
 /** What was thrown, in a form that structured clone can copy without loss. */
 export type PackedReason =

@@ -1,7 +1,7 @@
 import type { Chunk } from '../run/input-source.js';
 import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError, JobTimeoutError } from '../job-error.js';
-import { findObstacle } from './cloneable.js';
+import { findObstacle } from './find-uncloneable.js';
 import type { JobThread } from './job-thread.js';
 import { unpackReason } from './packed-reason.js';
 import type { PackedEnd, RunSetup } from './thread-messages.js';

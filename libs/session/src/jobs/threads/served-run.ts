@@ -9,7 +9,7 @@ import type { AnyWorker } from '../job-worker.js';
 import type { ChunkWork } from '../run/chunk-work.js';
 import { RunSignals } from '../run/run-signals.js';
 import { toChunkWork } from '../attempt/to-chunk-work.js';
-import { nameObstacle } from './cloneable.js';
+import { nameObstacle } from './find-uncloneable.js';
 import { packReason } from './packed-reason.js';
 import type { PackedEnd, RunSetup } from './thread-messages.js';
 

@@ -1,11 +1,11 @@
 import { SessionError, SessionSetupError } from '../../session/session-error.js';
-import { DEFAULT_CONCURRENCY } from '../run/concurrency.js';
+import { DEFAULT_CONCURRENCY } from '../run/get-concurrency.js';
 import type { Chunk } from '../run/input-source.js';
 import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError } from '../job-error.js';
 import type { ChunkRunner } from '../run/chunk-runner.js';
 import type { RunSignals } from '../run/run-signals.js';
-import { findObstacle } from './cloneable.js';
+import { findObstacle } from './find-uncloneable.js';
 import type { JobThread } from './job-thread.js';
 import type { JobThreads, ThreadLease } from './job-threads.js';
 import { packReason } from './packed-reason.js';

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { LONGEST_MS } from '../../session/option-rules.js';
+import { LONGEST_MS } from '../../session/assert-options.js';
 import type { JobEnding } from '../job-outcome.js';
 import type { AllowanceNotice } from './thread-messages.js';
 

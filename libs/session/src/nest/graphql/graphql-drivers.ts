@@ -2,10 +2,10 @@ import type { OnModuleInit } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
 import { checkContextId } from '../request-context-id.js';
-import { type ApolloOptions, withOperations } from './graphql-apollo.js';
-import { type FastifyWithMercurius, surroundMercurius } from './graphql-mercurius.js';
+import { type ApolloOptions, withOperations } from './surround-apollo.js';
+import { type FastifyWithMercurius, surroundMercurius } from './surround-mercurius.js';
 import type { GraphqlOperations } from './graphql-operations.js';
-import { type KnownClass, warnOfUnknown } from '../known-class.js';
+import { type KnownClass, warnOfUnknown } from '../upstream-class.js';
 
 type Filter = (this: unknown, ...args: unknown[]) => unknown;
 

@@ -3,10 +3,10 @@ import type { LiveScope } from '../../session/scope/live-scope.js';
 import type { ScopeEnding } from '../../session/scope/scope-ending.js';
 import type { ScopeStorage } from '../../session/scope/scope-storage.js';
 import type { TaskScopes } from '../../session/scope/task-scopes.js';
-import { ByOperation } from './graphql-by-operation.js';
-import { describeOperation, endingOf, type OperationNode, type ResolveInfo, rootOf } from './graphql-info.js';
-import { identifyByOperation, OperationScope } from './graphql-operation-scope.js';
-import { SubscriptionEvents } from './graphql-subscription-events.js';
+import { ByOperation } from './by-operation.js';
+import { describeOperation, endingOf, type OperationNode, type ResolveInfo, rootOf } from './describe-operation.js';
+import { identifyByOperation, OperationScope } from './operation-scope.js';
+import { SubscriptionEvents } from './subscription-events.js';
 
 /** Knows the scope of each GraphQL operation, and of each event of a subscription. */
 export class GraphqlOperations {

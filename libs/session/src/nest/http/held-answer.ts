@@ -1,6 +1,6 @@
 import type { HttpTransaction } from './http-transaction.js';
 import { AnswerHeaders } from './answer-headers.js';
-import { type AnyResponse, watchResponse } from './response-end.js';
+import { type AnyResponse, watchResponse } from './watch-response.js';
 
 const METHODS = ['writeHead', 'flushHeaders', 'write', 'end'] as const;
 

@@ -3,12 +3,12 @@ import { types } from 'node:util';
 import { describeThrown } from '../../session/describe-thrown.js';
 import { reportEndFailure } from '../../session/scope/report-end-failure.js';
 import { AnswerHeaders, type HeaderHolder } from './answer-headers.js';
-import { aroundExceptions } from './exception-layer.js';
+import { aroundExceptions } from './hook-exception-layer.js';
 import { HeldAnswer } from './held-answer.js';
 import type { HttpRequest } from './http-options.js';
 import type { HttpScope } from './http-scope.js';
 import { HttpTransaction } from './http-transaction.js';
-import type { AnyResponse } from './response-end.js';
+import type { AnyResponse } from './watch-response.js';
 import type { WantedTransaction } from '../session-connections.js';
 
 /** What a handler gets to answer with: Node's response under Express, one that wraps it under Fastify. */

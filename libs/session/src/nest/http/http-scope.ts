@@ -8,7 +8,7 @@ import type { ScopeEnding } from '../../session/scope/scope-ending.js';
 import type { ScopeInfo } from '../../session/scope/scope-info.js';
 import type { ClientScopes } from '../messages/client-scopes.js';
 import type { HttpInfo, HttpRequest } from './http-options.js';
-import { type AnyResponse, isOver, isSent, watchResponse } from './response-end.js';
+import { type AnyResponse, isOver, isSent, watchResponse } from './watch-response.js';
 
 interface HttpScopeOptions {
   readonly request: IncomingMessage;

@@ -11,7 +11,7 @@ import type { HttpInfo } from './http-options.js';
 import type { PlatformResponse } from './http-exchange.js';
 import { HttpScope } from './http-scope.js';
 import { HttpTransactions } from './http-transactions.js';
-import { isSseRoute } from './sse-route.js';
+import { isSseRoute } from './is-sse-route.js';
 import type { SessionConnections } from '../session-connections.js';
 import { isWithoutTransaction } from './without-transaction.js';
 

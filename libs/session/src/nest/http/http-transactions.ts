@@ -1,9 +1,9 @@
 import type { AbstractHttpAdapter } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
-import { hookExceptionLayer } from './exception-layer.js';
+import { hookExceptionLayer } from './hook-exception-layer.js';
 import { type HandlerCall, HttpExchange, type PlatformResponse, rawOf } from './http-exchange.js';
-import { checkSseMetadata } from './sse-route.js';
+import { checkSseMetadata } from './is-sse-route.js';
 import type { SessionConnections } from '../session-connections.js';
 
 type Answer = (response: PlatformResponse, ...args: unknown[]) => unknown;

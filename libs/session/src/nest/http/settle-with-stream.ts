@@ -1,4 +1,4 @@
-import type { AnyResponse } from './response-end.js';
+import type { AnyResponse } from './watch-response.js';
 
 type Settle = (value?: unknown) => void;
 

@@ -2,14 +2,14 @@ import type { ModulesContainer } from '@nestjs/core';
 import { isObservable, of } from 'rxjs';
 
 import { ClientScopes } from './client-scopes.js';
-import { giveContextIdPerMessage } from './gateway-context-id.js';
+import { giveContextIdPerMessage } from './give-context-id-per-message.js';
 import {
   type Gateway,
   type GatewayController,
   type GatewayHandler,
   type GatewayMessage,
   installGatewayHook,
-} from './gateway-hook.js';
+} from './install-gateway-hook.js';
 import { watchGatewayPipeline } from './gateway-pipeline.js';
 import type { MessageScope } from './message-scope.js';
 import { END_FAILURE, type MessageScopes } from './message-scopes.js';

@@ -1,6 +1,6 @@
 import type { ModulesContainer } from '@nestjs/core';
 
-import { findInstances, type KnownClass } from '../known-class.js';
+import { findInstances, type KnownClass } from '../upstream-class.js';
 import type { SessionPlace } from '../session-place.js';
 import type { SessionScopes } from '../session-scopes.js';
 

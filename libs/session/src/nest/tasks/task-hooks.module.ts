@@ -3,14 +3,14 @@ import { ModuleRef, ModulesContainer } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import { TaskScopes } from '../../session/scope/task-scopes.js';
-import { BULL_EXPLORER, type BullExplorer, scopeJobs } from './bullmq-jobs.js';
-import { EVENT_BUS, type EventBus, scopeEvents } from './cqrs-events.js';
-import { EVENT_SUBSCRIBERS_LOADER, type EventSubscribersLoader, scopeListeners } from './event-listeners.js';
+import { BULL_EXPLORER, type BullExplorer, scopeJobs } from './scope-bullmq-jobs.js';
+import { EVENT_BUS, type EventBus, scopeEvents } from './scope-cqrs-events.js';
+import { EVENT_SUBSCRIBERS_LOADER, type EventSubscribersLoader, scopeListeners } from './scope-listeners.js';
 import { findSessionPlaces, type SessionPlace } from '../session-place.js';
 import { SessionScopes } from '../session-scopes.js';
 import { KnownPlace } from './known-place.js';
-import { RABBITMQ_MODULE, type RabbitMqModule, scopeRabbitHandlers } from './rabbitmq-handlers.js';
-import { SCHEDULE_EXPLORER, type ScheduleExplorer, scopeTicks } from './schedule-ticks.js';
+import { RABBITMQ_MODULE, type RabbitMqModule, scopeRabbitHandlers } from './scope-rabbit-handlers.js';
+import { SCHEDULE_EXPLORER, type ScheduleExplorer, scopeTicks } from './scope-ticks.js';
 
 const DISTANCE: Seam = {
   seam: 'nestjs/module-distance',

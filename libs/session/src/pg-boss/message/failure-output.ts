@@ -1,6 +1,6 @@
 import { describeThrown } from '../../session/describe-thrown.js';
 import { readProperty } from '../../session/read-property.js';
-import { toStorableText } from './storable-text.js';
+import { toStorableText } from './to-storable-text.js';
 
 /** How many causes of an error are stored, one within the other. */
 const MAX_CAUSES = 5;

@@ -1,6 +1,6 @@
 import { inspect, types } from 'node:util';
 
-import { isStorable } from './storable-text.js';
+import { isStorable } from './to-storable-text.js';
 
 /** How deep a value may be nested. PostgreSQL, too, has an end to it. */
 const MAX_DEPTH = 1_000;

@@ -1,6 +1,6 @@
 import type { JobResult, PgBoss } from 'pg-boss';
 
-import { isDeadLetter } from '../queue-error.js';
+import { isDeadLetter } from '../job-dead-letter-error.js';
 import { toFailure, toFailureOutput } from '../message/failure-output.js';
 import { LoneLane } from './lone-lane.js';
 import type { LoneTurns } from './lone-turns.js';

@@ -1,7 +1,7 @@
 import type { JobAttempt, PgBoss } from 'pg-boss';
 
 import type { FetchedJob } from '../queue-job.js';
-import { moveWhereRoom } from './where-room.js';
+import { moveWhereRoom } from './move-where-room.js';
 
 /** An attempt at a job that has not begun. */
 export type LostJob = Pick<JobAttempt, 'id' | 'retryCount'>;

@@ -2,12 +2,12 @@ import type { EntityManager } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 import type { Db, JobAttempt, PgBoss } from 'pg-boss';
 
-import { inBossTransaction } from '../boss-transaction.js';
-import { readAffected, readSettled } from '../command-answers.js';
-import { toOutput } from '../message/job-output.js';
-import { inTransactionOf } from '../open-transaction.js';
-import { JobClaimLostError } from '../queue-error.js';
-import { moveWhereRoom } from './where-room.js';
+import { inBossTransaction } from '../in-boss-transaction.js';
+import { readAffected, readSettled } from '../read-affected.js';
+import { toOutput } from '../message/to-output.js';
+import { inTransactionOf } from '../find-open-transaction.js';
+import { JobClaimLostError } from '../job-dead-letter-error.js';
+import { moveWhereRoom } from './move-where-room.js';
 
 /** An attempt at a job that this process holds. */
 type Claim = Pick<JobAttempt, 'id' | 'retryCount'>;

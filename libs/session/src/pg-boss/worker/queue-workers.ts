@@ -3,7 +3,7 @@ import { Logger } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import type { PgBoss } from 'pg-boss';
 
-import { getConcurrency } from '../../jobs/run/concurrency.js';
+import { getConcurrency } from '../../jobs/run/get-concurrency.js';
 import { toChunkWork } from '../../jobs/attempt/to-chunk-work.js';
 import type { SessionSource } from '../../session/session-source.js';
 import { HandlerLanes } from './handler-lanes.js';
@@ -11,7 +11,7 @@ import { LoneTurns } from './lone-turns.js';
 import { LostJobs } from './lost-jobs.js';
 import { type HandlerWork, QueueBatch, type QueueFailure } from './queue-batch.js';
 import { QueueClaims } from './queue-claims.js';
-import type { QueueHandler } from './queue-handlers.js';
+import type { QueueHandler } from './find-handlers.js';
 import { splitPolicy } from '../queue-policy.js';
 
 /** Runs the handlers of this process: each in as many lanes as it may run jobs at once. */

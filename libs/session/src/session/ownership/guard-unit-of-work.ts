@@ -1,6 +1,6 @@
 import { type AnyEntity, type EntityData, type EntityManager, helper, UnitOfWork } from '@mikro-orm/core';
 
-import { assertManaged } from '../mikro-orm-seams.js';
+import { assertManaged } from '../assert-orm-seams.js';
 import { rowOf } from '../transaction/entity-values.js';
 import { type KnownSession, STATE, type WithState } from '../known-session.js';
 import { EntityOwnershipError } from '../session-error.js';

@@ -6,13 +6,13 @@ import {
   type Options,
 } from '@mikro-orm/core';
 
-import { aName, anObject, assertOptions, ofType, type Rule } from '../../session/option-rules.js';
+import { aName, anObject, assertOptions, ofType, type Rule } from '../../session/assert-options.js';
 import { SessionSetupError } from '../../session/session-error.js';
-import { nameClone, nameTemplate } from './database-names.js';
+import { nameClone, nameTemplate } from './name-database.js';
 import { DatabaseServer } from './database-server.js';
-import { dropStale } from './stale-databases.js';
+import { dropStale } from './drop-stale.js';
 import { TemplateDatabase } from './template-database.js';
-import { hashTemplate } from './template-key.js';
+import { hashTemplate } from './hash-template.js';
 
 type Entities = NonNullable<Options['entities']>;
 

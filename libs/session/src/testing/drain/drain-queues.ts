@@ -1,7 +1,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 
 import { JobQueueLifecycle } from '../../pg-boss/job-queue-lifecycle.js';
-import { isInOpenTransaction } from '../../pg-boss/open-transaction.js';
+import { isInOpenTransaction } from '../../pg-boss/find-open-transaction.js';
 import { SessionSetupError, SessionStateError } from '../../session/session-error.js';
 import type { Drained, DrainedAttempt, DrainOptions } from './drained.js';
 import { QueueDrain } from './queue-drain.js';

@@ -2,13 +2,13 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { Db, FetchOptions, PgBoss } from 'pg-boss';
 
 import { toFailureOutput } from '../../pg-boss/message/failure-output.js';
-import { onConnectionOf } from '../../pg-boss/open-transaction.js';
+import { onConnectionOf } from '../../pg-boss/find-open-transaction.js';
 import { type FetchedJob, QueueJob } from '../../pg-boss/queue-job.js';
 import { type FetchPolicy, splitPolicy } from '../../pg-boss/queue-policy.js';
-import { isDeadLetter } from '../../pg-boss/queue-error.js';
+import { isDeadLetter } from '../../pg-boss/job-dead-letter-error.js';
 import { type HandlerWork, QueueBatch, type QueueFailure } from '../../pg-boss/worker/queue-batch.js';
 import { QueueClaims } from '../../pg-boss/worker/queue-claims.js';
-import type { QueueHandler } from '../../pg-boss/worker/queue-handlers.js';
+import type { QueueHandler } from '../../pg-boss/worker/find-handlers.js';
 import type { DrainedAttempt, LeftJob } from './drained.js';
 import { TestJobs } from './test-jobs.js';
 

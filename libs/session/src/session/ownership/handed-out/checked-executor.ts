@@ -1,4 +1,4 @@
-import { streamerOf } from '../../transaction/stream-in-turns.js';
+import { streamerOf } from '../../transaction/guard-streams.js';
 import type { Owner } from './owner.js';
 
 /** What sends the statements of a Kysely instance, and of all builders that were made with it. */

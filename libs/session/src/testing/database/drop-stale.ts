@@ -1,5 +1,5 @@
 import { findSqlState } from '../../session/pool/lost-connection.js';
-import { findMaker, isTemplate, type Maker, NAMES } from './database-names.js';
+import { findMaker, isTemplate, type Maker, NAMES } from './name-database.js';
 import type { ServerConnection } from './server-connection.js';
 
 const DAY_MS = 86_400_000;

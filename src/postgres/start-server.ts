@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { isServerOf, readIfThere } from './former-server.ts';
+import { isServerOf, readIfThere } from './end-former-server.ts';
 import { isAlive } from './is-alive.ts';
 import { environment, type Place } from './server-place.ts';
 

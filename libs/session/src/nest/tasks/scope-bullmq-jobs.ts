@@ -1,4 +1,4 @@
-import { type KnownClass, warnOfUnknown } from '../known-class.js';
+import { type KnownClass, warnOfUnknown } from '../upstream-class.js';
 import type { SessionScopes } from '../session-scopes.js';
 
 interface BullJob {

@@ -1,4 +1,4 @@
-import { assertBeginOptions } from '../session/transaction/begin-option-rules.js';
+import { assertBeginOptions } from '../session/transaction/assert-begin-options.js';
 import {
   anAbortSignal,
   anObject,
@@ -10,7 +10,7 @@ import {
   ofType,
   oneOf,
   type Rule,
-} from '../session/option-rules.js';
+} from '../session/assert-options.js';
 import type { JobOptions, JobStreamOptions } from './job-options.js';
 import type { RetryOptions } from './attempt/retry.js';
 

@@ -1,6 +1,6 @@
 import type { Connection, Transaction } from '@mikro-orm/core';
 
-import { assertExecutor } from '../kysely-seams.js';
+import { assertExecutor } from '../assert-kysely-transaction.js';
 import { begunOf } from '../pool/begun-transaction.js';
 import { readAfterEnd } from '../pool/portal.js';
 

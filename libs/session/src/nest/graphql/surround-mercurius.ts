@@ -1,6 +1,6 @@
-import { describeOperation, type OperationNode } from './graphql-info.js';
+import { describeOperation, type OperationNode } from './describe-operation.js';
 import type { GraphqlOperations } from './graphql-operations.js';
-import { type Schema, surroundResolvers } from './graphql-schema.js';
+import { type Schema, surroundResolvers } from './surround-resolvers.js';
 
 interface Document {
   readonly definitions: readonly (OperationNode & { readonly kind: string })[];

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 
 import type { ScopeInfo } from '../../session/scope/scope-info.js';
-import { isStorable } from './storable-text.js';
+import { isStorable } from './to-storable-text.js';
 
 /**
  * Returns the info that a job is sent with: that of the scope that sends it, and more or other of its own.

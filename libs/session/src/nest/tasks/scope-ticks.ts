@@ -1,4 +1,4 @@
-import type { KnownClass } from '../known-class.js';
+import type { KnownClass } from '../upstream-class.js';
 import type { SessionScopes } from '../session-scopes.js';
 
 type Method = (...args: unknown[]) => unknown;

@@ -1,4 +1,4 @@
-import type { Propagation } from '../session-method.js';
+import type { Propagation } from '../run-session-method.js';
 
 /** Tells whose scope a listener is called in. One that is made per call needs a scope before its @InSession() can open one. */
 export function startsIn(propagation: Propagation | undefined, needsScope: boolean): 'emitter' | 'own' {

@@ -1,4 +1,4 @@
-import { aName, assertOptions, integerFrom, ofType, type Rule } from '../session/option-rules.js';
+import { aName, assertOptions, integerFrom, ofType, type Rule } from '../session/assert-options.js';
 import type { HttpRequest } from '../nest/http/http-options.js';
 
 /** Options of SessionInspectorModule. */

@@ -2,7 +2,7 @@ import type { ModulesContainer } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import { checkContextId } from '../request-context-id.js';
-import { withGatewayEvents } from './gateway-events.js';
+import { withGatewayEvents } from './with-gateway-events.js';
 import type { GatewayPipeline } from './gateway-pipeline.js';
 
 export type GatewayHandler = (client: object, ...args: unknown[]) => unknown;

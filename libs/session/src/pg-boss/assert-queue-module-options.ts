@@ -1,5 +1,5 @@
-import { anObject, assertOptions, milliseconds, ofType, type Rule } from '../session/option-rules.js';
-import type { JobQueueModuleOptions } from './job-queue-options.js';
+import { anObject, assertOptions, milliseconds, ofType, type Rule } from '../session/assert-options.js';
+import type { JobQueueModuleOptions } from './job-queue-module-options.js';
 
 const rules: Record<keyof JobQueueModuleOptions, Rule> = {
   work: ofType('boolean'),

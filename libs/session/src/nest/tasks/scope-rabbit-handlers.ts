@@ -2,7 +2,7 @@ import { Scope, type Type } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
-import type { KnownClass } from '../known-class.js';
+import type { KnownClass } from '../upstream-class.js';
 import type { SessionScopes } from '../session-scopes.js';
 
 type Handler = (data: unknown, message: RabbitMessage, headers: unknown) => Promise<unknown>;

@@ -1,5 +1,5 @@
 import { readProperty } from '../../session/read-property.js';
-import { listParts } from './error-parts.js';
+import { listParts } from './list-error-parts.js';
 
 /** Ours, and the SQL states that say the same: the connection broke during the commit. */
 const CODES: ReadonlySet<unknown> = new Set(['COMMIT_UNKNOWN', '08007', '40003']);

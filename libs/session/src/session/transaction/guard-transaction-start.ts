@@ -9,7 +9,7 @@ import {
 import type { TransactionDefaults } from './begin-options.js';
 import { rememberBegunWith } from './begun-with.js';
 import type { ConnectionLeases } from '../pool/connection-leases.js';
-import { assertTransaction } from '../kysely-seams.js';
+import { assertTransaction } from '../assert-kysely-transaction.js';
 import { STATE, type WithState } from '../known-session.js';
 
 type Begin = Connection['begin'];

@@ -1,7 +1,7 @@
-import { assertJobOptions } from '../jobs/job-option-rules.js';
+import { assertJobOptions } from '../jobs/assert-job-options.js';
 import type { ThreadsOptions } from '../jobs/threads/threads-options.js';
-import { assertBeginOptions, assertTransactionDefaults } from '../session/transaction/begin-option-rules.js';
-import { assertForkOptions } from '../session/fork-options.js';
+import { assertBeginOptions, assertTransactionDefaults } from '../session/transaction/assert-begin-options.js';
+import { assertForkOptions } from '../session/merge-fork-options.js';
 import {
   aName,
   anObject,
@@ -12,7 +12,7 @@ import {
   ofType,
   oneOf,
   type Rule,
-} from '../session/option-rules.js';
+} from '../session/assert-options.js';
 import type { HttpOptions } from './http/http-options.js';
 import type { SessionModuleExtras, SessionModuleOptions } from './session-module-options.js';
 

@@ -2,7 +2,7 @@ import type { ObservableResult } from '@opentelemetry/api';
 
 import type { LiveScope } from '../session/scope/live-scope.js';
 import type { ScopeKind } from '../session/scope/scope.js';
-import { SCOPE_KIND } from './scope-attributes.js';
+import { SCOPE_KIND } from './get-scope-attributes.js';
 import { INSTRUMENTATION, type TelemetryApi } from './telemetry-api.js';
 
 /**

@@ -1,8 +1,8 @@
 import { ContextIdFactory } from '@nestjs/core';
 
 import { findInSessionOptions } from '../in-session.js';
-import type { KnownClass } from '../known-class.js';
-import { startsIn } from './listener-scope.js';
+import type { KnownClass } from '../upstream-class.js';
+import { startsIn } from './starts-in.js';
 import type { SessionScopes } from '../session-scopes.js';
 
 type Listener = (...args: unknown[]) => unknown;

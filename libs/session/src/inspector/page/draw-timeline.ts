@@ -1,5 +1,5 @@
 import type { EndedScope } from '../state/inspector-state.js';
-import { colour } from './theme.js';
+import { colour } from './colour.js';
 
 /** From when to when the timeline shows. */
 export interface Range {

@@ -1,4 +1,4 @@
-import type { OperationNode } from './graphql-info.js';
+import type { OperationNode } from './describe-operation.js';
 
 /**
  * Keeps one value per operation for as long as the operation is known. Contexts may be shared by operations, and parsed

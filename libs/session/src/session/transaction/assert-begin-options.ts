@@ -1,6 +1,6 @@
 import { FlushMode, IsolationLevel } from '@mikro-orm/core';
 
-import { anAbortSignal, anObject, anything, assertOptions, ofType, oneOf, type Rule } from '../option-rules.js';
+import { anAbortSignal, anObject, anything, assertOptions, ofType, oneOf, type Rule } from '../assert-options.js';
 import type { BeginOptions, TransactionDefaults } from './begin-options.js';
 
 const defaultRules: Record<keyof TransactionDefaults, Rule> = {

@@ -1,6 +1,6 @@
-import { endingOf, type OperationNode, type Resolver } from './graphql-info.js';
+import { endingOf, type OperationNode, type Resolver } from './describe-operation.js';
 import type { GraphqlOperations } from './graphql-operations.js';
-import { type Schema, surroundResolvers } from './graphql-schema.js';
+import { type Schema, surroundResolvers } from './surround-resolvers.js';
 
 interface RequestContext {
   readonly contextValue: unknown;

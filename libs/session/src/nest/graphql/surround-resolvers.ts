@@ -1,4 +1,4 @@
-import type { ResolveInfo, Resolver } from './graphql-info.js';
+import type { ResolveInfo, Resolver } from './describe-operation.js';
 
 interface Field {
   resolve?: Resolver | undefined;
