@@ -95,6 +95,8 @@ const tediousSpecs: readonly string[] = [
   'test/session/after-rollback.spec.ts',
   'test/session/reset-connections.spec.ts',
   'test/session/rolled-back-entity.spec.ts',
+  'test/testing/own-database.spec.ts',
+  'test/testing/places.spec.ts',
   'test/testing/surroundings.spec.ts',
   'test/testing/test-transaction.spec.ts',
 ];

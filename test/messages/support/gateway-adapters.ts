@@ -74,7 +74,7 @@ class ManyGatewaysAdapter extends WsAdapter {
   }
 }
 
-const ws: GatewayAdapter = {
+export const ws: GatewayAdapter = {
   name: 'ws',
   install: (app) => app.useWebSocketAdapter(new ManyGatewaysAdapter(app)),
   connect: async (url) => {
