@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 
 import { isAlive } from './is-alive.ts';
-import type { Place } from './server-place.ts';
+import type { ServerPlace } from './server-place.ts';
 
 const POLL_MS = 20;
 
@@ -21,7 +21,10 @@ interface Former {
 }
 
 /** Waits for a server that is still stopping, and ends one whose keeper was killed. */
-export async function endFormerServer({ folder }: Place, { password, deadline, isShared }: Former): Promise<void> {
+export async function endFormerServer(
+  { folder }: ServerPlace,
+  { password, deadline, isShared }: Former,
+): Promise<void> {
   const data = join(folder, 'data');
   const pidFile = join(data, 'postmaster.pid');
   let keeper: number | undefined;

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 
 import { findRunningPostgres, hasRunningPostgres } from './running-postgres.js';
-import { createClient, join } from './join-users.js';
+import { createClient, joinUsers } from './join-users.js';
 
 export interface JoinedPostgres {
   /** Connection URL of the database `postgres`. */
@@ -29,7 +29,7 @@ export async function joinPostgres(folder: string): Promise<JoinedPostgres | und
 async function canUse(client: Client): Promise<boolean> {
   try {
     await client.connect();
-    return await join(client);
+    return await joinUsers(client);
   } catch {
     // It is ending: who starts one then waits for that, or says why not.
     return false;

@@ -11,7 +11,7 @@ export function createClient(url: string): Client {
 }
 
 /** Makes the owner of a connection a user, as long as that is open. Gives `false` where the server is about to end. */
-export async function join(client: Client): Promise<boolean> {
+export async function joinUsers(client: Client): Promise<boolean> {
   const { rows } = await client.query<{ is: boolean }>(`select pg_try_advisory_lock_shared(${LOCK}) as is`);
   return rows[0]?.is === true;
 }

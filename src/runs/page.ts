@@ -1,34 +1,7 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Transform } from 'class-transformer';
+import { ApiProperty } from '@nestjs/swagger';
 
-import { integerBetween } from '../errors/integer-between.js';
-import { Satisfies } from '../errors/satisfies.js';
-import { ResultView } from './result-view.js';
-import { RunView } from './run-view.js';
-
-const MAX_OFFSET = 1_000_000_000;
-const MAX_LIMIT = 1_000;
-
-function ToInteger(): PropertyDecorator {
-  return Transform(({ value }: { readonly value: unknown }) =>
-    typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value,
-  );
-}
-
-/** Which part of a list a client wants. */
-export class PageQuery {
-  @ApiPropertyOptional({ type: 'integer', minimum: 0, default: 0, maximum: MAX_OFFSET })
-  @ToInteger()
-  @Satisfies(integerBetween(0, MAX_OFFSET))
-  readonly offset: number = 0;
-
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: 100 })
-  @ToInteger()
-  @Satisfies(integerBetween(1, MAX_LIMIT))
-  readonly limit: number = 100;
-}
-
-class Page {
+/** Part of a list. */
+export abstract class Page {
   @ApiProperty({ example: 3, description: 'How many items there are in all.' })
   readonly total!: number;
 
@@ -37,14 +10,4 @@ class Page {
 
   @ApiProperty({ example: 100 })
   readonly limit!: number;
-}
-
-export class RunPage extends Page {
-  @ApiProperty({ type: [RunView] })
-  readonly items!: readonly RunView[];
-}
-
-export class ResultPage extends Page {
-  @ApiProperty({ type: [ResultView] })
-  readonly items!: readonly ResultView[];
 }

@@ -5,7 +5,7 @@ import type { LiveRun, Pace } from './live-run.js';
 import type { RunView } from './run-view.js';
 
 /** The events of a run that goes on in this process: how far it has come, a few times a second, and its end. */
-export function eventsOf(live: LiveRun): Observable<MessageEvent> {
+export function runEvents(live: LiveRun): Observable<MessageEvent> {
   return concat(
     live.views.pipe(map((view) => progressEvent(view, live.pace))),
     defer(() => endEvent(live.view)),
@@ -13,7 +13,7 @@ export function eventsOf(live: LiveRun): Observable<MessageEvent> {
 }
 
 /** The same of a run that goes on elsewhere, and is looked at from time to time. */
-export function eventsFromOutside(looks: Observable<RunView>): Observable<MessageEvent> {
+export function runEventsFromOutside(looks: Observable<RunView>): Observable<MessageEvent> {
   return looks.pipe(
     distinctUntilChanged((before, now) => isNoFurther(now, before)),
     concatMap((run) => concat(of(progressEvent(run, paceOf(run))), run.finishedAt === null ? [] : endEvent(run))),

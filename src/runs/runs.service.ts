@@ -7,11 +7,13 @@ import { Instance } from '../database/instance.js';
 import { QueueRunWatch } from '../queue-runs/queue-run-watch.js';
 import { QueueRuns } from '../queue-runs/queue-runs.js';
 import { Factorisation } from './factorisation.entity.js';
-import type { PageQuery, ResultPage, RunPage } from './page.js';
+import type { PageQuery } from './page-query.js';
+import type { ResultPage } from './result-page.js';
+import type { RunPage } from './run-page.js';
 import { toResultView } from './result-view.js';
 import { toCurrentView, toCurrentViews } from './to-current-view.js';
 import { createRun } from './create-run.js';
-import { endEvent, eventsOf, eventsFromOutside } from './run-events.js';
+import { endEvent, runEvents, runEventsFromOutside } from './run-events.js';
 import type { NumberList } from './number-list.js';
 import { RunAdmission } from './run-admission.js';
 import { RunExecutor } from './run-executor.js';
@@ -109,10 +111,10 @@ export class RunsService {
   async events(id: string): Promise<Observable<MessageEvent>> {
     const live = this.executor.live.get(id);
     if (live !== undefined) {
-      return eventsOf(live);
+      return runEvents(live);
     }
     const run = await this.find(id);
-    return run.finishedAt === null ? eventsFromOutside(this.watch.follow(id)) : endEvent(run);
+    return run.finishedAt === null ? runEventsFromOutside(this.watch.follow(id)) : endEvent(run);
   }
 
   async cancel(id: string): Promise<RunView> {

@@ -18,7 +18,7 @@ import type { ChunkRunner } from './run/chunk-runner.js';
 import { RunSignals } from './run/run-signals.js';
 import type { RunWatch } from './run/run-watch.js';
 import type { JobThreads } from './threads/job-threads.js';
-import type { RunSetup } from './threads/thread-messages.js';
+import type { RunSetup } from './threads/thread-request.js';
 import { ThreadRunner } from './threads/thread-runner.js';
 import { assertWorkerClass, toChunkWork } from './attempt/to-chunk-work.js';
 

@@ -3,7 +3,7 @@ import type { ModulesContainer } from '@nestjs/core';
 import { type Seam, warnOfSeam } from '../session/assert-seam.js';
 
 /** How a class of an optional package is told apart, without an import of the package. */
-export interface KnownClass extends Pick<Seam, 'seam' | 'of'> {
+export interface UpstreamClass extends Pick<Seam, 'seam' | 'of'> {
   /** Its name, which a bundler may have changed. */
   readonly className: string;
   /** The name of a class beside it, where its own name is that of other packages' classes too. */
@@ -15,7 +15,7 @@ export interface KnownClass extends Pick<Seam, 'seam' | 'of'> {
 }
 
 /** Finds the instances of a class of an optional package by its methods. There are none when the package is not used. */
-export function findInstances<Instance>(modules: ModulesContainer, known: KnownClass): Set<Instance> {
+export function findInstances<Instance>(modules: ModulesContainer, known: UpstreamClass): Set<Instance> {
   const found = new Set<Instance>();
   let isNamed = false;
   for (const { providers } of modules.values()) {
@@ -28,13 +28,13 @@ export function findInstances<Instance>(modules: ModulesContainer, known: KnownC
     }
   }
   if (isNamed && found.size === 0) {
-    warnOfUnknown(known);
+    warnOfUnknownClass(known);
   }
   return found;
 }
 
 /** Tells that a class is there, but is not as it was when this package was written. */
-export function warnOfUnknown({ what, className, seam, of }: KnownClass): void {
+export function warnOfUnknownClass({ what, className, seam, of }: UpstreamClass): void {
   const loss = `No sessions are opened for ${what}`;
   warnOfSeam([className], { seam, of, loss, remedy: 'Open one in each with @InSession()' });
 }

@@ -18,7 +18,8 @@ export {
   type UpsertOptions,
 } from './job-queue.js';
 export { JobQueueModule } from './job-queue.module.js';
-export { JobClaimLostError, JobDeadLetterError } from './job-dead-letter-error.js';
+export { JobClaimLostError } from './job-claim-lost-error.js';
+export { JobDeadLetterError } from './job-dead-letter-error.js';
 export type { QueueInput, QueueInputs, QueueName } from './queue-inputs.js';
 export type { JobMetadata, QueueJobContext } from './queue-job.js';
 export type { FetchPolicy, JobHandlerOptions, QueuePolicy } from './queue-policy.js';

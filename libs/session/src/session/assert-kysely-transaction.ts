@@ -15,12 +15,12 @@ const STREAM: Seam = {
 };
 
 /** @throws {SessionSetupError} when a transaction that has just begun does not tell what sessions ask it */
-export function assertTransaction(transaction: Transaction, isSavepoint: boolean): void {
+export function assertKyselyTransaction(transaction: Transaction, isSavepoint: boolean): void {
   const members = isSavepoint ? ['isCommitted', 'isRolledBack', 'savepointName'] : ['isCommitted', 'isRolledBack'];
   assertSeam(transaction, members, TRANSACTION);
 }
 
 /** @throws {SessionSetupError} when what runs the statements of a transaction gives nobody its connection */
-export function assertExecutor(executor: unknown): void {
+export function assertKyselyExecutor(executor: unknown): void {
   assertSeam(executor, ['provideConnection'], STREAM);
 }

@@ -33,7 +33,7 @@ import { failedEnd, isSavepoint } from './transaction/joined-transactions.js';
 import type { TransactionOutcome } from './transaction/session-callbacks.js';
 import { SessionState } from './session-state.js';
 import type { BeginOptions } from './transaction/begin-options.js';
-import type { SessionSurroundings } from './session-surroundings.js';
+import type { ConnectionServices } from './connection-services.js';
 import { TransactionFrames } from './transaction/transaction-frames.js';
 import { guardStreams } from './transaction/guard-streams.js';
 import { guardTransactionEnd } from './transaction/guard-transaction-end.js';
@@ -56,7 +56,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   readonly #em: Em;
   readonly #follower: Em;
   readonly #scopes: ScopeLookup;
-  readonly #surroundings: SessionSurroundings;
+  readonly #surroundings: ConnectionServices;
   readonly #deadlock: PoolDeadlock;
   readonly #closeCallbacks: (() => Promise<void>)[] = [];
   #configured: SessionForkOptions | undefined;

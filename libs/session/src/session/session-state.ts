@@ -10,7 +10,7 @@ import { describeEnding, isCutShort, type ScopeEnding } from './scope/scope-endi
 import type { LiveScope, ScopeMember } from './scope/live-scope.js';
 import { SessionClosedError, type SessionError, SessionOwnershipError } from './session-error.js';
 import type { SessionFacts } from './session-facts.js';
-import type { SessionSurroundings } from './session-surroundings.js';
+import type { ConnectionServices } from './connection-services.js';
 import { SessionTransactions, type TransactionOwner } from './transaction/session-transactions.js';
 import { assertFlushed } from './ownership/unflushed.js';
 import { findUserFrame } from './find-user-frame.js';
@@ -29,7 +29,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
   constructor(
     readonly scope: LiveScope,
     readonly session: EntityManager & WithState,
-    private readonly surroundings: SessionSurroundings,
+    private readonly services: ConnectionServices,
   ) {}
 
   get isOpen(): boolean {
@@ -37,7 +37,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
   }
 
   get transactions(): SessionTransactions {
-    const { frames, runDetached } = this.surroundings;
+    const { frames, runDetached } = this.services;
     return (this.#transactions ??= new SessionTransactions(this, frames, runDetached));
   }
 
@@ -70,7 +70,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
   }
 
   get heldIdleFor(): number {
-    return this.openTransactions.length === 0 ? 0 : this.surroundings.connections.heldIdleFor(this.scope);
+    return this.openTransactions.length === 0 ? 0 : this.services.connections.heldIdleFor(this.scope);
   }
 
   get facts(): SessionFacts {
@@ -80,13 +80,13 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
       entities: unitOfWork.getIdentityMap().values().length,
       unflushed: unitOfWork.getPersistStack().size + unitOfWork.getRemoveStack().size,
       depth: this.#transactions?.depth ?? 0,
-      place: findUserFrame(this.surroundings.leaks.stackOf(this)),
+      place: findUserFrame(this.services.leaks.stackOf(this)),
     };
   }
 
   /** Returns the innermost transaction of this session in whose callback the running code is. */
   get innermostTransaction(): EntityManager | undefined {
-    return this.surroundings.frames.innermost(this);
+    return this.services.frames.innermost(this);
   }
 
   /**
@@ -100,7 +100,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
       return;
     }
     this.#assertOpen();
-    const { scopes, ownership } = this.surroundings;
+    const { scopes, ownership } = this.services;
     const user = scopes.current;
     if (user !== this.scope && !ownership.isOff && !this.scope.isUsableIn(user)) {
       ownership.report(new SessionOwnershipError(this.scope.label, user), this.scope.label);
@@ -118,15 +118,15 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
 
   /** Tells of an error that is thrown because of a misuse. */
   noteMisuse({ code, message }: SessionError): void {
-    this.surroundings.onMisuse({ code, message, scope: this.scope.label });
+    this.services.onMisuse({ code, message, scope: this.scope.label });
   }
 
   get checksOwnership(): boolean {
-    return !this.surroundings.ownership.isOff;
+    return !this.services.ownership.isOff;
   }
 
   refuse(error: SessionError): void {
-    this.surroundings.ownership.report(error, this.scope.label);
+    this.services.ownership.report(error, this.scope.label);
   }
 
   /**
@@ -143,7 +143,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
   track(em: EntityManager, transaction: Transaction): void {
     this.transactions.track(em, transaction);
     if (this.isOpen) {
-      this.surroundings.holders.add(this);
+      this.services.holders.add(this);
     }
   }
 
@@ -166,7 +166,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
   read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void> {
     this.#streams ??= new OpenStreams(
       () => this.assertUsable(),
-      () => this.surroundings.holders.add(this),
+      () => this.services.holders.add(this),
     );
     return this.#streams.read(stream, transaction);
   }
@@ -177,17 +177,17 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
 
   /** Whether the running code is part of a flush, as a subscriber is. */
   isInFlushOf(em: EntityManager): boolean {
-    return this.surroundings.frames.isInFlushOf(em);
+    return this.services.frames.isInFlushOf(em);
   }
 
   /** Ends the connections that it holds, whatever they are at. */
   dropConnections(): void {
-    this.surroundings.connections.abandon(this.scope);
+    this.services.connections.abandon(this.scope);
   }
 
   /** Ends the waits for answers that the network has lost. */
   endForgotten(): void {
-    this.surroundings.connections.endForgottenSoon(this.scope);
+    this.services.connections.endForgottenSoon(this.scope);
   }
 
   async close(ending: ScopeEnding): Promise<void> {
@@ -196,14 +196,11 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     }
     const complaint = this.#findUnflushed(ending);
     this.#ending = ending;
-    this.surroundings.holders.delete(this);
-    this.surroundings.leaks.forget(this);
-    this.surroundings.connections.leave(
-      this.scope,
-      () => new SessionClosedError(this.scope.label, describeEnding(ending)),
-    );
+    this.services.holders.delete(this);
+    this.services.leaks.forget(this);
+    this.services.connections.leave(this.scope, () => new SessionClosedError(this.scope.label, describeEnding(ending)));
     if (isCutShort(ending)) {
-      this.surroundings.connections.abandonSoon(this.scope);
+      this.services.connections.abandonSoon(this.scope);
     }
     try {
       await this.#streams?.close();
@@ -227,7 +224,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
 
   #findUnflushed(ending: ScopeEnding): unknown {
     try {
-      assertFlushed(this, ending, this.surroundings);
+      assertFlushed(this, ending, this.services);
       return undefined;
     } catch (error) {
       return error;

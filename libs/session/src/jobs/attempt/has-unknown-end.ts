@@ -1,5 +1,5 @@
 import { readProperty } from '../../session/read-property.js';
-import { listParts } from './list-error-parts.js';
+import { listErrorParts } from './list-error-parts.js';
 
 /** Ours, and the SQL states that say the same: the connection broke during the commit. */
 const CODES: ReadonlySet<unknown> = new Set(['COMMIT_UNKNOWN', '08007', '40003']);
@@ -11,5 +11,5 @@ export function isEndUnknown(error: object): boolean {
 
 /** Whether an error, a cause of it or a part of it says that nobody knows how a transaction ended. */
 export function hasUnknownEnd(error: unknown): boolean {
-  return listParts(error).some(isEndUnknown);
+  return listErrorParts(error).some(isEndUnknown);
 }

@@ -3,7 +3,7 @@ import { DriverException } from '@mikro-orm/core';
 import { isPassingTrouble } from '../../session/drivers/find-knowledge.js';
 import { readProperty } from '../../session/read-property.js';
 import { ConnectionLostError, SessionError } from '../../session/session-error.js';
-import { listErrors, listParts } from './list-error-parts.js';
+import { listErrors, listErrorParts } from './list-error-parts.js';
 import { isEndUnknown } from './has-unknown-end.js';
 
 /**
@@ -46,7 +46,7 @@ const DEEPEST = 100;
  * retry: { when: (error) => isTransientError(error) || error instanceof RateLimitError }
  */
 export function isTransientError(error: unknown): boolean {
-  return !listParts(error).some(isFinal) && new Judgement().isTransient(error, 'database', 0);
+  return !listErrorParts(error).some(isFinal) && new Judgement().isTransient(error, 'database', 0);
 }
 
 function isFinal(part: object): boolean {

@@ -4,7 +4,7 @@ import type { LiveScope } from '../../session/scope/live-scope.js';
 import { readProperty } from '../../session/read-property.js';
 import type { BeginOptions } from '../../session/transaction/begin-options.js';
 import type { SessionSource } from '../../session/session-source.js';
-import { listParts } from './list-error-parts.js';
+import { listErrorParts } from './list-error-parts.js';
 import type { Chunk } from '../run/input-source.js';
 import { JobTimeoutError } from '../job-error.js';
 import type { JobEnding } from '../job-outcome.js';
@@ -184,5 +184,5 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
 
 /** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
 function releaseFrames(reason: unknown): void {
-  listParts(reason).forEach((part) => readProperty(part, 'stack'));
+  listErrorParts(reason).forEach((part) => readProperty(part, 'stack'));
 }

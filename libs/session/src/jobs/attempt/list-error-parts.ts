@@ -4,7 +4,7 @@ import { readProperty } from '../../session/read-property.js';
 const MOST_PARTS = 1_000;
 
 /** Lists an error, its causes and the errors it is made of, each once, the nearest first. Never throws. */
-export function listParts(error: unknown): readonly object[] {
+export function listErrorParts(error: unknown): readonly object[] {
   const parts = new Set<object>();
   const found: unknown[] = [error];
   for (const part of found) {

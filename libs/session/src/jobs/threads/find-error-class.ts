@@ -21,7 +21,7 @@ const byName: ReadonlyMap<string, ErrorClass> = new Map(
 const names: ReadonlyMap<object, string> = new Map([...byName].map(([name, { prototype }]) => [prototype, name]));
 
 /** Names the nearest class of an error that both threads have: one of the language, NestJS, MikroORM or this library. */
-export function nameKnownClass(error: object): string {
+export function nameErrorClass(error: object): string {
   for (let prototype: unknown = error; isObject(prototype); prototype = Object.getPrototypeOf(prototype)) {
     const name = names.get(prototype);
     if (name !== undefined) {
@@ -31,7 +31,7 @@ export function nameKnownClass(error: object): string {
   return Error.name;
 }
 
-export function findKnownClass(name: string): ErrorClass {
+export function findErrorClass(name: string): ErrorClass {
   return byName.get(name) ?? Error;
 }
 

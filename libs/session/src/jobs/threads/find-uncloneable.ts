@@ -14,12 +14,12 @@ interface Search {
  * Names the part of a value that structured clone cannot copy, and says what it is. Nothing when it can copy it all. Never
  * throws.
  */
-export function findObstacle(value: unknown, path: string): string | undefined {
-  return isCloneable(value) ? undefined : nameObstacle(value, path);
+export function findUncloneable(value: unknown, path: string): string | undefined {
+  return isCloneable(value) ? undefined : nameUncloneable(value, path);
 }
 
 /** Does the same for a value that could not be copied. */
-export function nameObstacle(value: unknown, path: string): string {
+export function nameUncloneable(value: unknown, path: string): string {
   return search(value, { path, depth: 0, seen: new Set() }) ?? describe(value, path);
 }
 
@@ -48,7 +48,7 @@ function search(value: unknown, { path, depth, seen }: Search): string | undefin
   if (depth === DEEPEST) {
     return describe(value, path);
   }
-  const parts = listParts(value).filter(([, part]) => !isCloneable(part));
+  const parts = listPartsOf(value).filter(([, part]) => !isCloneable(part));
   for (const [name, part] of parts) {
     const found = search(part, { path: path + name, depth: depth + 1, seen });
     if (found !== undefined) {
@@ -59,7 +59,7 @@ function search(value: unknown, { path, depth, seen }: Search): string | undefin
 }
 
 /** Lists nothing of a Proxy that does not let itself be looked at. */
-function listParts(value: unknown): (readonly [name: string, part: unknown])[] {
+function listPartsOf(value: unknown): (readonly [name: string, part: unknown])[] {
   try {
     return [...listNamed(value)];
   } catch {

@@ -9,7 +9,8 @@ import { SessionSetupError } from '../../session/session-error.js';
 import { unpackReason } from './packed-reason.js';
 import type { Piscina, PiscinaClass } from './load-piscina.js';
 import { type ThreadEnvironment, toWorkerData } from './thread-environment.js';
-import type { AllowanceNotice, PackedEnd, ThreadAnswer, ThreadRequest } from './thread-messages.js';
+import type { AllowanceNotice, PackedEnd, ThreadAnswer } from './thread-answer.js';
+import type { ThreadRequest } from './thread-request.js';
 import { ThreadWatch } from './thread-watch.js';
 
 /** How long a thread may take to answer before it counts as blocked. */

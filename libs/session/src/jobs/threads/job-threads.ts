@@ -10,7 +10,7 @@ import type { DriverKnowledge } from '../../session/drivers/driver-knowledge.js'
 import { findKnowledge } from '../../session/drivers/find-knowledge.js';
 import { SessionSetupError } from '../../session/session-error.js';
 import { getPoolSize } from '../run/get-concurrency.js';
-import { findObstacle } from './find-uncloneable.js';
+import { findUncloneable } from './find-uncloneable.js';
 import { JobThread } from './job-thread.js';
 import { loadPiscina, type PiscinaClass } from './load-piscina.js';
 import { readThreadEnvironment, shareOf } from './thread-environment.js';
@@ -169,7 +169,7 @@ function assertThreadsOptions(options: ThreadsOptions | undefined): void {
         "Write new URL('./thread-application.js', import.meta.url).",
     );
   }
-  const obstacle = findObstacle(data, 'threads.data');
+  const obstacle = findUncloneable(data, 'threads.data');
   if (obstacle !== undefined) {
     throw new TypeError(`Expected \`threads.data\` to be what structured clone can copy, but ${obstacle}.`);
   }

@@ -4,7 +4,7 @@ import { describeThrown } from '../../session/describe-thrown.js';
 import { describeType } from '../../session/describe-type.js';
 import { readProperty } from '../../session/read-property.js';
 import { isCloneable } from './find-uncloneable.js';
-import { findKnownClass, nameKnownClass } from './find-error-class.js';
+import { findErrorClass, nameErrorClass } from './find-error-class.js';
 
 /** What was thrown, in a form that structured clone can copy without loss. */
 export type PackedReason =
@@ -77,7 +77,7 @@ function packError(error: object, packed: Map<object, PackedError>, depth: numbe
   const properties: PackedProperty[] = [];
   const result: PackedError = {
     kind: 'error',
-    className: isDom ? DOM_EXCEPTION : nameKnownClass(error),
+    className: isDom ? DOM_EXCEPTION : nameErrorClass(error),
     name: toText(readProperty(error, 'name') ?? 'Error'),
     message: toText(readProperty(error, 'message')),
     properties,
@@ -129,7 +129,7 @@ function createError({ className, message, name }: PackedError): Error {
   }
   // Neither a constructor, which may want other arguments, nor Object.create(), which makes no real error.
   const error = new Error(message);
-  Object.setPrototypeOf(error, findKnownClass(className).prototype);
+  Object.setPrototypeOf(error, findErrorClass(className).prototype);
   return error;
 }
 

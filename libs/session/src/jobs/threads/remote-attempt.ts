@@ -1,10 +1,11 @@
 import type { Chunk } from '../run/input-source.js';
 import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError, JobTimeoutError } from '../job-error.js';
-import { findObstacle } from './find-uncloneable.js';
+import { findUncloneable } from './find-uncloneable.js';
 import type { JobThread } from './job-thread.js';
 import { unpackReason } from './packed-reason.js';
-import type { PackedEnd, RunSetup } from './thread-messages.js';
+import type { PackedEnd } from './thread-answer.js';
+import type { RunSetup } from './thread-request.js';
 import type { WatchedAttempt } from './thread-watch.js';
 
 export interface RemoteAttemptOptions<Input> {
@@ -54,7 +55,7 @@ export class RemoteAttempt<Input, Result> {
   #findUncloneable(): AttemptEnd<Result> | undefined {
     const { inputs } = this.#options.chunk;
     for (const [culprit, input] of inputs.entries()) {
-      const obstacle = findObstacle(input, 'input');
+      const obstacle = findUncloneable(input, 'input');
       if (obstacle !== undefined) {
         const reason = new JobCloneError(`The input of ${this.#watched.nameJob(culprit)}`, obstacle);
         return { status: 'rejected', reason, ending: 'failed', culprit };

@@ -9,9 +9,10 @@ import type { AnyWorker } from '../job-worker.js';
 import type { ChunkWork } from '../run/chunk-work.js';
 import { RunSignals } from '../run/run-signals.js';
 import { toChunkWork } from '../attempt/to-chunk-work.js';
-import { nameObstacle } from './find-uncloneable.js';
+import { nameUncloneable } from './find-uncloneable.js';
 import { packReason } from './packed-reason.js';
-import type { PackedEnd, RunSetup } from './thread-messages.js';
+import type { PackedEnd } from './thread-answer.js';
+import type { RunSetup } from './thread-request.js';
 
 export interface ServedRunOptions {
   readonly setup: RunSetup;
@@ -93,7 +94,10 @@ export class ServedRun {
           return structuredClone(value);
         } catch {
           attempt.culprit = nth;
-          throw new JobCloneError(`The result of job ${chunk.index + nth} of ${label}`, nameObstacle(value, 'result'));
+          throw new JobCloneError(
+            `The result of job ${chunk.index + nth} of ${label}`,
+            nameUncloneable(value, 'result'),
+          );
         }
       });
     };

@@ -2,7 +2,8 @@
 import { parentPort } from 'node:worker_threads';
 
 import { readThreadEnvironment } from './thread-environment.js';
-import type { AllowanceNotice, ThreadAnswer, ThreadRequest } from './thread-messages.js';
+import type { AllowanceNotice, ThreadAnswer } from './thread-answer.js';
+import type { ThreadRequest } from './thread-request.js';
 import { ThreadServer } from './thread-server.js';
 
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- the port of a thread, not a window

@@ -5,12 +5,12 @@ import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError } from '../job-error.js';
 import type { ChunkRunner } from '../run/chunk-runner.js';
 import type { RunSignals } from '../run/run-signals.js';
-import { findObstacle } from './find-uncloneable.js';
+import { findUncloneable } from './find-uncloneable.js';
 import type { JobThread } from './job-thread.js';
 import type { JobThreads, ThreadLease } from './job-threads.js';
 import { packReason } from './packed-reason.js';
 import { RemoteAttempt } from './remote-attempt.js';
-import type { RunSetup, ThreadRequest } from './thread-messages.js';
+import type { RunSetup, ThreadRequest } from './thread-request.js';
 
 /** How many threads may die under an attempt that waits for its beginning. */
 const MOST_TRIES = 3;
@@ -166,7 +166,7 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
 /** @throws {JobCloneError} for options that all jobs need */
 function assertCloneable(setup: RunSetup): void {
   for (const name of ['info', 'transaction'] as const) {
-    const obstacle = findObstacle(setup[name], name);
+    const obstacle = findUncloneable(setup[name], name);
     if (obstacle !== undefined) {
       throw new JobCloneError(`The option \`${name}\` of ${setup.label}`, obstacle);
     }

@@ -7,14 +7,8 @@ import { findWorker } from './find-worker.js';
 import { packReason, unpackReason } from './packed-reason.js';
 import { ServedRun } from './served-run.js';
 import type { ThreadEnvironment } from './thread-environment.js';
-import type {
-  AllowanceNotice,
-  AttemptRequest,
-  PackedEnd,
-  RunSetup,
-  ThreadAnswer,
-  ThreadRequest,
-} from './thread-messages.js';
+import type { AllowanceNotice, PackedEnd, ThreadAnswer } from './thread-answer.js';
+import type { AttemptRequest, RunSetup, ThreadRequest } from './thread-request.js';
 
 /** The inside of a thread: its application, and the runs it takes part in. */
 export class ThreadServer {

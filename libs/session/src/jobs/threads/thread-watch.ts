@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { LONGEST_MS } from '../../session/assert-options.js';
 import type { JobEnding } from '../job-outcome.js';
-import type { AllowanceNotice } from './thread-messages.js';
+import type { AllowanceNotice } from './thread-answer.js';
 
 interface Thread {
   isResponsive(): Promise<boolean>;

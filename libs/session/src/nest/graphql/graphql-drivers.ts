@@ -2,10 +2,10 @@ import type { OnModuleInit } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
 import { checkContextId } from '../request-context-id.js';
-import { type ApolloOptions, withOperations } from './surround-apollo.js';
+import { type ApolloOptions, surroundApollo } from './surround-apollo.js';
 import { type FastifyWithMercurius, surroundMercurius } from './surround-mercurius.js';
 import type { GraphqlOperations } from './graphql-operations.js';
-import { type KnownClass, warnOfUnknown } from '../upstream-class.js';
+import { type UpstreamClass, warnOfUnknownClass } from '../upstream-class.js';
 
 type Filter = (this: unknown, ...args: unknown[]) => unknown;
 
@@ -21,7 +21,7 @@ export interface GraphqlDriver {
 const MODULE_OPTIONS = 'GqlModuleOptions';
 
 // Seam: nestjs/graphql-driver
-const GRAPHQL_DRIVER: KnownClass = {
+const GRAPHQL_DRIVER: UpstreamClass = {
   seam: 'nestjs/graphql-driver',
   of: '@nestjs/graphql',
   className: 'AbstractGraphQLDriver',
@@ -53,7 +53,7 @@ export class GraphqlDrivers implements OnModuleInit {
       const instances = new Set([...providers.values()].map(({ instance }): unknown => instance));
       const drivers = [...instances].filter(isDriver);
       if (drivers.length === 0 && providers.has(MODULE_OPTIONS)) {
-        warnOfUnknown(GRAPHQL_DRIVER);
+        warnOfUnknownClass(GRAPHQL_DRIVER);
       }
       yield* drivers;
     }
@@ -62,13 +62,13 @@ export class GraphqlDrivers implements OnModuleInit {
   #surround(driver: GraphqlDriver): void {
     const start = driver.start.bind(driver);
     driver.start = isApollo(driver)
-      ? (options: ApolloOptions) => start(withOperations(options, this.operations))
+      ? (options: ApolloOptions) => start(surroundApollo(options, this.operations))
       : async (options) => {
           await start(options);
           // What a gateway asks other servers for has no resolver here.
           if (!surroundMercurius(driver.instance, options, this.operations) && !('gateway' in options)) {
             // Seam: mercurius/graphql
-            warnOfUnknown({ ...GRAPHQL_DRIVER, className: driver.constructor.name });
+            warnOfUnknownClass({ ...GRAPHQL_DRIVER, className: driver.constructor.name });
           }
         };
   }

@@ -41,7 +41,7 @@ export interface ApolloOptions {
 }
 
 /** Returns the options with which Apollo Server opens a scope for each operation. */
-export function withOperations<Options extends ApolloOptions>(
+export function surroundApollo<Options extends ApolloOptions>(
   options: Options,
   operations: GraphqlOperations,
 ): Options {

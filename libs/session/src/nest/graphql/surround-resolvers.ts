@@ -15,7 +15,7 @@ export interface Schema {
   getTypeMap(): Readonly<Record<string, { readonly [Symbol.toStringTag]: string }>>;
 }
 
-export interface ResolverSurroundings {
+export interface ResolverHooks {
   /** Runs what resolves a field, code of the user. */
   resolve(context: unknown, info: ResolveInfo, work: () => unknown): unknown;
   /** Runs what starts a subscription. */
@@ -24,15 +24,13 @@ export interface ResolverSurroundings {
   readonly defaultResolver?: Resolver | undefined;
 }
 
-/** Makes all resolvers of a schema run in the given surroundings. */
-export function surroundResolvers(schema: Schema, surroundings: ResolverSurroundings): void {
+/** Makes all resolvers of a schema run in the given hooks. */
+export function surroundResolvers(schema: Schema, hooks: ResolverHooks): void {
   for (const field of findFields(schema)) {
-    const { resolve = surroundings.defaultResolver ?? readMember, subscribe } = field;
-    field.resolve = isReader(resolve)
-      ? surroundReader(resolve, surroundings.resolve)
-      : surround(resolve, surroundings.resolve);
+    const { resolve = hooks.defaultResolver ?? readMember, subscribe } = field;
+    field.resolve = isReader(resolve) ? surroundReader(resolve, hooks.resolve) : surround(resolve, hooks.resolve);
     if (subscribe !== undefined) {
-      field.subscribe = surround(subscribe, surroundings.subscribe);
+      field.subscribe = surround(subscribe, hooks.subscribe);
     }
   }
 }
@@ -45,7 +43,7 @@ function* findFields(schema: Schema): Iterable<Field> {
   }
 }
 
-function surround(resolver: Resolver, around: ResolverSurroundings['resolve']): Resolver {
+function surround(resolver: Resolver, around: ResolverHooks['resolve']): Resolver {
   return (source, args, context, info) => around(context, info, () => resolver(source, args, context, info));
 }
 
@@ -56,7 +54,7 @@ function isReader(resolver: Resolver): boolean {
 }
 
 /** Nearly all fields are plain properties: reading those runs no code of the user, and stays as fast as it was. */
-function surroundReader(reader: Resolver, around: ResolverSurroundings['resolve']): Resolver {
+function surroundReader(reader: Resolver, around: ResolverHooks['resolve']): Resolver {
   const surrounded = surround(reader, around);
   return (source, args, context, info) =>
     isObject(source) && Object.hasOwn(source, info.fieldName) && typeof source[info.fieldName] !== 'function'

@@ -1,6 +1,6 @@
 import type { ModulesContainer } from '@nestjs/core';
 
-import { findInstances, type KnownClass } from '../upstream-class.js';
+import { findInstances, type UpstreamClass } from '../upstream-class.js';
 import type { SessionPlace } from '../session-place.js';
 import type { SessionScopes } from '../session-scopes.js';
 
@@ -9,7 +9,7 @@ export class KnownPlace<Instance> implements SessionPlace {
   /** @param wrap opens a scope for each call that an instance of the class makes */
   constructor(
     private readonly modules: ModulesContainer,
-    private readonly known: KnownClass,
+    private readonly known: UpstreamClass,
     private readonly wrap: (instance: Instance, scopes: SessionScopes) => void,
   ) {}
 

@@ -1,4 +1,4 @@
-import { type KnownClass, warnOfUnknown } from '../upstream-class.js';
+import { type UpstreamClass, warnOfUnknownClass } from '../upstream-class.js';
 import type { SessionScopes } from '../session-scopes.js';
 
 interface BullJob {
@@ -19,7 +19,7 @@ export interface BullExplorer {
 }
 
 // Seam: nestjs/bullmq
-export const BULL_EXPLORER: KnownClass = {
+export const BULL_EXPLORER: UpstreamClass = {
   seam: 'nestjs/bullmq',
   of: '@nestjs/bullmq',
   className: 'BullExplorer',
@@ -32,7 +32,7 @@ export const BULL_EXPLORER: KnownClass = {
  * Opens a scope for each job around all that a worker does for it: a request-scoped processor is made in it too, which
  * the decorators of @nestjs/bullmq would come too late for.
  */
-export function scopeJobs(explorer: BullExplorer, scopes: SessionScopes): void {
+export function scopeBullmqJobs(explorer: BullExplorer, scopes: SessionScopes): void {
   const handleProcessor = explorer.handleProcessor;
   explorer.handleProcessor = (...args) => {
     const known = new Set(explorer.workers);
@@ -48,7 +48,7 @@ function scopeWorker(worker: BullWorker, scopes: SessionScopes): void {
   // Seam: bullmq/process-fn
   const { processFn } = worker;
   if (processFn === undefined) {
-    warnOfUnknown({ ...BULL_EXPLORER, seam: 'bullmq/process-fn', of: 'bullmq', className: 'Worker' });
+    warnOfUnknownClass({ ...BULL_EXPLORER, seam: 'bullmq/process-fn', of: 'bullmq', className: 'Worker' });
     return;
   }
   worker.processFn = (job, token, signal) => {

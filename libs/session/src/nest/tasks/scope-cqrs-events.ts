@@ -1,7 +1,7 @@
 import { Observable } from 'rxjs';
 
 import { findInSessionOptions } from '../in-session.js';
-import type { KnownClass } from '../upstream-class.js';
+import type { UpstreamClass } from '../upstream-class.js';
 import { startsIn } from './starts-in.js';
 import type { SessionScopes } from '../session-scopes.js';
 
@@ -35,7 +35,7 @@ export interface EventBus extends Observable<object> {
 }
 
 // Seam: nestjs/cqrs
-export const EVENT_BUS: KnownClass = {
+export const EVENT_BUS: UpstreamClass = {
   seam: 'nestjs/cqrs',
   of: '@nestjs/cqrs',
   className: 'EventBus',
@@ -48,7 +48,7 @@ export const EVENT_BUS: KnownClass = {
  * Opens a scope for each call of an event handler, in which a request-scoped handler is made too, and for each command of
  * a saga. Commands and queries are calls: their handlers are in the scope of the caller.
  */
-export function scopeEvents(bus: EventBus, scopes: SessionScopes): void {
+export function scopeCqrsEvents(bus: EventBus, scopes: SessionScopes): void {
   const { bind, registerSaga } = bus;
   bus.bind = (handler, id) => {
     const isPerCall = !handler.isDependencyTreeStatic();

@@ -1,7 +1,7 @@
 import { ContextIdFactory } from '@nestjs/core';
 
 import { findInSessionOptions } from '../in-session.js';
-import type { KnownClass } from '../upstream-class.js';
+import type { UpstreamClass } from '../upstream-class.js';
 import { startsIn } from './starts-in.js';
 import type { SessionScopes } from '../session-scopes.js';
 
@@ -22,7 +22,7 @@ export interface EventSubscribersLoader {
 }
 
 // Seam: nestjs/event-emitter
-export const EVENT_SUBSCRIBERS_LOADER: KnownClass = {
+export const EVENT_SUBSCRIBERS_LOADER: UpstreamClass = {
   seam: 'nestjs/event-emitter',
   of: '@nestjs/event-emitter',
   className: 'EventSubscribersLoader',

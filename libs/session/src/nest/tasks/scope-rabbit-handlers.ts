@@ -2,7 +2,7 @@ import { Scope, type Type } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
-import type { KnownClass } from '../upstream-class.js';
+import type { UpstreamClass } from '../upstream-class.js';
 import type { SessionScopes } from '../session-scopes.js';
 
 type Handler = (data: unknown, message: RabbitMessage, headers: unknown) => Promise<unknown>;
@@ -18,7 +18,7 @@ export interface RabbitMqModule {
 }
 
 // Seam: golevelup/rabbitmq
-export const RABBITMQ_MODULE: KnownClass = {
+export const RABBITMQ_MODULE: UpstreamClass = {
   seam: 'golevelup/rabbitmq',
   of: '@golevelup/nestjs-rabbitmq',
   className: 'RabbitMQModule',

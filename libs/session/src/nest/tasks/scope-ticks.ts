@@ -1,4 +1,4 @@
-import type { KnownClass } from '../upstream-class.js';
+import type { UpstreamClass } from '../upstream-class.js';
 import type { SessionScopes } from '../session-scopes.js';
 
 type Method = (...args: unknown[]) => unknown;
@@ -14,7 +14,7 @@ export interface ScheduleExplorer {
 }
 
 // Seam: nestjs/schedule
-export const SCHEDULE_EXPLORER: KnownClass = {
+export const SCHEDULE_EXPLORER: UpstreamClass = {
   seam: 'nestjs/schedule',
   of: '@nestjs/schedule',
   className: 'ScheduleExplorer',

@@ -3,8 +3,8 @@ import { ModuleRef, ModulesContainer } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import { TaskScopes } from '../../session/scope/task-scopes.js';
-import { BULL_EXPLORER, type BullExplorer, scopeJobs } from './scope-bullmq-jobs.js';
-import { EVENT_BUS, type EventBus, scopeEvents } from './scope-cqrs-events.js';
+import { BULL_EXPLORER, type BullExplorer, scopeBullmqJobs } from './scope-bullmq-jobs.js';
+import { EVENT_BUS, type EventBus, scopeCqrsEvents } from './scope-cqrs-events.js';
 import { EVENT_SUBSCRIBERS_LOADER, type EventSubscribersLoader, scopeListeners } from './scope-listeners.js';
 import { findSessionPlaces, type SessionPlace } from '../session-place.js';
 import { SessionScopes } from '../session-scopes.js';
@@ -34,13 +34,13 @@ export class TaskHooksModule implements OnModuleInit {
     this.#modules = modules;
     this.#scopes = new SessionScopes(scopes);
     this.#knownPlaces = [
-      new KnownPlace<BullExplorer>(modules, BULL_EXPLORER, scopeJobs),
+      new KnownPlace<BullExplorer>(modules, BULL_EXPLORER, scopeBullmqJobs),
       new KnownPlace<ScheduleExplorer>(modules, SCHEDULE_EXPLORER, scopeTicks),
       new KnownPlace<EventSubscribersLoader>(modules, EVENT_SUBSCRIBERS_LOADER, scopeListeners),
       new KnownPlace<RabbitMqModule>(modules, RABBITMQ_MODULE, (rabbit, own) =>
         scopeRabbitHandlers(rabbit, own, moduleRef),
       ),
-      new KnownPlace<EventBus>(modules, EVENT_BUS, scopeEvents),
+      new KnownPlace<EventBus>(modules, EVENT_BUS, scopeCqrsEvents),
     ];
     for (const module of modules.values()) {
       if (module.metatype === TaskHooksModule) {

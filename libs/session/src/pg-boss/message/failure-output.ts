@@ -47,7 +47,7 @@ function describe(error: unknown, depth: number, budget: Budget): FailureOutput 
   budget.left -= 1;
   budget.seen.add(error);
   const [code, cause] = [readProperty(error, 'code'), readProperty(error, 'cause')];
-  const parts = listParts(error);
+  const parts = listErrorParts(error);
   const shown = parts?.slice(0, depth < MAX_CAUSES ? Math.min(MAX_PARTS, Math.max(budget.left, 0)) : 0);
   return {
     name: toName(error),
@@ -83,7 +83,7 @@ function toStack(error: unknown): { readonly stack?: string } {
   return typeof stack === 'string' ? { stack: toStorableText(stack) } : {};
 }
 
-function listParts(error: unknown): readonly unknown[] | undefined {
+function listErrorParts(error: unknown): readonly unknown[] | undefined {
   const parts = readProperty(error, 'errors');
   try {
     return Array.isArray(parts)

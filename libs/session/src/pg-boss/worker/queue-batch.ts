@@ -13,7 +13,7 @@ import { RunSignals } from '../../jobs/run/run-signals.js';
 import type { ScopeInfo } from '../../session/scope/scope-info.js';
 import type { SessionSource } from '../../session/session-source.js';
 import type { QueueClaims } from './queue-claims.js';
-import { JobClaimLostError } from '../job-dead-letter-error.js';
+import { JobClaimLostError } from '../job-claim-lost-error.js';
 import { type FetchedJob, QueueJob } from '../queue-job.js';
 
 type Outcome = JobOutcome<QueueJob, unknown>;

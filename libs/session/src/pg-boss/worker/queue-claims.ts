@@ -6,7 +6,7 @@ import { inBossTransaction } from '../in-boss-transaction.js';
 import { readAffected, readSettled } from '../read-affected.js';
 import { toOutput } from '../message/to-output.js';
 import { inTransactionOf } from '../find-open-transaction.js';
-import { JobClaimLostError } from '../job-dead-letter-error.js';
+import { JobClaimLostError } from '../job-claim-lost-error.js';
 import { moveWhereRoom } from './move-where-room.js';
 
 /** An attempt at a job that this process holds. */

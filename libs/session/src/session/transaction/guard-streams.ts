@@ -1,6 +1,6 @@
 import type { Connection, Transaction } from '@mikro-orm/core';
 
-import { assertExecutor } from '../assert-kysely-transaction.js';
+import { assertKyselyExecutor } from '../assert-kysely-transaction.js';
 import { begunOf } from '../pool/begun-transaction.js';
 import { readAfterEnd } from '../pool/portal.js';
 
@@ -79,7 +79,7 @@ export function streamerOf<Executor extends Streamer<Executor>>(executor: Execut
 function inTurns(transaction: Transaction): { getExecutor(): StreamingExecutor } {
   // Seam: kysely/stream
   const kysely = transaction as KyselyTransaction;
-  assertExecutor(kysely.getExecutor());
+  assertKyselyExecutor(kysely.getExecutor());
   return {
     getExecutor: () => ({
       stream: (query, chunkSize, options) => streamInTurns(kysely, { query, chunkSize, signal: options?.signal }),

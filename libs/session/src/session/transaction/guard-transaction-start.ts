@@ -9,7 +9,7 @@ import {
 import type { TransactionDefaults } from './begin-options.js';
 import { rememberBegunWith } from './begun-with.js';
 import type { ConnectionLeases } from '../pool/connection-leases.js';
-import { assertTransaction } from '../assert-kysely-transaction.js';
+import { assertKyselyTransaction } from '../assert-kysely-transaction.js';
 import { STATE, type WithState } from '../known-session.js';
 
 type Begin = Connection['begin'];
@@ -40,7 +40,7 @@ export function guardTransactionStart(
       : begin(options));
     rememberBegunWith(transaction, options);
     try {
-      assertTransaction(transaction, options.ctx !== undefined);
+      assertKyselyTransaction(transaction, options.ctx !== undefined);
       em[STATE]?.begun(em, transaction);
     } catch (error) {
       await discard(connection, transaction);

@@ -1,5 +1,5 @@
 import { findSqlState } from '../../session/pool/lost-connection.js';
-import { findMaker, isTemplate, type Maker, NAMES } from './name-database.js';
+import { findMaker, isTemplate, type Maker, DATABASE_NAMES } from './database-names.js';
 import type { ServerConnection } from './server-connection.js';
 
 const DAY_MS = 86_400_000;
@@ -36,7 +36,7 @@ async function findStale(connection: ServerConnection): Promise<string[]> {
     `select datname as name, shobj_description(oid, 'pg_database') as used from pg_database
       where datname like $1 and pg_get_userbyid(datdba) = current_user
         and not exists (select from pg_stat_activity where datid = pg_database.oid)`,
-    [NAMES],
+    [DATABASE_NAMES],
   )) as unknown as readonly Database[];
   return rows.filter((database) => isStale(database)).map(({ name }) => name);
 }

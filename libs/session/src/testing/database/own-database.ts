@@ -8,7 +8,7 @@ import {
 
 import { aName, anObject, assertOptions, ofType, type Rule } from '../../session/assert-options.js';
 import { SessionSetupError } from '../../session/session-error.js';
-import { nameClone, nameTemplate } from './name-database.js';
+import { nameClone, nameTemplate } from './database-names.js';
 import { DatabaseServer } from './database-server.js';
 import { dropStale } from './drop-stale.js';
 import { TemplateDatabase } from './template-database.js';

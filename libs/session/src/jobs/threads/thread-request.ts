@@ -1,6 +1,4 @@
 import type { BeginOptions } from '../../session/transaction/begin-options.js';
-import type { Allowance } from '../attempt/job-attempts.js';
-import type { JobEnding } from '../job-outcome.js';
 import type { PackedReason } from './packed-reason.js';
 
 /** What a thread is told of a run, once. */
@@ -34,23 +32,3 @@ export type ThreadRequest =
   | { readonly kind: 'close'; readonly run: number }
   | { readonly kind: 'ping' }
   | { readonly kind: 'end' };
-
-/** How an attempt ended, ready to be copied. */
-export type PackedEnd =
-  | { readonly status: 'fulfilled'; readonly values: readonly unknown[] }
-  | {
-      readonly status: 'rejected';
-      readonly reason: PackedReason;
-      readonly ending: JobEnding;
-      readonly culprit: number | undefined;
-    };
-
-export type ThreadAnswer =
-  | { readonly isDone: true; readonly end?: PackedEnd }
-  | { readonly isDone: false; readonly reason: PackedReason };
-
-/** Tells of the time that an attempt has, so that it can be watched from outside of its thread. */
-export interface AllowanceNotice {
-  readonly attempt: number;
-  readonly allowance: Allowance | undefined;
-}

@@ -37,7 +37,7 @@ export function findMaker(name: string): Maker | undefined {
 }
 
 /** For a pattern of `like`. */
-export const NAMES = `${PREFIX.replaceAll('_', String.raw`\_`)}\\_%`;
+export const DATABASE_NAMES = `${PREFIX.replaceAll('_', String.raw`\_`)}\\_%`;
 
 /** Processes of two machines may have the same number. */
 function machine(): string {

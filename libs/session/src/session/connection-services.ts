@@ -10,7 +10,7 @@ import type { TransactionFrames } from './transaction/transaction-frames.js';
 import type { Unflushed } from './ownership/unflushed.js';
 
 /** What the sessions of one connection share. */
-export interface SessionSurroundings {
+export interface ConnectionServices {
   readonly scopes: ScopeLookup;
   readonly ownership: OwnershipPolicy;
   readonly connections: ConnectionLeases;
