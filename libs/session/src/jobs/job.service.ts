@@ -14,7 +14,7 @@ import type { JobOutcome } from './job-outcome.js';
 import { JobAttempts } from './attempt/job-attempts.js';
 import { JobRun } from './run/job-run.js';
 import type { AnyWorker } from './job-worker.js';
-import type { ChunkRunner } from './run/chunk-runner.js';
+import type { ChunkRunner } from './run/job-chunks.js';
 import { RunSignals } from './run/run-signals.js';
 import type { RunWatch } from './run/run-watch.js';
 import type { JobThreads } from './threads/job-threads.js';

@@ -1,9 +1,8 @@
 import { InputSource, type Chunk } from './input-source.js';
 import type { JobOptions } from '../job-options.js';
 import type { JobOutcome } from '../job-outcome.js';
-import { JobChunks } from './job-chunks.js';
+import { type ChunkRunner, JobChunks } from './job-chunks.js';
 import { type OutcomeOrder, OutcomeWindow } from './outcome-window.js';
-import type { ChunkRunner } from './chunk-runner.js';
 import { ProgressMeter } from './progress-meter.js';
 import type { RunWatch } from './run-watch.js';
 import { Retry } from '../attempt/retry.js';

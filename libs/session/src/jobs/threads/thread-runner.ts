@@ -3,7 +3,7 @@ import { DEFAULT_CONCURRENCY } from '../run/get-concurrency.js';
 import type { Chunk } from '../run/input-source.js';
 import type { AttemptEnd } from '../attempt/job-attempts.js';
 import { JobCloneError, JobThreadError } from '../job-error.js';
-import type { ChunkRunner } from '../run/chunk-runner.js';
+import type { ChunkRunner } from '../run/job-chunks.js';
 import type { RunSignals } from '../run/run-signals.js';
 import { findUncloneable } from './find-uncloneable.js';
 import type { JobThread } from './job-thread.js';

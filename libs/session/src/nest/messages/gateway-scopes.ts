@@ -2,15 +2,12 @@ import type { ModulesContainer } from '@nestjs/core';
 import { isObservable, of } from 'rxjs';
 
 import { ClientScopes } from './client-scopes.js';
-import { giveContextIdPerMessage } from './give-context-id-per-message.js';
 import {
-  type Gateway,
   type GatewayController,
   type GatewayHandler,
   type GatewayMessage,
   installGatewayHook,
 } from './install-gateway-hook.js';
-import { watchGatewayPipeline } from './gateway-pipeline.js';
 import type { MessageScope } from './message-scope.js';
 import { END_FAILURE, type MessageScopes } from './message-scopes.js';
 
@@ -36,28 +33,29 @@ export class GatewayScopes {
     return scopes;
   }
 
-  watch(controller: GatewayController): void {
-    watchGatewayPipeline(controller.contextCreator, () => this.#messages.current);
+  /** The scope of the message that the running code handles. */
+  get current(): MessageScope | undefined {
+    return this.#messages.current;
   }
 
   /** Opens a scope around a handler of messages. */
-  watchMessage(message: GatewayMessage, gateway: Gateway, controller: GatewayController): GatewayMessage {
-    const label = `message "${String(message.message)}" of ${gateway.name}`;
-    const handle = this.#scoped(label, message.callback, gateway, controller);
+  watchMessage(message: GatewayMessage, gateway: string, controller: GatewayController): GatewayMessage {
+    const label = `message "${String(message.message)}" of ${gateway}`;
+    const handle = this.#scoped(label, message.callback, controller);
     return { ...message, callback: handle };
   }
 
   /** Opens a scope around `handleConnection`. */
-  watchConnection(handler: GatewayHandler, gateway: Gateway, controller: GatewayController): GatewayHandler {
-    return this.#scoped(`connection of ${gateway.name}`, ignoreResult(handler), gateway, controller);
+  watchConnection(handler: GatewayHandler, gateway: string, controller: GatewayController): GatewayHandler {
+    return this.#scoped(`connection of ${gateway}`, ignoreResult(handler), controller);
   }
 
   /** Opens a scope around `handleDisconnect`, whose client is gone by then: its signal does not abort. */
-  watchDisconnection(handler: GatewayHandler, gateway: Gateway): GatewayHandler {
-    return this.#scoped(`disconnection of ${gateway.name}`, ignoreResult(handler), gateway);
+  watchDisconnection(handler: GatewayHandler, gateway: string): GatewayHandler {
+    return this.#scoped(`disconnection of ${gateway}`, ignoreResult(handler));
   }
 
-  #scoped(label: string, handler: GatewayHandler, gateway: Gateway, controller?: GatewayController): GatewayHandler {
+  #scoped(label: string, handler: GatewayHandler, controller?: GatewayController): GatewayHandler {
     return (client, ...args) => {
       const adapter = controller?.config.getIoAdapter();
       const ofClient = adapter && this.#clients.of(client, (onGone) => adapter.bindClientDisconnect?.(client, onGone));
@@ -65,21 +63,13 @@ export class GatewayScopes {
       return this.#messages.answer(
         scope,
         async () => {
-          const result = await this.#call(handler, client, args, gateway);
+          const result = await handler(client, ...args);
           // The adapter has stopped listening to this client: it would never subscribe.
           return scope.isAbandoned && isObservable(result) ? undefined : result;
         },
         EXCEPTION,
       );
     };
-  }
-
-  #call(handler: GatewayHandler, client: object, args: unknown[], { isStatic }: Gateway): unknown {
-    const result = handler(client, ...args);
-    if (!isStatic) {
-      giveContextIdPerMessage(client, () => this.#messages.current);
-    }
-    return result;
   }
 }
 

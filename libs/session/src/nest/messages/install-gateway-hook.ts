@@ -1,9 +1,9 @@
-import type { ModulesContainer } from '@nestjs/core';
+import type { ContextId, ModulesContainer } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
-import { checkContextId } from '../request-context-id.js';
+import { checkContextId, REQUEST_CONTEXT_ID } from '../request-context-id.js';
+import type { MessageScope } from './message-scope.js';
 import { withGatewayEvents } from './with-gateway-events.js';
-import type { GatewayPipeline } from './gateway-pipeline.js';
 
 export type GatewayHandler = (client: object, ...args: unknown[]) => unknown;
 
@@ -12,11 +12,21 @@ export interface GatewayMessage {
   readonly callback: GatewayHandler;
 }
 
-/** What is to be known of one gateway of the application. */
-export interface Gateway {
-  readonly name: string;
-  /** Whether there is one instance of it for all messages. */
-  readonly isStatic: boolean;
+type Next = () => Promise<unknown>;
+
+/** The parts of the pipeline of all gateways of one application that know how a handler ended. */
+interface GatewayPipeline {
+  readonly interceptorsConsumer: {
+    intercept(
+      interceptors: unknown,
+      args: unknown,
+      instance: object,
+      callback: unknown,
+      next: Next,
+      type: string,
+    ): unknown;
+  };
+  readonly wsProxy: { handleError(...args: unknown[]): unknown };
 }
 
 /** The little that is needed of the WebSocketsController of @nestjs/websockets: one per application. */
@@ -29,12 +39,13 @@ export interface GatewayController {
   };
 }
 
-/** Wraps the handlers of gateways. */
+/** Wraps the handlers of gateways, which have names. */
 interface GatewayWatch {
-  watch(controller: GatewayController): void;
-  watchMessage(message: GatewayMessage, gateway: Gateway, controller: GatewayController): GatewayMessage;
-  watchConnection(handler: GatewayHandler, gateway: Gateway, controller: GatewayController): GatewayHandler;
-  watchDisconnection(handler: GatewayHandler, gateway: Gateway): GatewayHandler;
+  /** The scope of the message that the running code handles. */
+  readonly current: MessageScope | undefined;
+  watchMessage(message: GatewayMessage, gateway: string, controller: GatewayController): GatewayMessage;
+  watchConnection(handler: GatewayHandler, gateway: string, controller: GatewayController): GatewayHandler;
+  watchDisconnection(handler: GatewayHandler, gateway: string): GatewayHandler;
 }
 
 type GatewayInstance = { readonly handleConnection?: GatewayHandler; readonly handleDisconnect?: GatewayHandler };
@@ -61,8 +72,15 @@ const GATEWAYS: Seam = {
   remedy: 'Open one in each with @InSession()',
 };
 
+const PIPELINE: Seam = {
+  seam: 'nestjs/gateway-pipeline',
+  of: '@nestjs/websockets',
+  loss: 'The session of a message does not wait for its handler, nor know of its failure',
+};
+
 const SCOPES = Symbol('gateway scopes');
 const HOOKED = Symbol('hooked');
+const CONTEXT_ID = Symbol('context id');
 
 type HookedModules = ModulesContainer & { [SCOPES]?: GatewayWatch };
 type HookedPrototype = { subscribeEvents: SubscribeEvents; [HOOKED]?: true };
@@ -94,18 +112,22 @@ export async function installGatewayHook(modules: HookedModules, scopes: Gateway
     }
     if (!watched.has(this)) {
       watched.add(this);
-      scopes.watch(this);
+      watchPipeline(this.contextCreator, () => scopes.current);
     }
     const instance = isWrapper(gateway) ? gateway.instance : gateway;
+    const { name } = instance.constructor;
     const isStatic = !isWrapper(gateway) || gateway.isDependencyTreeStatic();
-    const known = { name: instance.constructor.name, isStatic };
-    const scoped = messages.map((message) => scopes.watchMessage(message, known, this));
+    const prepare = (handler: GatewayHandler): GatewayHandler =>
+      isStatic ? handler : withContextIdPerMessage(handler, () => scopes.current);
+    const scoped = messages.map((message) =>
+      scopes.watchMessage({ ...message, callback: prepare(message.callback) }, name, this),
+    );
     // For a request-scoped gateway NestJS makes an instance per connection even where there is no method to call.
     const connect = instance.handleConnection && (onConnect ?? instance.handleConnection.bind(instance));
     const disconnect = instance.handleDisconnect && (onDisconnect ?? instance.handleDisconnect.bind(instance));
     const handlers = {
-      handleConnection: connect && scopes.watchConnection(connect, known, this),
-      handleDisconnect: disconnect && scopes.watchDisconnection(disconnect, known),
+      handleConnection: connect && scopes.watchConnection(prepare(connect), name, this),
+      handleDisconnect: disconnect && scopes.watchDisconnection(prepare(disconnect), name),
     };
     if (isWrapper(gateway)) {
       const { handleConnection, handleDisconnect } = handlers;
@@ -126,4 +148,54 @@ function findScopes({ config, contextCreator }: GatewayController): GatewayWatch
 
 function isWrapper(gateway: GatewayWrapper | GatewayInstance): gateway is GatewayWrapper {
   return 'isDependencyTreeStatic' in gateway && 'instance' in gateway;
+}
+
+/**
+ * Tells the scope of a message what cannot be seen from outside of the pipeline: when its handler has settled, which
+ * may be after the stream of an interceptor was unsubscribed from, and whether an exception filter had to answer.
+ */
+function watchPipeline(pipeline: GatewayPipeline, currentScope: () => MessageScope | undefined): void {
+  const { interceptorsConsumer, wsProxy } = pipeline;
+  // Seam: nestjs/gateway-pipeline
+  if (!checkSeam(interceptorsConsumer, ['intercept'], PIPELINE) || !checkSeam(wsProxy, ['handleError'], PIPELINE)) {
+    return;
+  }
+  const { intercept } = interceptorsConsumer;
+  interceptorsConsumer.intercept = (interceptors, args, instance, callback, next, type) => {
+    const follow: Next = () => {
+      const scope = currentScope();
+      const handled = next();
+      return scope === undefined ? handled : scope.follow(handled);
+    };
+    return intercept.call(interceptorsConsumer, interceptors, args, instance, callback, follow, type);
+  };
+  const { handleError } = wsProxy;
+  wsProxy.handleError = (...args) => {
+    currentScope()?.fail();
+    return handleError.apply(wsProxy, args);
+  };
+}
+
+type Scoped = MessageScope & { [CONTEXT_ID]?: ContextId };
+
+/**
+ * Moves the context id that NestJS made for the current message from the client to the scope of that message. On the
+ * client it would stay as long as the client: all messages of the client would share their request-scoped providers,
+ * with the session of the first message. `ContextIdFactory.getByRequest(client)` still finds it.
+ */
+function withContextIdPerMessage(handler: GatewayHandler, currentScope: () => Scoped | undefined): GatewayHandler {
+  return (client, ...args) => {
+    const result = handler(client, ...args);
+    const scope = currentScope();
+    const made = Object.getOwnPropertyDescriptor(client, REQUEST_CONTEXT_ID);
+    if (scope !== undefined && made !== undefined) {
+      scope[CONTEXT_ID] = made.value as ContextId;
+      Object.defineProperty(client, REQUEST_CONTEXT_ID, {
+        get: () => currentScope()?.[CONTEXT_ID],
+        enumerable: false,
+        configurable: true,
+      });
+    }
+    return result;
+  };
 }

@@ -2,9 +2,10 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import { type EntityManager, RequestContext } from '@mikro-orm/core';
 
-import { LiveScopes } from './live-scopes.js';
 import { LiveScope, type ScopeOptions } from './live-scope.js';
+import { Roster } from './roster.js';
 import type { ScopeObserver } from './scope-observer.js';
+import { ScopeObservers } from './scope-observers.js';
 
 /** Knows the scope of the running code. One per application, so that two applications never meet. */
 export class ScopeStorage {
@@ -43,5 +44,28 @@ export class ScopeStorage {
   /** `RequestContext.create()` would make a new one each time. */
   #inRequestContext<Result>(work: () => Result): Result {
     return RequestContext['storage'].run(this.#requestContext, work);
+  }
+}
+
+/** The scopes that have a session now. */
+class LiveScopes extends Roster<LiveScope> {
+  #observer: ScopeObserver | undefined;
+
+  /** Who is told of scopes, if anybody is. */
+  get observer(): ScopeObserver | undefined {
+    return this.#observer;
+  }
+
+  /** Tells one more of scopes, from now on. */
+  observe(observer: ScopeObserver): void {
+    this.#observer = this.#observer === undefined ? observer : new ScopeObservers(this.#observer, observer);
+  }
+
+  override delete(scope: LiveScope): boolean {
+    const isDeleted = super.delete(scope);
+    if (isDeleted) {
+      this.#observer?.closed(scope);
+    }
+    return isDeleted;
   }
 }
