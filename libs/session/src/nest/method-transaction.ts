@@ -3,8 +3,8 @@ import { type EntityManager, TransactionPropagation } from '@mikro-orm/core';
 import { assertRule, oneOf } from '../session/assert-options.js';
 import { SessionStateError } from '../session/session-error.js';
 import { assertBeginOptions } from '../session/transaction/assert-begin-options.js';
+import { assertJoinable, assertSavepointHas } from '../session/transaction/assert-joinable.js';
 import type { BeginOptions } from '../session/transaction/begin-options.js';
-import { assertJoinable, type JoiningMethod } from './assert-joinable.js';
 
 /** The transaction of a method with `@InSession()`. */
 export interface MethodTransactionOptions extends BeginOptions {
@@ -17,6 +17,14 @@ export interface MethodTransactionOptions extends BeginOptions {
    * @default 'required'
    */
   readonly propagation?: TransactionPropagation | `${TransactionPropagation}`;
+}
+
+/** Where a method is called. */
+interface MethodCall {
+  /** Names the method. */
+  readonly label: string;
+  /** Names the scope around it. */
+  readonly around: string;
 }
 
 type TransactionMode = `${TransactionPropagation}`;
@@ -53,32 +61,30 @@ export class MethodTransaction {
    *
    * @throws {SessionStateError} in a transaction that must not be, without one that must, in one begun with other options
    */
-  run<Result>(session: EntityManager, place: JoiningMethod, work: () => Promise<Result>): Promise<Result> {
+  run<Result>(session: EntityManager, { label, around }: MethodCall, work: () => Promise<Result>): Promise<Result> {
     const open: unknown = session.getTransactionContext();
     if (open === undefined) {
-      this.assertNeedsNone(place.label, place.around);
+      this.assertNeedsNone(label, around);
       return this.own === undefined ? work() : session.transactional(work, this.own);
     }
+    const joining = { who: `"${label}"`, around };
     switch (this.#mode) {
       case 'required':
       case 'mandatory':
-        assertJoinable(place, this.#options, open);
+        assertJoinable(joining, this.#options, open);
         return work();
       case 'supports':
         return work();
-      case 'nested': {
-        // A savepoint has the others itself.
-        const { isolationLevel, readOnly, sessionContext } = this.#options;
-        assertJoinable(place, { isolationLevel, readOnly, sessionContext }, open);
+      case 'nested':
+        assertSavepointHas(joining, this.#options, open);
         return session.transactional(work, { ...this.#options, propagation: TransactionPropagation.NESTED });
-      }
       case 'requires_new':
         return session.transactional(work, { ...this.#options, propagation: TransactionPropagation.REQUIRES_NEW });
       case 'not_supported':
         return session.transactional(work, { propagation: TransactionPropagation.NOT_SUPPORTED });
       case 'never':
         throw new SessionStateError(
-          `"${place.label}" never runs in a transaction, but "${place.around}" has one open. Call it outside of that ` +
+          `"${label}" never runs in a transaction, but "${around}" has one open. Call it outside of that ` +
             "transaction, or give it the propagation 'not_supported'.",
         );
     }

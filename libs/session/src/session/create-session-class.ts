@@ -9,6 +9,7 @@ import {
 
 import { findAmbient } from './scope/find-ambient.js';
 import { noteDirectWrites } from './transaction/note-direct-writes.js';
+import { assertOptionsKept } from './transaction/assert-options-kept.js';
 import { handOutChecked } from './ownership/hand-out-checked.js';
 import type { EntityManagerClass } from './entity-manager-class.js';
 import { type ContextOptions, OPEN_CONTEXT } from './scope/adopt-request-contexts.js';
@@ -164,11 +165,16 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       if (em !== this) {
         return em.transactional(work, options);
       }
-      if (em[STATE] === undefined) {
+      const state = em[STATE];
+      if (state === undefined) {
         return lookup.within(em, work, (inner) => super.transactional(inner, options));
       }
       const transactions = em[TRANSACTIONS];
-      return transactions === undefined || transactions.isJoining(em, options)
+      if (transactions === undefined) {
+        return super.transactional(work, options);
+      }
+      assertOptionsKept(em, state.scope.label, options);
+      return transactions.isJoining(em, options)
         ? super.transactional(work, options)
         : transactions.transactional(em, options, work, (inner) => super.transactional(inner, options));
     }

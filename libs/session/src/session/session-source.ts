@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 
-import type { EntityManager, MikroORM, Transaction } from '@mikro-orm/core';
+import { type EntityManager, IsolationLevel, type MikroORM, type Transaction } from '@mikro-orm/core';
 
 import { ConnectionLeases } from './pool/connection-leases.js';
 import { addForkOptions, assertForkOptions, mergeForkOptions, setFilterParams } from './merge-fork-options.js';
@@ -116,7 +116,10 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     } else {
       source.#notice = watchDriver(orm, knowledge, leases);
     }
-    guardTransactionStart(connection, leases, defaults.transactions);
+    guardTransactionStart(connection, leases, {
+      defaults: defaults.transactions,
+      isolationLevel: knowledge?.isolationLevel ?? IsolationLevel.READ_COMMITTED,
+    });
     guardTransactionEnd(connection);
     guardStreams(connection);
     refuseBegin(connection, knowledge?.lexis);

@@ -1,4 +1,4 @@
-import type { Connection, MikroORM } from '@mikro-orm/core';
+import type { Connection, IsolationLevel, MikroORM } from '@mikro-orm/core';
 
 import type { SqlLexis } from '../pool/sql-statements.js';
 import type { NativeLinks } from './native-link.js';
@@ -12,6 +12,8 @@ export interface DriverKnowledge {
   readonly name: string;
   /** What sessions cannot see or do there, as sentences. */
   readonly unseen: string;
+  /** What a transaction has where nobody says otherwise. */
+  readonly isolationLevel: IsolationLevel;
   readonly lexis: SqlLexis;
   /** What to do where a wait for a connection cannot end. @default to make the pool larger */
   readonly remedy?: string;

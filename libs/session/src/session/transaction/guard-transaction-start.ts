@@ -2,6 +2,7 @@ import {
   type Connection,
   type EntityManager,
   EventType,
+  type IsolationLevel,
   type Transaction,
   type TransactionEventBroadcaster,
 } from '@mikro-orm/core';
@@ -14,6 +15,14 @@ import { STATE, type WithState } from '../known-session.js';
 
 type Begin = Connection['begin'];
 
+/** What transactions are begun with where nobody says otherwise. */
+interface BegunByDefault {
+  /** By the options of the connection. */
+  readonly defaults: TransactionDefaults | undefined;
+  /** By the database. */
+  readonly isolationLevel: IsolationLevel;
+}
+
 /**
  * Lets a transaction be known to its session from its first moment, and rolls back at once what a session began that has
  * ended meanwhile: nobody else would.
@@ -21,7 +30,7 @@ type Begin = Connection['begin'];
 export function guardTransactionStart(
   connection: Connection,
   leases: ConnectionLeases,
-  defaults: TransactionDefaults | undefined,
+  { defaults, isolationLevel }: BegunByDefault,
 ): void {
   holdSettingsBack(connection, leases);
   // Seam: mikro-orm/connection
@@ -38,7 +47,7 @@ export function guardTransactionStart(
     const transaction = await (em.getEventManager().getSubscribers().size > 0
       ? beginAnnounced(connection, begin, events, { ...options, started: (one) => leases.started(one) })
       : begin(options));
-    rememberBegunWith(transaction, options);
+    rememberBegunWith(transaction, options, isolationLevel);
     try {
       assertKyselyTransaction(transaction, options.ctx !== undefined);
       em[STATE]?.begun(em, transaction);

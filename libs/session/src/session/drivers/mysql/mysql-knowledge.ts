@@ -1,3 +1,5 @@
+import { IsolationLevel } from '@mikro-orm/core';
+
 import { readProperty } from '../../read-property.js';
 import type { DriverKnowledge } from '../driver-knowledge.js';
 import { endsMysqlConnection, rollsBackMysql } from './mysql-errors.js';
@@ -12,6 +14,7 @@ export const mysqlKnowledge: DriverKnowledge = {
   unseen:
     'A transaction takes its connection when it begins, and an answer that the network has lost is missed only when a ' +
     'time-out or an abort ends the wait for it, or TCP does.',
+  isolationLevel: IsolationLevel.REPEATABLE_READ,
   lexis: mysqlLexis,
   canReplace: true,
   limitOf: (config) =>

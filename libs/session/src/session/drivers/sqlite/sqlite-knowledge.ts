@@ -1,3 +1,5 @@
+import { IsolationLevel } from '@mikro-orm/core';
+
 import { readProperty } from '../../read-property.js';
 import type { DriverKnowledge } from '../driver-knowledge.js';
 import { SqliteLinks } from './sqlite-links.js';
@@ -11,6 +13,7 @@ export const sqliteKnowledge: DriverKnowledge = {
   unseen:
     'It has one connection, on which sessions take turns, a time-out or an abort ends no statement that runs, and what ' +
     'a session sets with PRAGMA, ATTACH or a temporary table stays for the next.',
+  isolationLevel: IsolationLevel.SERIALIZABLE,
   lexis: {
     token: /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*|;/gs,
     nameQuote: '`',

@@ -1,0 +1,44 @@
+import { inspect } from 'node:util';
+
+import type { TransactionOptions } from '@mikro-orm/core';
+
+import { SessionStateError } from '../session-error.js';
+import { type BegunWith, findBegunWith } from './begun-with.js';
+
+/** What may join a transaction. */
+export interface Joining {
+  /** Names what joins it, in quotes where that is a name. */
+  readonly who: string;
+  /** Names the scope that has the transaction open. */
+  readonly around: string;
+}
+
+type Wanted = { readonly [Name in JoinedOption]?: TransactionOptions[Name] | undefined };
+
+type JoinedOption = Exclude<keyof TransactionOptions, 'ctx' | 'propagation'>;
+
+/**
+ * Refuses to join a transaction that does not have what is asked for.
+ *
+ * @throws {SessionStateError} naming the first option that would be dropped
+ */
+export function assertJoinable({ who, around }: Joining, wanted: Wanted, open: unknown): void {
+  const begunWith = findBegunWith(open);
+  for (const [name, value] of Object.entries(wanted)) {
+    const has = begunWith[name as keyof BegunWith];
+    // What is said in the log is said of the one that is joined.
+    if (value !== undefined && value !== has && name !== 'loggerContext') {
+      throw new SessionStateError(
+        `${who} asks for a transaction with \`${name}: ${inspect(value, { depth: 0 })}\`, but joins the one that ` +
+          `"${around}" has open${has === undefined ? '' : `, which has \`${inspect(has)}\``}. Begin that one with this ` +
+          "option, or ask for one beside it with the propagation 'requires_new'.",
+      );
+    }
+  }
+}
+
+/** Does the same for a savepoint, which has the other options itself. */
+export function assertSavepointHas(joining: Joining, wanted: Wanted, open: unknown): void {
+  const { isolationLevel, readOnly, sessionContext } = wanted;
+  assertJoinable(joining, { isolationLevel, readOnly, sessionContext }, open);
+}
