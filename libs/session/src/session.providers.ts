@@ -39,38 +39,38 @@ interface SessionProviders {
 /** Lists what SessionModule provides for one connection. */
 export function createSessionProviders(extras: ChosenExtras, optionsToken: InjectionToken): SessionProviders {
   const { contextName, injection } = extras;
-  const source = getSessionSourceToken(contextName);
-  const sourceToken = typeof source === 'string' ? source : undefined;
+  const sourceToken = getSessionSourceToken(contextName);
+  const sourceName = typeof sourceToken === 'string' ? sourceToken : undefined;
   const ormToken = contextName === undefined ? MikroORM : getMikroORMToken(contextName);
   const provided: Provider[] = [
     {
       provide: getSessionFactoryToken(contextName),
-      useFactory: (own: SessionSource) => new SessionFactory(own),
-      inject: [source],
+      useFactory: (source: SessionSource) => new SessionFactory(source),
+      inject: [sourceToken],
     },
     {
       provide: getSessionContextToken(contextName),
-      useFactory: (own: SessionSource) => new SessionContext(own),
-      inject: [source],
+      useFactory: (source: SessionSource) => new SessionContext(source),
+      inject: [sourceToken],
     },
     {
       provide: getJobServiceToken(contextName),
-      useFactory: (own: SessionSource, moduleRef: ModuleRef, options: SessionModuleOptions, watch: RunWatch) =>
+      useFactory: (source: SessionSource, moduleRef: ModuleRef, options: SessionModuleOptions, watch: RunWatch) =>
         new JobService({
-          source: own,
+          source,
           moduleRef,
-          threads: createThreads(options.threads, { orm: own.orm, sourceToken }),
+          threads: createThreads(options.threads, { orm: source.orm, sourceToken: sourceName }),
           defaults: options.jobs,
           watch,
         }),
-      inject: [source, ModuleRef, optionsToken, RunWatch],
+      inject: [sourceToken, ModuleRef, optionsToken, RunWatch],
     },
-    createSessionProvider(extras, source),
+    createSessionProvider(extras, sourceToken),
   ];
   return {
     providers: [
       {
-        provide: source,
+        provide: sourceToken,
         useFactory: async (
           options: SessionModuleOptions,
           storage: ScopeStorage,
@@ -87,15 +87,15 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
           if (injection === 'request') {
             connections.requestScoped.add(getSessionToken(contextName));
           }
-          await limitToShare(orm, sourceToken);
-          const own = await SessionSource.create(orm, storage, options);
+          await limitToShare(orm, sourceName);
+          const source = await SessionSource.create(orm, storage, options);
           // A thread would say again what its application has said.
-          if (own.notice !== undefined && readThreadEnvironment() === undefined) {
-            new Logger('Session').warn(own.notice);
+          if (source.notice !== undefined && readThreadEnvironment() === undefined) {
+            new Logger('Session').warn(source.notice);
           }
-          connections.add(own, options);
-          tasks.add(own.contextual);
-          return own;
+          connections.add(source, options);
+          tasks.add(source.contextual);
+          return source;
         },
         inject: [
           optionsToken,
@@ -108,17 +108,22 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
       },
       ...provided,
     ],
-    exports: [source, ...provided.map((provider) => (provider as { readonly provide: InjectionToken }).provide)],
+    exports: [sourceToken, ...provided.map((provider) => (provider as { readonly provide: InjectionToken }).provide)],
   };
 }
 
-function createSessionProvider({ contextName, injection }: ChosenExtras, source: InjectionToken): Provider {
+function createSessionProvider({ contextName, injection }: ChosenExtras, sourceToken: InjectionToken): Provider {
   const provide = getSessionToken(contextName);
   switch (injection) {
     case 'contextual':
-      return { provide, useFactory: (own: SessionSource) => own.contextual, inject: [source] };
+      return { provide, useFactory: (source: SessionSource) => source.contextual, inject: [sourceToken] };
     case 'request':
-      return { provide, scope: Scope.REQUEST, useFactory: (own: SessionSource) => own.current, inject: [source] };
+      return {
+        provide,
+        scope: Scope.REQUEST,
+        useFactory: (source: SessionSource) => source.current,
+        inject: [sourceToken],
+      };
     default:
       throw new TypeError(`Expected \`injection\` to be 'request' or 'contextual', got \`${inspect(injection)}\`.`);
   }

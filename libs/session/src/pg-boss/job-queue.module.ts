@@ -57,22 +57,22 @@ export class JobQueueModule extends ConfigurableModuleClass {
 }
 
 function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required<JobQueueModuleExtras>): DynamicModule {
-  const source = Symbol('source');
-  const boss = Symbol('boss');
+  const sourceToken = Symbol('source');
+  const bossToken = Symbol('boss');
   const exported: Provider[] = [
     {
       provide: getJobQueueToken(contextName),
-      useFactory: (own: SessionSource, started: Boss) => new JobQueue(own, started),
-      inject: [source, boss],
+      useFactory: (source: SessionSource, boss: Boss) => new JobQueue(source, boss),
+      inject: [sourceToken, bossToken],
     },
     {
       provide: getJobQueueHealthToken(contextName),
-      useFactory: (started: Boss, discovery: DiscoveryService, { queues = {} }: JobQueueModuleOptions) =>
-        new JobQueueHealthIndicator(started, () => [
+      useFactory: (boss: Boss, discovery: DiscoveryService, { queues = {} }: JobQueueModuleOptions) =>
+        new JobQueueHealthIndicator(boss, () => [
           ...findHandlers(discovery, contextName).map(({ options }) => options.queue),
           ...Object.keys(queues),
         ]),
-      inject: [boss, DiscoveryService, MODULE_OPTIONS_TOKEN],
+      inject: [bossToken, DiscoveryService, MODULE_OPTIONS_TOKEN],
     },
   ];
   return {
@@ -81,40 +81,40 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
     providers: [
       ...(definition.providers ?? []),
       {
-        provide: source,
+        provide: sourceToken,
         useFactory: (found?: SessionSource) => found ?? refuse(contextName),
         inject: [{ token: getSessionSourceToken(contextName), optional: true }],
       },
       {
-        provide: boss,
+        provide: bossToken,
         useFactory: ({ orm }: SessionSource, options: JobQueueModuleOptions) => {
           assertQueueModuleOptions(options);
           assertPostgres(orm);
           return new Boss(orm, options.boss);
         },
-        inject: [source, MODULE_OPTIONS_TOKEN],
+        inject: [sourceToken, MODULE_OPTIONS_TOKEN],
       },
       {
         provide: JobQueueLifecycle,
         useFactory: (
-          own: SessionSource,
-          started: Boss,
+          source: SessionSource,
+          boss: Boss,
           options: JobQueueModuleOptions,
           discovery: DiscoveryService,
           moduleRef: ModuleRef,
           readers?: QueueReaders,
         ) => {
-          readers?.add(() => readQueues(started, discovery, options, contextName));
+          readers?.add(() => readQueues(boss, discovery, options, contextName));
           return new JobQueueLifecycle({
-            boss: started,
-            workers: new QueueWorkers(own, moduleRef),
+            boss,
+            workers: new QueueWorkers(source, moduleRef),
             options,
             findHandlers: () => findHandlers(discovery, contextName),
           });
         },
         inject: [
-          source,
-          boss,
+          sourceToken,
+          bossToken,
           MODULE_OPTIONS_TOKEN,
           DiscoveryService,
           ModuleRef,

@@ -48,7 +48,7 @@ export interface SessionLookup {
   /** The session of the current scope, if it has one that is open. */
   known(): (EntityManager & WithState) | undefined;
   /** One that answers as the application's does, where a scope is there to answer. */
-  follower(): EntityManager | undefined;
+  contextFork(): EntityManager | undefined;
 }
 
 /**
@@ -84,12 +84,12 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       const state = this[STATE];
       // What follows the context needs no session to be made for it: the middleware of @mikro-orm/nestjs forks so. It
       // has no state either, so that one is enough for all.
-      const isFollower = state === undefined && options.useContext === true;
-      const shared = isFollower && Object.keys(options).length === 1 ? lookup.follower() : undefined;
+      const isContextFork = state === undefined && options.useContext === true;
+      const shared = isContextFork && Object.keys(options).length === 1 ? lookup.contextFork() : undefined;
       if (shared !== undefined) {
         return shared as this;
       }
-      const fork = super.fork(isFollower ? { ...options, disableContextResolution: true } : options);
+      const fork = super.fork(isContextFork ? { ...options, disableContextResolution: true } : options);
       // Seam: mikro-orm/disable-transactions
       fork[IS_WITHOUT] = options.disableTransactions ?? this[IS_WITHOUT] ?? this.config.get('disableTransactions');
       if (state !== undefined) {

@@ -11,7 +11,7 @@ import { refuseBegin } from './pool/refuse-begin.js';
 import { PoolDeadlock } from './pool/pool-deadlock.js';
 import { STATE, type WithState } from './known-session.js';
 import { reportEndFailure } from './scope/report-end-failure.js';
-import { adoptRequestContexts, type ContextOptions, IS_FOLLOWER } from './scope/adopt-request-contexts.js';
+import { adoptRequestContexts, type ContextOptions, IS_CONTEXT_FORK } from './scope/adopt-request-contexts.js';
 import { endAfter, runInScope } from './scope/run-in-scope.js';
 import { assertOrmSeams } from './assert-orm-seams.js';
 import { HeldIdle } from './pool/held-idle.js';
@@ -54,7 +54,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Whether all that it does is in the transaction of a test. */
   isInTest = false;
   readonly #em: Em;
-  readonly #follower: Em;
+  readonly #contextFork: Em;
   readonly #scopes: ScopeLookup;
   readonly #surroundings: ConnectionServices;
   readonly #deadlock: PoolDeadlock;
@@ -90,8 +90,8 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     this.#deadlock = new PoolDeadlock(this.#surroundings);
     this.#adopt();
     this.contextual = this.#fork({ useContext: true }, 'session');
-    this.#follower = Object.assign(this.#fork({ useContext: true }, 'application'), { [IS_FOLLOWER]: true });
-    storage.addConnection(this.#follower);
+    this.#contextFork = Object.assign(this.#fork({ useContext: true }, 'application'), { [IS_CONTEXT_FORK]: true });
+    storage.addConnection(this.#contextFork);
     adoptRequestContexts();
   }
 
@@ -374,7 +374,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
         const scope = this.currentScope;
         return scope?.state === 'open' && scope.has(this) ? this.sessionIn(scope) : undefined;
       },
-      follower: () => (this.currentScope === undefined ? undefined : this.#follower),
+      contextFork: () => (this.currentScope === undefined ? undefined : this.#contextFork),
     });
     // Seam: mikro-orm/entity-manager
     // A change of prototype, once per application, spares the user a line of configuration before MikroORM.init().

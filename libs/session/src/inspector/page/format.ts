@@ -5,7 +5,7 @@ export const outcomes: Readonly<Record<ScopeOutcome, string>> = {
   done: 'Ended without a transaction',
   rolledBack: 'Rolled back',
   failed: 'Failed',
-  timedOut: 'Timed out',
+  timeout: 'Timed out',
   aborted: 'Aborted',
   disconnected: 'Closed by the client',
 };

@@ -1,5 +1,5 @@
 /** How a scope ended. `done`: it ended well, without a transaction. */
-export type ScopeOutcome = 'committed' | 'rolledBack' | 'done' | 'failed' | 'timedOut' | 'aborted' | 'disconnected';
+export type ScopeOutcome = 'committed' | 'rolledBack' | 'done' | 'failed' | 'timeout' | 'aborted' | 'disconnected';
 
 /** What a scope did for some time, and from when to when, in milliseconds since it was opened. */
 export type ScopePart = readonly [kind: 'waiting' | 'transaction', from: number, to: number];

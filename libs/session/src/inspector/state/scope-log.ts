@@ -103,7 +103,7 @@ export function notesOf(owner: object | undefined): ScopeNotes | undefined {
 
 function findOutcome(ending: ScopeEnding | undefined, isCommitted: boolean | undefined): ScopeOutcome {
   switch (ending) {
-    case 'timedOut':
+    case 'timeout':
     case 'aborted':
     case 'disconnected':
       return ending;

@@ -9,7 +9,7 @@ const LATE_MS = 800;
 
 /** Why an attempt is cancelled before its worker ends. */
 export interface Cancellation {
-  readonly ending: 'timedOut' | 'aborted';
+  readonly ending: 'timeout' | 'aborted';
   readonly reason: unknown;
 }
 
@@ -50,7 +50,7 @@ export class AttemptLimit {
   allow(milliseconds: number, makeReason: () => unknown): void {
     clearTimeout(this.#timer);
     if (!this.#isFinished) {
-      this.#timer = setTimeout(() => this.cancel('timedOut', makeReason()), Math.min(milliseconds, LONGEST_MS));
+      this.#timer = setTimeout(() => this.cancel('timeout', makeReason()), Math.min(milliseconds, LONGEST_MS));
     }
   }
 

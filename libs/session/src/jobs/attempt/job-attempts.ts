@@ -80,7 +80,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
       const cancellation = running.limit?.cancellation;
       return cancellation === undefined
         ? { status: 'rejected', reason, ending: 'failed', culprit }
-        : { status: 'rejected', reason, ending: cancellation.ending === 'aborted' ? 'aborted' : 'timeout', culprit };
+        : { status: 'rejected', reason, ending: cancellation.ending, culprit };
     } finally {
       signals.leave(running);
     }

@@ -69,7 +69,7 @@ export class JobChunks<Input, Result> {
     }
     if (signals.stopped !== undefined) {
       // Stopped by the error of another job, these end as if they had never begun, as they would have without chunks.
-      const attempts = signals.told.aborted ? part.attempts : 0;
+      const attempts = signals.abortSignal.aborted ? part.attempts : 0;
       this.#reject(chunk, { ...part, attempts }, { reason: signals.stopped.reason, ending: 'aborted' });
       return [];
     }
@@ -102,7 +102,7 @@ export class JobChunks<Input, Result> {
         return { end, attempts: begun === 0 ? attempts : begun };
       }
       try {
-        if (await retry.again(end.reason, number, signals.told)) {
+        if (await retry.again(end.reason, number, signals.abortSignal)) {
           continue;
         }
       } catch (error) {

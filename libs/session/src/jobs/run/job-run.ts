@@ -103,13 +103,13 @@ export class JobRun<Input, Result> {
         try {
           return await this.#openOnce();
         } catch (error) {
-          if (!(await this.#retry.again(error, attempt, signals.told))) {
+          if (!(await this.#retry.again(error, attempt, signals.abortSignal))) {
             throw error;
           }
         }
       }
     } catch (error) {
-      if (signals.told.aborted) {
+      if (signals.abortSignal.aborted) {
         return ONE_LANE;
       }
       // The first error counts.
@@ -122,7 +122,7 @@ export class JobRun<Input, Result> {
   async #openOnce(): Promise<number> {
     const { runner, signals } = this.#options;
     const opening = runner.open(this.#inputs.size);
-    const lanes = await untilAborted(opening, signals.told);
+    const lanes = await untilAborted(opening, signals.abortSignal);
     if (lanes === undefined) {
       opening.then(
         () => runner.close(),
@@ -198,20 +198,20 @@ export class JobRun<Input, Result> {
 
   /** Reads no more inputs once the jobs are aborted. */
   #stopOnAbort(): Disposable {
-    const { told } = this.#options.signals;
+    const { abortSignal } = this.#options.signals;
     const stop = (): void => this.#stop();
-    told.addEventListener('abort', stop);
-    if (told.aborted) {
+    abortSignal.addEventListener('abort', stop);
+    if (abortSignal.aborted) {
       stop();
     }
-    return { [Symbol.dispose]: () => told.removeEventListener('abort', stop) };
+    return { [Symbol.dispose]: () => abortSignal.removeEventListener('abort', stop) };
   }
 
   /** @throws the reason of the signal that cut the inputs short */
   #assertReadToEnd(): void {
-    const { told } = this.#options.signals;
-    if (told.aborted && !this.#inputs.isOver) {
-      throw told.reason;
+    const { abortSignal } = this.#options.signals;
+    if (abortSignal.aborted && !this.#inputs.isOver) {
+      throw abortSignal.reason;
     }
   }
 

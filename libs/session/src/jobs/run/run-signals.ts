@@ -26,7 +26,7 @@ export class RunSignals {
   readonly #isLimited: boolean;
   readonly #running = new Roster<RunningAttempt>();
   #stop: { readonly reason: unknown } | undefined;
-  #told: AbortController | undefined;
+  #abortSignal: AbortController | undefined;
 
   constructor(options: RunSignalsOptions) {
     const { signal, whenAborted, timeout } = options;
@@ -35,13 +35,13 @@ export class RunSignals {
   }
 
   /** Aborts when no further job starts, while the signals are followed. */
-  get told(): AbortSignal {
-    this.#told ??= new AbortController();
+  get abortSignal(): AbortSignal {
+    this.#abortSignal ??= new AbortController();
     const aborted = this.#aborted;
     if (aborted !== undefined) {
-      this.#told.abort(aborted.reason);
+      this.#abortSignal.abort(aborted.reason);
     }
-    return this.#told.signal;
+    return this.#abortSignal.signal;
   }
 
   /** Why no further job starts, if none does. */
@@ -58,7 +58,7 @@ export class RunSignals {
   follow(): Disposable {
     const { signal, shutdown } = this.#options;
     const onAbort = (): void => this.#onAbort();
-    const onShutdown = (): void => this.#tell(shutdown.reason);
+    const onShutdown = (): void => this.#abortSignals(shutdown.reason);
     signal?.addEventListener('abort', onAbort);
     shutdown.addEventListener('abort', onShutdown);
     return {
@@ -97,12 +97,12 @@ export class RunSignals {
     if (whenAborted === 'cancel') {
       [...this.#running].forEach(({ limit }) => limit?.cancel('aborted', signal?.reason));
     }
-    this.#tell(signal?.reason);
+    this.#abortSignals(signal?.reason);
   }
 
   /** Tells the workers, and leaves their jobs to them. */
-  #tell(reason: unknown): void {
-    this.#told?.abort(reason);
+  #abortSignals(reason: unknown): void {
+    this.#abortSignal?.abort(reason);
     [...this.#running].forEach(({ signals }) => signals.abort(reason));
   }
 }

@@ -57,7 +57,7 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
     } catch (error) {
       this.close();
       // Aborted meanwhile, the jobs are told so, each of them.
-      if (signals.told.aborted) {
+      if (signals.abortSignal.aborted) {
         return 1;
       }
       throw error;
@@ -79,12 +79,14 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
     const attempt = new RemoteAttempt<Input, Result>({ run: this.#run, thread, chunk, number, setup });
     this.#running.add(attempt);
     try {
-      const { told } = signals;
-      const end: AttemptEnd<Result> = told.aborted
-        ? { status: 'rejected', reason: told.reason, ending: 'aborted', culprit: undefined, isUnbegun: true }
+      const { abortSignal } = signals;
+      const end: AttemptEnd<Result> = abortSignal.aborted
+        ? { status: 'rejected', reason: abortSignal.reason, ending: 'aborted', culprit: undefined, isUnbegun: true }
         : await attempt.make();
       // It is the same object as without threads.
-      return end.status === 'rejected' && end.ending === 'aborted' ? { ...end, reason: (signal ?? told).reason } : end;
+      return end.status === 'rejected' && end.ending === 'aborted'
+        ? { ...end, reason: (signal ?? abortSignal).reason }
+        : end;
     } finally {
       this.#running.delete(attempt);
       thread.load -= 1;

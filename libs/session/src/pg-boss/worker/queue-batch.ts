@@ -53,7 +53,7 @@ export class QueueBatch<Em extends EntityManager> {
   /** Of the jobs that could be read, once they have run. */
   readonly outcomes: Outcome[] = [];
   readonly #draining = new AbortController();
-  readonly #cut = new AbortController();
+  readonly #cancelled = new AbortController();
 
   constructor(work: HandlerWork<Em>, claims: QueueClaims, fetched: readonly FetchedJob[]) {
     this.#work = work;
@@ -61,7 +61,7 @@ export class QueueBatch<Em extends EntityManager> {
     for (const job of fetched) {
       this.#read(job);
     }
-    cutWithAll(fetched, this.#cut);
+    cancelWithAll(fetched, this.#cancelled);
   }
 
   /** Tells the handler to hurry, and begins no further chunk. */
@@ -70,8 +70,8 @@ export class QueueBatch<Em extends EntityManager> {
   }
 
   /** Cancels what runs, and closes its session. */
-  cut(reason: unknown): void {
-    this.#cut.abort(reason);
+  cancel(reason: unknown): void {
+    this.#cancelled.abort(reason);
   }
 
   /**
@@ -83,7 +83,7 @@ export class QueueBatch<Em extends EntityManager> {
     const { chunkSize } = this.#work;
     const signals = new RunSignals({
       shutdown: this.#draining.signal,
-      signal: this.#cut.signal,
+      signal: this.#cancelled.signal,
       whenAborted: 'cancel',
       timeout: undefined,
     });
@@ -103,9 +103,9 @@ export class QueueBatch<Em extends EntityManager> {
 
   /** Gives back what the shutdown has cut. */
   async #release(outcomes: readonly Outcome[]): Promise<void> {
-    const cut = outcomes.filter((outcome) => isCut(outcome));
-    if (this.#draining.signal.aborted && cut.length > 0) {
-      await this.#claims.release(cut.map(({ input }) => input));
+    const aborted = outcomes.filter((outcome) => isAborted(outcome));
+    if (this.#draining.signal.aborted && aborted.length > 0) {
+      await this.#claims.release(aborted.map(({ input }) => input));
     }
   }
 
@@ -143,7 +143,7 @@ function nameScope(queue: string, { inputs }: Chunk<QueueJob>): string {
   return inputs.length === 1 ? `job ${first?.id} of queue "${queue}"` : `${inputs.length} jobs of queue "${queue}"`;
 }
 
-function isCut(outcome: Outcome): boolean {
+function isAborted(outcome: Outcome): boolean {
   return outcome.status === 'rejected' && outcome.ending === 'aborted';
 }
 
@@ -171,12 +171,12 @@ function groupByInfo(jobs: readonly QueueJob[]): Group[] {
  * Cuts a batch when pg-boss has given up all of its jobs: they have expired, or it shuts down. One alone may have been
  * taken from this worker, which the end of its work will find out.
  */
-function cutWithAll(jobs: readonly FetchedJob[], cut: AbortController): void {
+function cancelWithAll(jobs: readonly FetchedJob[], cancelled: AbortController): void {
   const open = jobs.find(({ signal }) => !signal.aborted);
   if (open === undefined) {
-    cut.abort(jobs[0]?.signal.reason);
+    cancelled.abort(jobs[0]?.signal.reason);
     return;
   }
   // One of them is enough to listen to. The others are aborted with it, or right after.
-  open.signal.addEventListener('abort', () => queueMicrotask(() => cutWithAll(jobs, cut)), { once: true });
+  open.signal.addEventListener('abort', () => queueMicrotask(() => cancelWithAll(jobs, cancelled)), { once: true });
 }

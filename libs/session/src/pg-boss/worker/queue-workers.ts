@@ -43,7 +43,7 @@ export class QueueWorkers<Em extends EntityManager> {
     this.#ending.abort(reason);
     const idle = Promise.all(this.#handlers.map((handler) => handler.stop()));
     this.#batches.forEach((batch) => batch.drain(reason));
-    const timer = setTimeout(() => this.#cut(timeout, reason), timeout);
+    const timer = setTimeout(() => this.#cancel(timeout, reason), timeout);
     await idle.finally(() => clearTimeout(timer));
   }
 
@@ -53,12 +53,12 @@ export class QueueWorkers<Em extends EntityManager> {
     return { source: this.#source, queue, chunkSize, input, work };
   }
 
-  #cut(timeout: number, reason: unknown): void {
+  #cancel(timeout: number, reason: unknown): void {
     const count = this.#batches.size;
     this.#logger.warn(
       `${count} jobs or chunks did not end within ${timeout} ms of the shutdown, and go back to their queues.`,
     );
-    this.#batches.forEach((batch) => batch.cut(reason));
+    this.#batches.forEach((batch) => batch.cancel(reason));
   }
 
   async #startHandler(boss: PgBoss, lost: LostJobs, handler: QueueHandler): Promise<void> {

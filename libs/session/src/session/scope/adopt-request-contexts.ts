@@ -4,14 +4,14 @@ import { type EntityManager, type ForkOptions, RequestContext, TransactionContex
 export const OPEN_CONTEXT = Symbol('open context');
 
 /** The property of the EntityManager that stands for the context in all contexts of MikroORM. */
-export const IS_FOLLOWER = Symbol('follower');
+export const IS_CONTEXT_FORK = Symbol('context fork');
 
 export type ContextOptions = Omit<ForkOptions, 'useContext'>;
 
 interface Isolating {
   /** Runs `next` in a scope of its own, where a scope is current. */
   [OPEN_CONTEXT]?<Result>(next: () => Result, options: ContextOptions): Result;
-  [IS_FOLLOWER]?: boolean;
+  [IS_CONTEXT_FORK]?: boolean;
 }
 
 type Any = EntityManager & Isolating;
@@ -41,7 +41,7 @@ export function adoptRequestContexts(): void {
   });
   // `@CreateRequestContext()` within a transaction.
   TransactionContext.create = (em: Any, next) =>
-    em[IS_FOLLOWER] === true && em[OPEN_CONTEXT] !== undefined
+    em[IS_CONTEXT_FORK] === true && em[OPEN_CONTEXT] !== undefined
       ? em[OPEN_CONTEXT](() => createTransaction(em, next), {})
       : createTransaction(em, next);
 }

@@ -8,15 +8,15 @@ import type { ScopeStorage } from './scope-storage.js';
 /**
  * Runs `work` in a scope and ends the scope when it has settled. The error of `work` goes before one of the end.
  *
- * @param shield the contextual EntityManager that hides a transaction which the caller may have open
+ * @param isolating the contextual EntityManager that hides a transaction which the caller may have open
  */
 export function runInScope<Result>(
   storage: ScopeStorage,
   scope: LiveScope,
-  shield: EntityManager,
+  isolating: EntityManager,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const run = (): Promise<Result> => storage.run(scope, () => hideTransaction(shield, () => endAfter(scope, work)));
+  const run = (): Promise<Result> => storage.run(scope, () => hideTransaction(isolating, () => endAfter(scope, work)));
   return storage.observer === undefined ? run() : storage.observer.run(scope, run);
 }
 

@@ -6,7 +6,7 @@ export type ScopeEnding =
   | 'disconnected'
   | 'disposed'
   | 'removed'
-  | 'timedOut'
+  | 'timeout'
   | 'aborted'
   | 'rolledBack';
 
@@ -17,7 +17,7 @@ const endings: Record<ScopeEnding, string> = {
   disconnected: 'its client had disconnected',
   disposed: 'it had been disposed',
   removed: 'it had been removed from its scope',
-  timedOut: 'its time was up',
+  timeout: 'its time was up',
   aborted: 'it had been aborted',
   rolledBack: 'its test had been rolled back',
 };
@@ -28,5 +28,5 @@ export function describeEnding(ending: ScopeEnding): string {
 
 /** Whether it ended before its work did. */
 export function isCutShort(ending: ScopeEnding): boolean {
-  return ending === 'timedOut' || ending === 'aborted' || ending === 'disconnected';
+  return ending === 'timeout' || ending === 'aborted' || ending === 'disconnected';
 }

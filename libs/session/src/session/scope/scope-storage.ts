@@ -10,8 +10,8 @@ import { ScopeObservers } from './scope-observers.js';
 /** Knows the scope of the running code. One per application, so that two applications never meet. */
 export class ScopeStorage {
   readonly live = new LiveScopes();
-  readonly #followers = new Map<string, EntityManager>();
-  readonly #requestContext = new RequestContext(this.#followers);
+  readonly #contextForks = new Map<string, EntityManager>();
+  readonly #requestContext = new RequestContext(this.#contextForks);
   readonly #storage = new AsyncLocalStorage<LiveScope>();
 
   /** Who is told of scopes, if anybody is. */
@@ -25,8 +25,8 @@ export class ScopeStorage {
   }
 
   /** Adds a connection whose sessions `@EnsureRequestContext()` finds in every scope. */
-  addConnection(follower: EntityManager): void {
-    this.#followers.set(follower.name, follower);
+  addConnection(contextFork: EntityManager): void {
+    this.#contextForks.set(contextFork.name, contextFork);
   }
 
   /** Makes a scope that its maker ends. */

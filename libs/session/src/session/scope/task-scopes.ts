@@ -8,7 +8,7 @@ import type { ScopeStorage } from './scope-storage.js';
 /** Opens the scopes of tasks that are not tied to one connection: messages, operations, events, ticks. */
 export class TaskScopes {
   readonly #storage: ScopeStorage;
-  readonly #shields: EntityManager[] = [];
+  readonly #isolating: EntityManager[] = [];
 
   constructor(storage: ScopeStorage) {
     this.#storage = storage;
@@ -21,24 +21,24 @@ export class TaskScopes {
 
   /** Remembers the contextual EntityManager of a connection, which hides open transactions from new tasks. */
   add(contextual: EntityManager): void {
-    this.#shields.push(contextual);
+    this.#isolating.push(contextual);
   }
 
   /** Runs `work` in a new scope, which ends when it has settled. Without any connection there is nothing to open. */
   run<Result>(options: ScopeOptions, work: () => Promise<Result>): Promise<Result> {
-    const [shield] = this.#shields;
-    return shield === undefined ? work() : this.runIn(this.#storage.createScope(options), work);
+    const [isolating] = this.#isolating;
+    return isolating === undefined ? work() : this.runIn(this.#storage.createScope(options), work);
   }
 
   /** Runs `work` in a scope that its maker has not entered, and ends it when `work` has settled. */
   runIn<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
-    const [shield] = this.#shields;
-    return shield === undefined ? work() : runInScope(this.#storage, scope, shield, work);
+    const [isolating] = this.#isolating;
+    return isolating === undefined ? work() : runInScope(this.#storage, scope, isolating, work);
   }
 
   /** Runs `work` in a scope, and leaves the scope open. */
   enter<Result>(scope: LiveScope, work: () => Result): Result {
-    const [shield] = this.#shields;
-    return this.#storage.run(scope, shield === undefined ? work : () => hideTransaction(shield, work));
+    const [isolating] = this.#isolating;
+    return this.#storage.run(scope, isolating === undefined ? work : () => hideTransaction(isolating, work));
   }
 }
