@@ -273,7 +273,7 @@ describe('the defaults of the transactions of a connection', () => {
 it.each([
   [{ propagation: 'sometimes' }, 'Expected `transaction.propagation` to be '],
   [{ propagation: 'never', readOnly: true }, "propagation: 'never' } }) begins no transaction"],
-  [{ propagation: 'supports', isolationLevel: 'serializable' }, 'which `isolationLevel` could be an option of.'],
+  [{ propagation: 'supports', isolationLevel: 'serializable' }, 'so that `isolationLevel` would have no effect.'],
 ])('@InSession() refuses the transaction %j', (transaction, message) => {
   expect(() => InSession({ transaction: transaction as object })).toThrow(message);
 });

@@ -106,7 +106,8 @@ describe.each(drivers)('options of a transaction, on $driver with $injection inj
   it('are refused where no transaction is begun', async () => {
     for (const propagation of ['supports', 'not_supported', 'never'] as const) {
       await expect(ask({ propagation, readOnly: true })).rejects.toThrow(
-        `with the propagation '${propagation}' begins no transaction, which \`readOnly\` could be an option of.`,
+        `with the propagation '${propagation}' begins no transaction, so that \`readOnly\` ` +
+          'would have no effect. Leave it out, or take another propagation.',
       );
     }
   });

@@ -18,7 +18,10 @@ import { TaskScopes } from './session/scope/task-scopes.js';
 import { SessionTelemetry } from './telemetry/session-telemetry.js';
 import { SessionConnections } from './nest/session-connections.js';
 
-/** What all connections of one application share: the current scope, and who opens it for requests and messages. */
+/**
+ * Provides what all connections of one application share: the storage of the current scope, and the providers that open
+ * scopes for requests and messages.
+ */
 @Global()
 @Module({
   imports: [TaskHooksModule],

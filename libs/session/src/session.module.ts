@@ -36,7 +36,10 @@ export class SessionModule extends ConfigurableModuleClass {
     return super.forRoot(options);
   }
 
-  /** Takes the options from `useFactory`, `useClass` or `useExisting`; the extras stand beside it. */
+  /**
+   * Takes the options from `useFactory`, `useClass` or `useExisting`; the extras (`contextName`, `isGlobal`,
+   * `injection`) stand beside it.
+   */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     warnOfCopies();
     assertAsyncOptions(options);

@@ -89,7 +89,7 @@ export function createSessionProviders(extras: ChosenExtras, optionsToken: Injec
           }
           await limitToShare(orm, sourceName);
           const source = await SessionSource.create(orm, storage, options);
-          // A thread would say again what its application has said.
+          // The application has logged this already: a worker thread would repeat it.
           if (source.notice !== undefined && readThreadEnvironment() === undefined) {
             new Logger('Session').warn(source.notice);
           }

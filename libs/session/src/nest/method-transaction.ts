@@ -106,7 +106,8 @@ export function assertMethodTransaction(wanted: MethodTransactionOptions): void 
     (propagation === 'supports' || propagation === 'not_supported' || propagation === 'never')
   ) {
     throw new TypeError(
-      `@InSession({ transaction: { propagation: '${propagation}' } }) begins no transaction, which \`${dropped[0]}\` could be an option of.`,
+      `@InSession({ transaction: { propagation: '${propagation}' } }) begins no transaction, so that ` +
+        `\`${dropped[0]}\` would have no effect. Leave it out, or take another propagation.`,
     );
   }
 }

@@ -14,13 +14,13 @@ const STREAM: Seam = {
   loss: 'A stream in a transaction cannot let other statements run',
 };
 
-/** @throws {SessionSetupError} when a transaction that has just begun does not tell what sessions ask it */
+/** @throws {SessionSetupError} when a new transaction lacks the members that sessions read */
 export function assertKyselyTransaction(transaction: Transaction, isSavepoint: boolean): void {
   const members = isSavepoint ? ['isCommitted', 'isRolledBack', 'savepointName'] : ['isCommitted', 'isRolledBack'];
   assertSeam(transaction, members, TRANSACTION);
 }
 
-/** @throws {SessionSetupError} when what runs the statements of a transaction gives nobody its connection */
+/** @throws {SessionSetupError} when the executor of a transaction has no method to use its connection */
 export function assertKyselyExecutor(executor: unknown): void {
   assertSeam(executor, ['provideConnection'], STREAM);
 }

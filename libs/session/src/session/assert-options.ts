@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 /** The longest time that a timer of Node.js can wait: 24 days. */
 export const LONGEST_MS = 2 ** 31 - 1;
 
-/** What one option has to be. */
+/** The rule for the value of one option. */
 export interface Rule {
   /** Ends the sentence "Expected `option` to be ...". */
   readonly what: string;
@@ -49,9 +49,9 @@ export const milliseconds: Rule = {
 export const anything: Rule = { what: 'anything', holds: () => true };
 
 /**
- * @param whose names the taker of the options
- * @param prefix what their names begin with, as `http.`
- * @throws {TypeError} for an option that is not known, and for the first that is not as it has to be
+ * @param whose the name of the class or method that takes the options
+ * @param prefix the start of the names of the options, such as `http.`
+ * @throws {TypeError} for an unknown option, and for the first option with a wrong value
  */
 export function assertOptions(whose: string, options: unknown, rules: Rules, prefix = ''): void {
   const name = prefix === '' ? 'options' : prefix.slice(0, -1);
@@ -68,7 +68,7 @@ export function assertOptions(whose: string, options: unknown, rules: Rules, pre
   }
 }
 
-/** @throws {TypeError} when the option is not as it has to be */
+/** @throws {TypeError} when the value does not fit the rule */
 export function assertRule(name: string, value: unknown, rule: Rule): void {
   if (!rule.holds(value)) {
     const shown = inspect(value, { depth: 0 });

@@ -67,9 +67,9 @@ const COLLECTION = [
 ];
 
 /**
- * Makes sure of the parts of MikroORM that sessions rest on, before they take its EntityManager over.
+ * Checks the parts of MikroORM that sessions need, before sessions change its EntityManager.
  *
- * @throws {SessionSetupError} when one is not there any more
+ * @throws {SessionSetupError} when one of the parts is missing
  */
 export function assertOrmSeams({ em, driver }: MikroORM): void {
   const fork = em.fork();
@@ -101,7 +101,7 @@ export function assertOrmSeams({ em, driver }: MikroORM): void {
   }
 }
 
-/** @throws {SessionSetupError} when a query builder cannot be made to ask for its session any more */
+/** @throws {SessionSetupError} when a query builder lacks the members that sessions replace */
 function assertBuilder(em: EntityManager & { createQueryBuilder?: (of: unknown) => unknown }, entity: unknown): void {
   if (em.createQueryBuilder !== undefined) {
     const members = ['em', 'getConnection', 'getNativeQuery', 'clone'];
@@ -109,7 +109,7 @@ function assertBuilder(em: EntityManager & { createQueryBuilder?: (of: unknown) 
   }
 }
 
-/** @throws {SessionSetupError} when MikroORM does not write on an entity of a row any more what it takes it for */
+/** @throws {SessionSetupError} when MikroORM no longer keeps its own state on a managed entity */
 export function assertManaged(entity: AnyEntity): void {
   const { __em: em, __managed: isManaged, __originalEntityData: row } = helper(entity);
   if (em === undefined || !isManaged || row === undefined) {

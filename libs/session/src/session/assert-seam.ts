@@ -4,24 +4,27 @@ import { Logger } from '@nestjs/common';
 
 import { SessionSetupError } from './session-error.js';
 
-/** A place where this package leans on a part of another one that may change with any version of it. */
+/**
+ * A place where this package depends on a private part of another package, which any version of that package may
+ * change.
+ */
 export interface Seam {
-  /** What the mark in the code and the table of docs/seams.md call it. */
+  /** The name of the seam in the code and in the table of docs/seams.md. */
   readonly seam: string;
-  /** The npm package that the part is of. */
+  /** The npm package that has the part. */
   readonly of: string;
-  /** The package that brings it along, where the user's own may be another one. */
+  /** The package that depends on it, where the copy of the application may be another one. */
   readonly via?: string;
-  /** What its users lose with it, as a sentence without its end. */
+  /** What users lose without it: a sentence without a full stop. */
   readonly loss: string;
-  /** What they can do meanwhile, as the beginning of a sentence */
+  /** What users can do until then: the beginning of a sentence. */
   readonly remedy?: string;
 }
 
 /**
- * Makes sure of what nothing works without.
+ * Checks a part without which nothing works.
  *
- * @throws {SessionSetupError} when a member is not there any more
+ * @throws {SessionSetupError} when a member is missing
  */
 export function assertSeam(object: unknown, members: readonly string[], seam: Seam): void {
   const missing = findMissing(object, members);
@@ -30,7 +33,7 @@ export function assertSeam(object: unknown, members: readonly string[], seam: Se
   }
 }
 
-/** Whether all is there that is needed. Warns when a member is not there any more. */
+/** Whether all members are there. Warns when one is missing. */
 export function checkSeam(object: unknown, members: readonly string[], seam: Seam): boolean {
   const missing = findMissing(object, members);
   if (missing.length > 0) {
@@ -39,7 +42,7 @@ export function checkSeam(object: unknown, members: readonly string[], seam: Sea
   return missing.length === 0;
 }
 
-/** Warns of what was found to be lost in another way than by the name of a member. */
+/** Warns of a lost part that was not found by the name of a member. */
 export function warnOfSeam(missing: readonly string[], seam: Seam): void {
   new Logger('Session').warn(explain(missing, seam));
 }
@@ -59,7 +62,7 @@ function explain(missing: readonly string[], { seam, of, via, loss, remedy }: Se
   );
 }
 
-/** A package need not show its version, nor be where this one finds it. */
+/** A package may not export its `package.json`, and this package may not find it. */
 function findVersion(name: string, via: string | undefined): string {
   try {
     const own = createRequire(import.meta.url);

@@ -9,7 +9,7 @@ import type { ConnectionHolder } from './pool/connection-holder.js';
 import type { TransactionFrames } from './transaction/transaction-frames.js';
 import type { Unflushed } from './ownership/unflushed.js';
 
-/** What the sessions of one connection share. */
+/** The services that all sessions of one connection share. */
 export interface ConnectionServices {
   readonly scopes: ScopeLookup;
   readonly ownership: OwnershipPolicy;
@@ -20,6 +20,6 @@ export interface ConnectionServices {
   /** The sessions that may hold a connection. */
   readonly holders: Roster<ConnectionHolder>;
   readonly runDetached: RunDetached;
-  /** Told of what is refused or warned of. */
+  /** Called for each misuse that is refused or warned of. */
   readonly onMisuse: OnMisuse;
 }

@@ -17,13 +17,13 @@ import { type KnownSession, STATE, type WithState } from './known-session.js';
 import type { SessionTransactions } from './transaction/session-transactions.js';
 import { PARENT } from './transaction/transaction-undos.js';
 
-/** The property by which an EntityManager is told to answer with the session of the current scope. */
+/** The property that makes an EntityManager answer with the session of the current scope. */
 export const CONTEXTUAL = Symbol('contextual');
 
 /** MikroORM keeps the flush mode of an EntityManager in a private field. */
 const FLUSH_MODE = Symbol('flush mode');
 
-/** The property by which an EntityManager answers for itself and for no transaction within it. */
+/** The property that makes an EntityManager answer for itself, not for a transaction within it. */
 const EXACT = Symbol('exact');
 
 /** MikroORM keeps in a private field whether an EntityManager makes no transactions. */
@@ -31,13 +31,16 @@ const IS_WITHOUT = Symbol('without transactions');
 
 const TRANSACTIONS = Symbol('transactions');
 
-/** `session`: that of the current scope, or an error. `application`: the same, or what MikroORM itself would answer. */
+/**
+ * A `session` answers with the session of the current scope, or throws. An `application` does the same inside a scope;
+ * outside of scopes it answers as MikroORM does.
+ */
 export type Contextual = 'session' | 'application';
 
 export interface SessionLookup {
   tryCurrent(): EntityManager | undefined;
   current(): EntityManager;
-  /** Runs `next` in a scope of its own within the current one. */
+  /** Runs `next` in a new scope within the current one. */
   openContext<Result>(next: () => Result, options: ContextOptions): Result;
   /** Runs a `transactional()` call of an EntityManager that belongs to no session. */
   within<Em extends EntityManager, Result>(
@@ -45,15 +48,16 @@ export interface SessionLookup {
     work: (inner: Em) => Result | Promise<Result>,
     transactional: (work: (inner: Em) => Promise<Result>) => Promise<Result>,
   ): Promise<Result>;
-  /** The session of the current scope, if it has one that is open. */
+  /** The session of the current scope, if the scope is open and has one. */
   known(): (EntityManager & WithState) | undefined;
-  /** One that answers as the application's does, where a scope is there to answer. */
+  /** The fork that answers as the application's EntityManager does. Undefined outside of every scope. */
   contextFork(): EntityManager | undefined;
 }
 
 /**
- * Extends the EntityManager class of the application, so that it and all of its forks ask one place who they are and
- * whether they may be used. Nearly every public method of MikroORM's EntityManager passes `getContext()`.
+ * Extends the EntityManager class of the application, so that it and all of its forks ask `lookup` which session
+ * answers, and whether that session may be used. Nearly every public method of MikroORM's EntityManager calls
+ * `getContext()`.
  */
 export function createSessionClass(Base: EntityManagerClass, lookup: SessionLookup): EntityManagerClass {
   // Seam: mikro-orm/entity-manager
@@ -82,8 +86,8 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
 
     override fork(options: ForkOptions = {}): this {
       const state = this[STATE];
-      // What follows the context needs no session to be made for it: the middleware of @mikro-orm/nestjs forks so. It
-      // has no state either, so that one is enough for all.
+      // A fork with `useContext` needs no session: the middleware of @mikro-orm/nestjs makes one for each request. Such
+      // a fork has no state, so that all callers can share one.
       const isContextFork = state === undefined && options.useContext === true;
       const shared = isContextFork && Object.keys(options).length === 1 ? lookup.contextFork() : undefined;
       if (shared !== undefined) {
@@ -121,7 +125,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       this.getContext(false)[FLUSH_MODE] = flushMode;
     }
 
-    /** Lets overlapping reads that each want a flush before them wait for the first one's. */
+    /** Overlapping reads may each need a flush first. The first read flushes, and the others wait for that flush. */
     override async tryFlush<Entity extends object>(
       entityName: EntityName<Entity>,
       options: Parameters<EntityManager['tryFlush']>[1],
@@ -141,7 +145,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       return super.tryFlush(entityName, options);
     }
 
-    /** Lets no half-read stream outlive the session: its cursor would keep a connection, and block a rollback on it. */
+    /**
+     * Closes the stream with the session. The cursor of a half-read stream would keep its connection, and block a
+     * rollback there.
+     */
     override async *stream<Entity extends object>(
       entityName: EntityName<Entity>,
       options?: object,
@@ -208,12 +215,15 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       return transactions === undefined ? super.rollback() : transactions.end(em, 'rollback', () => super.rollback());
     }
 
-    /** The transactions of its session, unless it makes none. */
+    /** The transactions of its session. Undefined where the option `disableTransactions` is set. */
     get [TRANSACTIONS](): SessionTransactions | undefined {
       return this[IS_WITHOUT] === true ? undefined : this[STATE]?.transactions;
     }
 
-    /** MikroORM gives an EntityManager back the transaction that one within it has suspended: to none but that one. */
+    /**
+     * MikroORM calls this to restore a transaction that an inner EntityManager had suspended. It must reach this
+     * EntityManager itself.
+     */
     override setTransactionContext(transaction?: Transaction): void {
       const before = this[EXACT];
       this[EXACT] = this[STATE] !== undefined;

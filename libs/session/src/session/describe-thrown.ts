@@ -1,10 +1,10 @@
 import { describeType } from './describe-type.js';
 import { readProperty } from './read-property.js';
 
-/** An SQL error repeats its whole statement. */
+/** The message of an SQL error contains the whole statement, which may be very long. */
 const LONGEST = 1_000;
 
-/** Says what was thrown: the message of an error, a primitive as text, the type of anything else. Never throws. */
+/** Describes a thrown value: the message of an error, a primitive as text, the type of anything else. Never throws. */
 export function describeThrown(thrown: unknown): string {
   const message = readProperty(thrown, 'message');
   const text = typeof message === 'string' ? message : describeValue(thrown);

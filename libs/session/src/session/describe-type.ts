@@ -1,6 +1,8 @@
 import { readProperty } from './read-property.js';
 
-/** Says what kind of value it is, and nothing of what is in it, which may be secret. Never throws, nor runs its code. */
+/**
+ * Describes the type of a value, but not its content, which may be secret. Never throws, and runs no code of the value.
+ */
 export function describeType(value: unknown): string {
   if (value === null || value === undefined) {
     return String(value);

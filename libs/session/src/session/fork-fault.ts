@@ -1,7 +1,7 @@
 import { isObject } from './assert-options.js';
 import type { SessionForkOptions } from './session-options.js';
 
-/** What is wrong with one of some fork options. */
+/** What is wrong with one fork option. */
 export interface ForkFault {
   readonly path: string;
   /** Ends the sentence "Expected `path` to ...". */
@@ -9,10 +9,10 @@ export interface ForkFault {
   readonly value: unknown;
 }
 
-/** Finds what is wrong with one option. */
+/** Finds the fault of one option. */
 type Check = (value: unknown, path: string) => ForkFault | undefined;
 
-/** MikroORM's other fork options would tie a session to something outside of its scope. */
+/** The other fork options of MikroORM are refused: they would tie a session to something outside of its scope. */
 const checks: Record<keyof SessionForkOptions, Check> = {
   schema: (value, path) => (isSchema(value) ? undefined : { path, what: 'be the name of a schema', value }),
   filterParams: (value, path) =>
@@ -27,7 +27,7 @@ const checks: Record<keyof SessionForkOptions, Check> = {
   inflightQueryAbortStrategy: findMissing,
 };
 
-/** Finds the first fork option that is not known, or has no value: a tenant that was forgotten, most of the time. */
+/** Finds the first fork option that is unknown or has no value. A missing value is mostly a forgotten tenant. */
 export function findForkFault(options: unknown): ForkFault | undefined {
   return findInMembers(options, 'fork', checks);
 }
@@ -57,7 +57,7 @@ function findInContents(value: unknown, path: string, check: Check): ForkFault |
   return undefined;
 }
 
-/** Finds what could not be put together with other fork options. */
+/** Finds a value that cannot be merged with other fork options. */
 export function findNoContainer(options: SessionForkOptions): ForkFault | undefined {
   const fault = findNoObject(options, 'fork');
   if (fault !== undefined) {
@@ -67,14 +67,14 @@ export function findNoContainer(options: SessionForkOptions): ForkFault | undefi
   return findNoObject(filterParams, 'fork.filterParams') ?? findNoObject(session, 'fork.session');
 }
 
-/** A promise of options is none: it comes too late. */
+/** A promise is refused: its options would come too late. */
 function findNoObject(value: unknown, path: string): ForkFault | undefined {
   return !isObject(value) || Array.isArray(value) || 'then' in value
     ? (findMissing(value, path) ?? { path, what: 'be an object', value })
     : undefined;
 }
 
-/** NaN and dates without a time are what becomes of a value that was missing. */
+/** NaN and invalid dates count as missing: they are computed from missing values. */
 function findMissing(value: unknown, path: string): ForkFault | undefined {
   if (value === undefined || value === null || Number.isNaN(value instanceof Date ? value.getTime() : value)) {
     return { path, what: 'have a value', value };
@@ -102,7 +102,7 @@ function checkRole(value: unknown, path: string): ForkFault | undefined {
   return isRole ? undefined : { path, what: 'be the name of a role', value };
 }
 
-/** A blank name would mean the default schema, and `*` any. */
+/** A blank name would mean the default schema, and `*` every schema. */
 function isSchema(value: unknown): boolean {
   return typeof value === 'string' && !['', '*'].includes(value.trim());
 }

@@ -2,7 +2,9 @@ import type { MikroORM } from '@mikro-orm/core';
 
 import { SessionError } from './session-error.js';
 
-/** Lets our errors pass where MikroORM makes its own DriverException of whatever a statement failed with. */
+/**
+ * Keeps MikroORM from wrapping the errors of this library: it makes a DriverException of every error of a statement.
+ */
 export function keepSessionErrors({ driver }: MikroORM): void {
   // Seam: mikro-orm/exception-converter
   const converter = driver.getPlatform().getExceptionConverter();

@@ -5,7 +5,7 @@ import type { LiveScope } from './scope/live-scope.js';
 import type { SessionError } from './session-error.js';
 import type { SessionTransactions } from './transaction/session-transactions.js';
 
-/** The property by which an EntityManager knows the session it belongs to: the session itself and the forks made of it. */
+/** The property of an EntityManager that holds its session: on the session itself, and on every fork of it. */
 export const STATE = Symbol('session state');
 
 /** What an EntityManager can ask of its session. */
@@ -13,11 +13,11 @@ export interface KnownSession {
   readonly scope: LiveScope;
   readonly session: EntityManager & WithState;
   readonly isOpen: boolean;
-  /** Those of the session, made on first use. */
+  /** The transactions of the session, made on first use. */
   readonly transactions: SessionTransactions;
-  /** The same, once there was a use of them. */
+  /** The transactions of the session. Undefined before their first use. */
   readonly knownTransactions: SessionTransactions | undefined;
-  /** That in whose callback the running code is. */
+  /** The innermost transaction of the session whose callback the running code is in. */
   readonly innermostTransaction: EntityManager | undefined;
   readonly handedOut: HandedOut;
   readonly checksOwnership: boolean;

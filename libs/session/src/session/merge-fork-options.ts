@@ -9,10 +9,10 @@ import type { SessionForkOptions } from './session-options.js';
 type GivenOptions = SessionForkOptions | undefined;
 
 /**
- * Puts the fork options of one session together. Later ones win, but for filter parameters and row-level-security
- * variables, which add up: what one place says of the tenant is not lost when another says something else.
+ * Merges the fork options of one session. Later options win. Filter parameters and row-level-security variables add up
+ * instead, so that one place can set the tenant and another place something else.
  *
- * @throws {TypeError} where an option has no value, as when the tenant of a scope was forgotten
+ * @throws {TypeError} where an option has no value, for example because the tenant of a scope was forgotten
  */
 export function mergeForkOptions(scope: Scope, ...given: readonly GivenOptions[]): SessionForkOptions {
   const known = given.filter((options) => options !== undefined);
@@ -20,7 +20,7 @@ export function mergeForkOptions(scope: Scope, ...given: readonly GivenOptions[]
     return {};
   }
   for (const options of known) {
-    // What is no object would be lost among the others.
+    // The merge would silently drop a value that is not an object.
     assertUsable(scope, findNoContainer(options));
   }
   const merged = known.reduce((earlier, later) => ({ ...earlier, ...later, ...mergeContents(earlier, later) }));
@@ -47,7 +47,7 @@ export function assertForkOptions(options: unknown): void {
   }
 }
 
-/** Gives a session, or a fork that becomes one, its filter parameters. */
+/** Sets the filter parameters of a session. */
 export function setFilterParams(em: EntityManager, { filterParams }: SessionForkOptions): void {
   if (filterParams === undefined) {
     return;
@@ -70,7 +70,7 @@ function mergeContents(
   };
 }
 
-/** An option without a value would mean the default: the tables of everybody, or of nobody in particular. */
+/** An option without a value would mean the default, such as the schema of all tenants. So it is refused. */
 function assertUsable(scope: Scope, fault: ForkFault | undefined): void {
   if (fault !== undefined) {
     throw new TypeError(

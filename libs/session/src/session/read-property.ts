@@ -1,4 +1,6 @@
-/** Reads a property of a value that nothing is known of. Nothing where its getter throws, or where it is a revoked Proxy. */
+/**
+ * Reads a property of an unknown value. Returns undefined where a getter throws, or where the value is a revoked Proxy.
+ */
 export function readProperty(value: unknown, key: PropertyKey): unknown {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
     return undefined;

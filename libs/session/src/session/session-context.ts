@@ -11,12 +11,12 @@ import type { Callback, TransactionEnd } from './transaction/session-callbacks.j
 const openRules: Record<'fork', Rule> = { fork: anything };
 
 /**
- * Knows the session of the running code: SQLAlchemy's `scoped_session`. `Em` is the EntityManager of your driver: see
- * SessionTypes.
+ * Returns the session of the running code, as SQLAlchemy's `scoped_session` does. `Em` is the EntityManager of your
+ * driver: see SessionTypes.
  */
 export class SessionContext<Em extends EntityManager = SessionEntityManager> {
   static {
-    // What NestJS calls a class that nobody provides, when it does not find it.
+    // NestJS shows this name in its error when no module provides the class.
     Object.defineProperty(this, 'name', { value: 'SessionContext (of SessionModule.forRoot())' });
   }
 
@@ -36,7 +36,7 @@ export class SessionContext<Em extends EntityManager = SessionEntityManager> {
     return this.#source.current;
   }
 
-  /** The session of the current scope, or undefined where there is none to be had. */
+  /** The session of the current scope. Undefined outside of every scope, and after the end of the scope. */
   get tryCurrent(): Em | undefined {
     const scope = this.#source.currentScope;
     return scope?.state === 'open' ? this.#source.sessionIn(scope) : undefined;
@@ -55,13 +55,14 @@ export class SessionContext<Em extends EntityManager = SessionEntityManager> {
     return scope;
   }
 
+  /** The current scope, also when it has ended. Undefined outside of every scope. */
   get tryScope(): Scope | undefined {
     return this.#source.currentScope;
   }
 
   /**
-   * Makes the session of the current scope with options of its own, before the first use: in a middleware that knows the
-   * tenant.
+   * Makes the session of the current scope with these options. Call it before the first use of the session, for example
+   * in a middleware that knows the tenant.
    *
    * @throws {SessionStateError} when the scope has a session already
    *
@@ -85,13 +86,14 @@ export class SessionContext<Em extends EntityManager = SessionEntityManager> {
 
   /**
    * Calls back after the outermost transaction of the current session has been committed and others can see its data.
-   * Without an open transaction it waits for the next one. The callback runs in a scope of its own; its error is logged.
+   * Without an open transaction, the callback waits for the next one. It runs in a scope of its own. An error of it is
+   * logged.
    */
   afterCommit(callback: Callback): void {
     this.#addHook('commit', callback);
   }
 
-  /** Calls back after the transaction, or the savepoint, that is open now was rolled back. */
+  /** Calls back after a rollback of the transaction, or of the savepoint, that is open now. */
   afterRollback(callback: Callback): void {
     this.#addHook('rollback', callback);
   }

@@ -1,6 +1,9 @@
-/** The root of every error of this package: `code` is stable and safe to branch on, the message is for people. */
+/**
+ * The base class of every error of this package. `code` is stable: branch on it. The message is for people, and may
+ * change.
+ */
 export abstract class SessionError extends Error {
-  /** Where this package tells more: a file of its own, and the place in it. */
+  /** Where the documentation of this package explains the error: a file and a heading in it. */
   readonly help: string;
 
   constructor(
@@ -17,7 +20,7 @@ export abstract class SessionError extends Error {
   }
 }
 
-/** Thrown where a session is asked for outside of every scope. */
+/** Thrown where a session is needed outside of every scope. */
 export class NoActiveSessionError extends SessionError {
   declare readonly code: 'NO_ACTIVE_SESSION';
 
@@ -43,7 +46,7 @@ export class SessionClosedError extends SessionError {
   }
 }
 
-/** Thrown where a session is used by another task than the one it belongs to. */
+/** Thrown where a task uses the session of another task. */
 export class SessionOwnershipError extends SessionError {
   declare readonly code: 'SESSION_OWNERSHIP';
 
@@ -59,7 +62,7 @@ export class SessionOwnershipError extends SessionError {
   }
 }
 
-/** Thrown where an entity that a live session manages is given to another session. Neither is changed. */
+/** Thrown where a session is given an entity that another live session manages. Neither session is changed. */
 export class EntityOwnershipError extends SessionError {
   declare readonly code: 'ENTITY_OWNERSHIP';
 
@@ -96,8 +99,9 @@ export class SessionStateError extends SessionError {
 
 /**
  * Thrown by a commit that the database turned into a rollback, because a statement had failed and its error was caught.
- * PostgreSQL tells so in the answer to COMMIT only, which MikroORM does not read. Other databases roll back at once, as
- * MariaDB does for a deadlock: there each later statement of the transaction throws it too, with that error as `cause`.
+ * PostgreSQL reports this only in its answer to COMMIT, which MikroORM does not read. Other databases roll back at
+ * once, as MariaDB does for a deadlock: there, each later statement of the transaction throws this error too, with the
+ * error of the database as `cause`.
  */
 export class TransactionAbortedError extends SessionError {
   declare readonly code: 'TRANSACTION_ABORTED';
@@ -108,16 +112,16 @@ export class TransactionAbortedError extends SessionError {
       options === undefined
         ? 'The transaction was rolled back instead of committed, because a statement in it had failed and its error was ' +
             'caught. Let the error pass, or run the statement in session.transactional(), which makes a savepoint.'
-        : 'The database has rolled back the transaction because a statement in it had failed, whose error was caught. ' +
-            'Let the error pass, and do the work again in a new transaction: a job does so with `retry`.',
+        : 'The database has rolled back the transaction, because a statement in it had failed and its error was caught. ' +
+            'Let the error pass, and repeat the work in a new transaction. A job does so with the option `retry`.',
       options,
     );
   }
 }
 
 /**
- * Thrown where the connection ended, or was given up, between the sending of COMMIT and its answer. Nobody knows then
- * whether the transaction was committed. Its `cause` is the error of the driver.
+ * Thrown where the connection was lost after COMMIT was sent and before its answer came. Nobody knows then whether the
+ * transaction was committed. Its `cause` is the error of the driver.
  */
 export class CommitUnknownError extends SessionError {
   declare readonly code: 'COMMIT_UNKNOWN';
@@ -126,16 +130,16 @@ export class CommitUnknownError extends SessionError {
     super(
       'COMMIT_UNKNOWN',
       `The connection of "${label}" was lost during its commit, so that nobody knows whether its transaction was ` +
-        'committed. Look for what it wrote before you do it again, or make it safe to do twice: insert with a key of ' +
-        'the input and `onConflict`.',
+        'committed. Before you repeat the work, look for the rows that it writes, or make it safe to repeat: insert ' +
+        'with a key of the input and `onConflict`.',
       { cause },
     );
   }
 }
 
 /**
- * Thrown by a statement whose connection was lost before. Its `cause` is what ended the connection: the error of the
- * server, where it sent one, or that of the network.
+ * Thrown by a statement whose connection had been lost. Its `cause` is the error that ended the connection: that of the
+ * server, if the server sent one, or that of the network.
  */
 export class ConnectionLostError extends SessionError {
   declare readonly code: 'CONNECTION_LOST';
@@ -150,7 +154,9 @@ export class ConnectionLostError extends SessionError {
   }
 }
 
-/** Thrown at the good end of a scope whose entities were not flushed, with `unflushed: 'error'`. */
+/**
+ * Thrown where the work of a scope succeeded, but its entities were not flushed, with the option `unflushed: 'error'`.
+ */
 export class UnflushedChangesError extends SessionError {
   declare readonly code: 'UNFLUSHED_CHANGES';
 
@@ -159,13 +165,13 @@ export class UnflushedChangesError extends SessionError {
   }
 }
 
-/** Thrown by the wait for a connection that could never end, since all holders of one wait for another. */
+/** Thrown where a wait for a connection could never end, because all holders of connections wait for one more. */
 export class SessionPoolDeadlockError extends SessionError {
   declare readonly code: 'SESSION_POOL_DEADLOCK';
 
   constructor(
     waiter: string,
-    /** Who holds the connections: label, age, where it was opened. */
+    /** The holders of the connections: the label, the age and, with `leakAfter`, the place that opened each. */
     readonly holders: readonly string[],
     remedy = 'make the pool larger',
   ) {

@@ -17,12 +17,15 @@ const beginRules = { ...rules, transaction: anObject };
 /** A session that its maker must close. Closing twice is a no-op. */
 export type OwnedSession<Em extends EntityManager = SessionEntityManager> = Em &
   AsyncDisposable & {
-    /** Rolls back an open transaction, gives the connection back and forgets all entities, for good. */
+    /**
+     * Rolls back an open transaction, gives the connection back and forgets all entities. The session cannot be used
+     * again.
+     */
     close(): Promise<void>;
   };
 
 /**
- * Makes sessions: SQLAlchemy's `sessionmaker`. `Em` is the EntityManager of your driver: see SessionTypes.
+ * Makes sessions, as SQLAlchemy's `sessionmaker` does. `Em` is the EntityManager of your driver: see SessionTypes.
  *
  * @example
  * const total = await factory.begin(async (session) => {
@@ -32,7 +35,7 @@ export type OwnedSession<Em extends EntityManager = SessionEntityManager> = Em &
  */
 export class SessionFactory<Em extends EntityManager = SessionEntityManager> {
   static {
-    // What NestJS calls a class that nobody provides, when it does not find it.
+    // NestJS shows this name in its error when no module provides the class.
     Object.defineProperty(this, 'name', { value: 'SessionFactory (of SessionModule.forRoot())' });
   }
 
@@ -44,7 +47,7 @@ export class SessionFactory<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * Makes a session that belongs to the caller, who closes it.
+   * Makes a session that belongs to the caller. The caller must close it.
    *
    * @example
    * await using session = factory.create();
@@ -56,7 +59,9 @@ export class SessionFactory<Em extends EntityManager = SessionEntityManager> {
     return Object.assign(session, { close, [Symbol.asyncDispose]: close });
   }
 
-  /** Runs `work` in a new session, which is closed when it settles. Commits nothing that `work` did not commit. */
+  /**
+   * Runs `work` in a new session, and closes the session when `work` settles. Commits only what `work` itself commits.
+   */
   async run<Result>(work: (session: Em) => Result | Promise<Result>, options: SessionOptions = {}): Promise<Result> {
     return this.#source.run(this.#scopeOptions('run', options), work, { fork: options.fork });
   }
@@ -73,8 +78,8 @@ export class SessionFactory<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * Sets defaults for the sessions of this connection that are made from now on. They add to earlier ones. `info` is for
-   * the scopes that this factory opens, where neither they nor the scope around them says otherwise.
+   * Sets defaults for the sessions that this connection makes from now on. They add to earlier defaults. `info` is for
+   * the scopes that this factory opens: the own `info` of a scope, and that of the scope around it, win.
    */
   configure(options: Omit<SessionOptions, 'label'>): void {
     assertOptions('SessionFactory.configure()', options, defaultRules);

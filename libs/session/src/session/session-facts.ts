@@ -1,4 +1,4 @@
-/** What is to be seen of a session from outside. */
+/** What an observer can see of a session. */
 export interface SessionFacts {
   /** The name of its connection. */
   readonly connection: string;
@@ -8,6 +8,6 @@ export interface SessionFacts {
   readonly unflushed: number;
   /** How many of its transactions and savepoints are open. */
   readonly depth: number;
-  /** The line of code that opened it, where `leakAfter` is on. */
+  /** The line of code that opened it. Known only with the option `leakAfter`. */
   readonly place: string | undefined;
 }

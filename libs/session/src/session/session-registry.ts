@@ -7,14 +7,14 @@ export interface LiveScopeInfo extends Pick<Scope, 'id' | 'kind' | 'label' | 'op
   readonly age: number;
   /** How many connections its open transactions hold. */
   readonly heldConnections: number;
-  /** Milliseconds for which it has held a connection in an open transaction while no statement ran: 0 where one runs. */
+  /** Milliseconds since its last statement, while an open transaction holds a connection. 0 while a statement runs. */
   readonly heldIdleFor: number;
 }
 
-/** Lists the scopes of the application that have a session now, of all connections: for a health page or a test. */
+/** Lists the scopes of the application that have a session now, on any connection: for a health page or a test. */
 export class SessionRegistry {
   static {
-    // What NestJS calls a class that nobody provides, when it does not find it.
+    // NestJS shows this name in its error when no module provides the class.
     Object.defineProperty(this, 'name', { value: 'SessionRegistry (of SessionModule.forRoot())' });
   }
 

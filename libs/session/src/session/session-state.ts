@@ -15,7 +15,7 @@ import { SessionTransactions, type TransactionOwner } from './transaction/sessio
 import { assertFlushed } from './ownership/unflushed.js';
 import { findUserFrame } from './find-user-frame.js';
 
-/** What is known of one session. Its parts are made on first use: most sessions need few of them. */
+/** The state of one session. Its parts are made on first use: most sessions need few of them. */
 export class SessionState implements ScopeMember, ConnectionHolder, KnownSession, Owner, TransactionOwner {
   before: ConnectionHolder | undefined;
   after: ConnectionHolder | undefined;
@@ -41,17 +41,20 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     return (this.#transactions ??= new SessionTransactions(this, frames, runDetached));
   }
 
-  /** The same, once there was a use of them. */
+  /** The transactions. Undefined before their first use. */
   get knownTransactions(): SessionTransactions | undefined {
     return this.#transactions;
   }
 
-  /** Whether it holds a connection now, or may with the next statement of a transaction or when its stream is read on. */
+  /**
+   * Whether the session holds a connection now, or may take one with the next statement of a transaction or the next
+   * read of a stream.
+   */
   get isHolder(): boolean {
     return this.#streams?.isReading === true || this.#transactions?.areOpen === true;
   }
 
-  /** How many half-read streams hold a connection of their own. */
+  /** The number of half-read streams that hold a connection of their own. */
   get pausedStreams(): number {
     return this.#streams?.paused.length ?? 0;
   }
@@ -90,7 +93,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
   }
 
   /**
-   * Called before every use.
+   * Called before every use of the session.
    *
    * @throws {SessionClosedError} after the end of the session
    * @throws {SessionOwnershipError} in another task
@@ -116,7 +119,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     guardUnitOfWork(em, this);
   }
 
-  /** Tells of an error that is thrown because of a misuse. */
+  /** Reports the error of a misuse to the observers. */
   noteMisuse({ code, message }: SessionError): void {
     this.services.onMisuse({ code, message, scope: this.scope.label });
   }
@@ -130,16 +133,16 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
   }
 
   /**
-   * Takes note of a transaction that has just begun.
+   * Notes a transaction that has just begun.
    *
-   * @throws {SessionClosedError} when the session has ended meanwhile
+   * @throws {SessionClosedError} when the session has ended in the meantime
    */
   begun(em: EntityManager, transaction: Transaction): void {
     this.#assertOpen();
     this.track(em, transaction);
   }
 
-  /** Remembers a transaction, to roll it back should the session end first. */
+  /** Remembers a transaction, to roll it back if the session ends first. */
   track(em: EntityManager, transaction: Transaction): void {
     this.transactions.track(em, transaction);
     if (this.isOpen) {
@@ -147,7 +150,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     }
   }
 
-  /** What it hands out, which is checked when it is executed. */
+  /** The query builders and Kysely instances that the session hands out. They are checked when they are executed. */
   get handedOut(): HandedOut {
     return (this.#handedOut ??= new HandedOut(this));
   }
@@ -162,7 +165,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     }
   }
 
-  /** Reads a stream, which is closed should the session end first, or the transaction that it is of. */
+  /** Reads a stream. The stream is closed when the session, or the transaction of the stream, ends first. */
   read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void> {
     this.#streams ??= new OpenStreams(
       () => this.assertUsable(),
@@ -180,12 +183,12 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     return this.services.frames.isInFlushOf(em);
   }
 
-  /** Ends the connections that it holds, whatever they are at. */
+  /** Ends the connections that the session holds, whatever they are doing. */
   dropConnections(): void {
     this.services.connections.abandon(this.scope);
   }
 
-  /** Ends the waits for answers that the network has lost. */
+  /** Ends the waits of the session for answers that the network has lost. */
   endForgotten(): void {
     this.services.connections.endForgottenSoon(this.scope);
   }

@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/core';
 
 /**
- * Tells the compiler once which driver you use. Then SessionFactory, SessionContext, JobService and SessionTesting give its
- * EntityManager, with the SQL methods, without a type argument. `app.get<SessionFactory>(SessionFactory)`
- * needs one, as NestJS does not look at defaults.
+ * Tells the compiler which driver you use. Then SessionFactory, SessionContext, JobService and SessionTesting have the
+ * EntityManager of that driver, with its SQL methods, without a type argument. Only
+ * `app.get<SessionFactory>(SessionFactory)` needs one: NestJS ignores the defaults of type parameters.
  *
  * @example
  * import type { EntityManager } from '@mikro-orm/postgresql';
@@ -14,10 +14,10 @@ import type { EntityManager } from '@mikro-orm/core';
  *   }
  * }
  */
-// An interface, because only that can be added to.
+// An interface, because the application can extend only an interface.
 export interface SessionTypes {}
 
-/** The EntityManager of your driver, as SessionTypes has it: that of `@mikro-orm/core` while it says nothing. */
+/** The EntityManager of your driver, as SessionTypes declares it. Without a declaration, that of `@mikro-orm/core`. */
 export type SessionEntityManager = SessionTypes extends { readonly entityManager: infer Em extends EntityManager }
   ? Em
   : EntityManager;

@@ -4,7 +4,7 @@ import { ConcurrentSessionUseError, type SessionError } from '../session-error.j
 
 export type ExclusiveOperation = 'flush' | 'commit' | 'rollback' | 'begin' | 'transactional';
 
-/** The type of Promise.withResolvers() has no name in the library of ES2022, which an application may be checked with. */
+/** ES2022 has no name for the type of Promise.withResolvers(), and an application may be type-checked with ES2022. */
 interface Settlement {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
@@ -14,7 +14,7 @@ export interface Use {
   readonly operation: ExclusiveOperation;
   /** Created by flushOf(), resolved by leave(). */
   settled: Settlement | undefined;
-  /** True while the call that began it has not returned yet. The flush that a commit() begins with is called then. */
+  /** True while the call that began the operation has not returned. A commit() calls its flush in that time. */
   isStarting: boolean;
 }
 
@@ -22,10 +22,10 @@ const USE = Symbol('exclusive use');
 
 type Used = EntityManager & { [USE]?: Use | undefined };
 
-/** Whose EntityManagers are used. */
+/** The session whose EntityManagers are used. */
 interface User {
   readonly scope: { readonly label: string };
-  /** Told of each call that is refused. */
+  /** Called for each refused call. */
   noteMisuse(error: SessionError): void;
 }
 
@@ -34,7 +34,7 @@ export class ExclusiveUse {
   constructor(private readonly user: User) {}
 
   /**
-   * Begins an operation, which `leave` ends. Gives nothing for a part of the operation that runs.
+   * Begins an operation. `leave` ends it. Returns undefined where the call is a part of the running operation.
    *
    * @throws {ConcurrentSessionUseError} while another operation runs
    */
@@ -76,7 +76,7 @@ export class ExclusiveUse {
     }
   }
 
-  /** Returns the end of the flush that runs on an EntityManager, if one does. */
+  /** Returns a promise for the end of the flush that runs on an EntityManager. Undefined where none runs. */
   flushOf(em: Used): Promise<unknown> | undefined {
     const use = em[USE];
     if (use?.operation !== 'flush' && use?.operation !== 'commit') {

@@ -16,13 +16,13 @@ const MANAGER = Symbol('entity manager');
 const CLAIM = Symbol('claim');
 
 interface Claimed {
-  /** Where the entity waits to be inserted, as long as it is still there. */
+  /** The unit of work in which the entity waits to be inserted. The claim counts only while the entity waits there. */
   [CLAIM]?: OwnedUnitOfWork;
 }
 
 /**
- * Refuses entities of other live sessions. Every persist, remove and merge passes here, cascaded ones too. Tells what is
- * inserted, to undo it with the row.
+ * Refuses entities of other live sessions. Every persist, remove and merge passes here, also cascaded ones. Also notes
+ * which entities are inserted, so that a rollback can undo that.
  */
 class OwnedUnitOfWork extends UnitOfWork {
   declare [STATE]: KnownSession;
@@ -48,7 +48,7 @@ class OwnedUnitOfWork extends UnitOfWork {
     return super.lock(...args);
   }
 
-  /** Called for each entity that is loaded, and for those of an upsert. */
+  /** Called for each entity that is loaded or upserted. */
   override register<Entity extends object>(
     entity: Entity,
     data?: EntityData<Entity>,
@@ -64,7 +64,7 @@ class OwnedUnitOfWork extends UnitOfWork {
     return registered;
   }
 
-  /** Every flush begins with it. */
+  /** Every flush begins with this call. */
   override computeChangeSets(): void {
     super.computeChangeSets();
     const undo = this[STATE].knownTransactions?.undoOf(this[MANAGER]);
@@ -75,14 +75,14 @@ class OwnedUnitOfWork extends UnitOfWork {
       for (const { owner } of this.getCollectionUpdates()) {
         undo.add(owner, rowOf(owner));
       }
-      // What would be in conflict with a change set is written after it.
+      // MikroORM writes extra updates after the change sets, where both would conflict.
       for (const [entity] of this.getExtraUpdates()) {
         undo.add(entity, rowOf(entity));
       }
     }
   }
 
-  /** A subscriber to `onFlush` adds to a flush with it. */
+  /** A subscriber to `onFlush` calls this to add to a flush. */
   override computeChangeSet(...args: Parameters<ComputeChangeSet>): ReturnType<ComputeChangeSet> {
     this[STATE].knownTransactions?.undoOf(this[MANAGER])?.add(args[0], rowOf(args[0]));
     return super.computeChangeSet(...args);
@@ -92,10 +92,10 @@ class OwnedUnitOfWork extends UnitOfWork {
 const owned = OwnedUnitOfWork.prototype;
 
 /**
- * Makes the unit of work of a session, or of a fork of it, refuse what belongs to others.
+ * Makes the unit of work of a session, or of a fork of it, refuse entities of other sessions.
  *
- * MikroORM makes the unit of work itself, in a private field: to change that one is the only way in. To give it the
- * methods takes a tenth of the time of a change of prototype, which is a third of that of the fork.
+ * MikroORM makes the unit of work itself and keeps it in a private field, so that the object must be changed. Assigning
+ * the methods takes a tenth of the time of a change of prototype, which would take a third of the time of a fork.
  */
 export function guardUnitOfWork(em: EntityManager, state: KnownSession): void {
   // Seam: mikro-orm/unit-of-work
@@ -112,8 +112,8 @@ export function guardUnitOfWork(em: EntityManager, state: KnownSession): void {
 }
 
 /**
- * Claims an entity for a session. A new one carries its claim: MikroORM writes its EntityManager on it only when it is
- * flushed.
+ * Claims an entity for a session. A new entity holds the claim itself: MikroORM sets its EntityManager only at the
+ * flush.
  *
  * @throws {EntityOwnershipError} when another live session manages the entity
  */
@@ -136,7 +136,8 @@ function claimEntity(entity: AnyEntity, unitOfWork: OwnedUnitOfWork, operation: 
     );
     return;
   }
-  // A transaction of the same session leaves it its claim: when it is rolled back, the entity waits there still.
+  // A transaction of the same session does not take over the claim: after its rollback, the entity still waits where it
+  // was.
   if (manager === undefined && owner !== state && operation === 'persist') {
     claimed[CLAIM] = unitOfWork;
   }

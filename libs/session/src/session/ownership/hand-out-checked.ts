@@ -9,10 +9,10 @@ import type { EntityManagerClass } from '../entity-manager-class.js';
 type Method = (this: EntityManager, ...args: unknown[]) => unknown;
 
 /**
- * Makes what a session hands out ask when it is executed whether the session may be used: another task may have it by
- * then, or the session may have ended.
+ * Makes the query builders and Kysely instances of a session check, when they are executed, that the session may be
+ * used. By then, another task may hold them, or the session may have ended.
  *
- * @param find the session that an EntityManager answers with, or a fork of one that it is
+ * @param find returns the session of an EntityManager, or a fork of that session
  */
 export function handOutChecked(
   sessions: EntityManagerClass,

@@ -4,14 +4,18 @@ import type { OnMisuse } from '../scope/misuse.js';
 import type { SessionError } from '../session-error.js';
 import { findUserFrame } from '../find-user-frame.js';
 
+/** What happens on a violation of ownership. `warn` logs once per place in the code. `off` does not check. */
 export type Ownership = 'error' | 'warn' | 'off';
 
 const MESSAGES = 1000;
 
-/** Decides what becomes of a violation of ownership: an error, or a warning once per place in the code. */
+/** Turns a violation of ownership into an error, or into one warning per place in the code. */
 export class OwnershipPolicy {
   readonly #places = new Set<string>();
-  /** The latest messages. They name scopes, of which a long life sees any number. */
+  /**
+   * The latest messages. Only the latest are kept: messages name scopes, and a long-running process has any number of
+   * scopes.
+   */
   readonly #messages = new Set<string>();
 
   constructor(
@@ -23,14 +27,14 @@ export class OwnershipPolicy {
     return this.mode === 'off';
   }
 
-  /** @param scope the label of the scope whose session or entity it is */
+  /** @param scope the label of the scope that owns the session or entity */
   report(error: SessionError, scope: string): void {
     this.onMisuse({ code: error.code, scope, message: error.message });
     if (this.mode === 'error') {
       throw error;
     }
     const { message } = error;
-    // One call of a session asks several times, later on with none of the caller's lines left in the stack.
+    // One call of a session checks several times. The later checks have no line of the user left in their stack.
     const place = findUserFrame(error.stack);
     const isKnown = place === undefined ? this.#messages.has(message) : this.#places.has(place);
     this.#remember(message, place);

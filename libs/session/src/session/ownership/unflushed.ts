@@ -5,7 +5,10 @@ import type { OnMisuse } from '../scope/misuse.js';
 import type { ScopeEnding } from '../scope/scope-ending.js';
 import { UnflushedChangesError } from '../session-error.js';
 
-/** What becomes of entities that were persisted, removed or changed, but not flushed, when their scope ends well. */
+/**
+ * What happens to entities that were persisted, removed or changed, but not flushed, when their scope ends without an
+ * error.
+ */
 export type Unflushed = 'warn' | 'error' | 'ignore';
 
 interface FlushedSession {
@@ -21,8 +24,8 @@ interface UnflushedPolicy {
 const GOOD_ENDINGS: ReadonlySet<ScopeEnding> = new Set(['returned', 'responded', 'disposed']);
 
 /**
- * Looks for lost changes. Entities that were only changed are found in the mode `error` alone: it computes the change
- * sets of the whole identity map, which costs as much as a flush without SQL.
+ * Looks for lost changes. Only the mode `error` finds entities that were changed and not persisted again: it computes
+ * the change sets of the whole identity map, which costs as much as a flush without its SQL.
  *
  * @throws {UnflushedChangesError} in the mode `error`
  */

@@ -1,15 +1,15 @@
 import { type EntityManager, type ForkOptions, RequestContext, TransactionContext } from '@mikro-orm/core';
 
-/** The property by which an EntityManager opens a scope for what its user wants isolated. */
+/** The property of an EntityManager that opens a new scope for code that its user wants to isolate. */
 export const OPEN_CONTEXT = Symbol('open context');
 
-/** The property of the EntityManager that stands for the context in all contexts of MikroORM. */
+/** The property of the fork that stands for the current session in every RequestContext. */
 export const IS_CONTEXT_FORK = Symbol('context fork');
 
 export type ContextOptions = Omit<ForkOptions, 'useContext'>;
 
 interface Isolating {
-  /** Runs `next` in a scope of its own, where a scope is current. */
+  /** Runs `next` in a new scope, where a scope is current. */
   [OPEN_CONTEXT]?<Result>(next: () => Result, options: ContextOptions): Result;
   [IS_CONTEXT_FORK]?: boolean;
 }
@@ -19,9 +19,9 @@ type Any = EntityManager & Isolating;
 const IS_ADOPTED = Symbol('adopted');
 
 /**
- * Makes `RequestContext.create()` and `@CreateRequestContext()` within a scope open a scope of their own, as they open a
- * context of their own without sessions. MikroORM asks nobody there: its static methods are changed, once per process.
- * They keep nothing, and pass through for EntityManagers of other applications.
+ * Makes `RequestContext.create()` and `@CreateRequestContext()` open a new scope inside a scope, as they open a new
+ * context without this library. MikroORM has no hook there, so its static methods are replaced, once per process. The
+ * new methods hold no state. For EntityManagers of other applications they call the old ones.
  */
 export function adoptRequestContexts(): void {
   if (IS_ADOPTED in RequestContext) {
@@ -35,7 +35,8 @@ export function adoptRequestContexts(): void {
     create: ((em, next, options) => {
       const managers: Any[] = Array.isArray(em) ? em : [em];
       const create = (): ReturnType<typeof next> => createRequest(em, next, options);
-      // A middleware hands on a function that takes an error: what follows is the request itself, which has a scope.
+      // A middleware passes a function that takes an error. That function continues the request, which has a scope
+      // already.
       return next.length > 0 ? create() : managers.reduce(openAround(options), create)();
     }) satisfies typeof RequestContext.create,
   });

@@ -4,9 +4,9 @@ import { STATE, type WithState } from '../known-session.js';
 import { NoActiveSessionError } from '../session-error.js';
 
 /**
- * What MikroORM answers without sessions, but never the EntityManager of another application.
+ * Returns what MikroORM answers without sessions, but never the EntityManager of another application.
  *
- * @throws {NoActiveSessionError} where MikroORM would refuse its global EntityManager
+ * @throws {NoActiveSessionError} where MikroORM would refuse to use its global EntityManager
  */
 export function findAmbient(em: EntityManager, validate: boolean): EntityManager {
   // Seam: mikro-orm/contexts

@@ -14,7 +14,7 @@ interface Watched {
   readonly stack: string;
 }
 
-/** Reports, once each, the sessions that stay open for too long. Costs nothing when it is off. */
+/** Warns once of each session that stays open for too long. Costs nothing when it is off. */
 export class LeakWatch {
   readonly #watched = new Map<object, Watched>();
 
@@ -37,7 +37,7 @@ export class LeakWatch {
     this.#watched.delete(session);
   }
 
-  /** Returns the stack that opened a session, when it was taken. */
+  /** Returns the stack that opened a session, if it was recorded. */
   stackOf(session: object): string | undefined {
     return this.#watched.get(session)?.stack;
   }
@@ -54,7 +54,7 @@ export class LeakWatch {
   }
 }
 
-/** Takes a stack deep enough to reach from here to the code of the user. */
+/** Records a stack that is deep enough to reach the code of the user. */
 function takeStack(): string {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 50;

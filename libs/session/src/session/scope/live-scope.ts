@@ -7,16 +7,16 @@ import { inheritInfo, inheritPortableInfo, type ScopeInfo } from './scope-info.j
 import { SessionClosedError } from '../session-error.js';
 import type { SessionFacts } from '../session-facts.js';
 
-/** What a scope closes at its end: one session per connection. */
+/** A part of a scope that the scope closes at its end: the session of one connection. */
 export interface ScopeMember {
-  /** How many connections it holds. */
+  /** The number of connections that it holds. */
   readonly heldConnections: number;
-  /** Milliseconds for which it has held a connection in a transaction while no statement ran. */
+  /** Milliseconds since its last statement, while a transaction holds a connection. */
   readonly heldIdleFor: number;
-  /** Undefined for what is no session, but has some. */
+  /** Undefined for a member that is not a session but has sessions. */
   readonly facts: SessionFacts | undefined;
   close(ending: ScopeEnding): Promise<void>;
-  /** Ends its connections without asking the server. */
+  /** Ends its connections without a word to the server. */
   dropConnections(): void;
   endForgotten(): void;
 }
@@ -24,17 +24,17 @@ export interface ScopeMember {
 export interface LiveScopeOptions {
   readonly kind: ScopeKind;
   readonly label?: string;
-  /** The scope that the code which opened this one ran in. */
+  /** The scope in which the code ran that opened this one. */
   readonly startedIn?: LiveScope | undefined;
-  /** Returns what its signal follows, when that is first asked for. */
+  /** Returns the signal that the signal of the scope follows. Called when that is first used. */
   readonly signal?: (() => AbortSignal) | undefined;
   readonly info?: ScopeInfo | undefined;
   /**
-   * What came with the message or event that the scope is for: its payload, its connection. It is part of `info` here, and
-   * goes along with nothing that leaves this process or thread.
+   * Data of the message or event that the scope is for, such as its payload. It is part of `info` in this process, and
+   * is never sent to another thread or process.
    */
   readonly origin?: ScopeInfo | undefined;
-  /** Where the scope is listed while it has a session. */
+  /** The list that the scope is in while it has a session. */
   readonly live: Roster<LiveScope>;
 }
 
@@ -42,18 +42,21 @@ export type ScopeOptions = Omit<LiveScopeOptions, 'live'>;
 
 const BLOCKS: ReadonlySet<ScopeKind> = new Set(['method', 'run', 'begin']);
 
-/** A scope with the means to end it. Everything here is cheap until the first session is opened. */
+/** A scope that can be ended. It costs little until the first session is opened. */
 export class LiveScope implements Scope, Enrolled<LiveScope> {
   roster: object | undefined;
   before: LiveScope | undefined;
   after: LiveScope | undefined;
   readonly kind: ScopeKind;
-  /** The scope that goes on in place of this one, which nobody used while its opener could tell of its end. */
+  /**
+   * The scope that is current in place of this one. Set where nobody had used this scope when its synchronous opener
+   * returned.
+   */
   standsFor: LiveScope | undefined;
-  /** What an observer has noted of it. */
+  /** Notes of an observer. */
   notes: object | undefined;
   readonly startedIn: LiveScope | undefined;
-  /** The scope that began the line of execution this one runs on. None for what the main program made. */
+  /** The scope that began the task of this scope. Undefined for scopes of the main program. */
   readonly task: LiveScope | undefined;
   readonly #openedAt = Date.now();
   readonly #label: string | undefined;
@@ -93,7 +96,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return this.#info;
   }
 
-  /** The info that goes along with work for another thread or process. */
+  /** The part of `info` that is sent with work for another thread or process. */
   get portableInfo(): ScopeInfo {
     return this.#portableInfo;
   }
@@ -117,12 +120,15 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return (this.#signal ??= this.#createSignal());
   }
 
-  /** Whether the code that runs in a scope, or in none, is of the task that a session of this one belongs to. */
+  /**
+   * Whether code that runs in the scope `user` may use the sessions of this scope: both must belong to the same task.
+   * Ownership is decided here.
+   */
   isUsableIn(user: LiveScope | undefined): boolean {
     if (this.task !== undefined) {
       return this.task === user?.task;
     }
-    // The main program is a task too, and so are the blocks it opens.
+    // The main program is a task too. The blocks that it opens belong to it.
     return user?.task === undefined || BLOCKS.has(user.task.kind);
   }
 
@@ -130,7 +136,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return [...(this.#members?.values() ?? [])];
   }
 
-  /** Returns the member kept under `key`, opened on first use. */
+  /** Returns the member with this key, and opens it on first use. */
   member<Member extends ScopeMember>(key: object, open: () => Member): Member {
     this.assertOpen();
     if (this.#members === undefined) {
@@ -152,7 +158,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     return this.#members?.has(key) === true;
   }
 
-  /** Closes the member kept under `key` and forgets it, also when closing fails. */
+  /** Closes the member with this key and forgets it, even when closing fails. */
   async remove(key: object): Promise<void> {
     const member = this.#members?.get(key);
     if (member === undefined) {
@@ -172,7 +178,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     }
   }
 
-  /** Ends the connections of its sessions, whatever they are at. */
+  /** Ends the connections of its sessions, whatever they are doing. */
   dropConnections(): void {
     this.members.forEach((member) => member.dropConnections());
   }
@@ -182,7 +188,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     this.members.forEach((member) => member.endForgotten());
   }
 
-  /** Ends it before its work does: its signal aborts, and its open transaction is rolled back. */
+  /** Ends the scope before its work ends: aborts its signal and rolls back its open transaction. */
   cancel(reason: Error): Promise<void> {
     this.abort(reason);
     return this.end('aborted');
@@ -201,7 +207,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     }
   }
 
-  /** What is started within a task ends with it, and a method with its caller. */
+  /** A block ends with the task that started it, and a method with its caller. */
   protected get endsWithStarter(): boolean {
     return this.kind === 'method' || this.startedIn?.task === this.task;
   }
@@ -210,7 +216,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
     this.#aborter?.abort(reason);
   }
 
-  /** Called before the first session is opened, so that a scope that opens none costs nothing more. */
+  /** Called before the first session is opened. A scope without a session does not pay for it. */
   protected onFirstUse(): void {}
 
   #createSignal(): AbortSignal {
@@ -231,7 +237,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
         : closeAll(this.members, ending, this.label));
     } finally {
       if (this.#removals !== undefined) {
-        // Whoever removed a session is told of its errors.
+        // The caller of remove() gets these errors.
         await Promise.allSettled(this.#removals);
       }
       this.#isClosed = true;
@@ -261,7 +267,7 @@ function findTask(scope: LiveScope, { kind, startedIn }: LiveScopeOptions): Live
     case 'job':
     case 'callback':
     case 'key':
-    // It gets no session as an argument: that of the caller is nothing but a mistake in it.
+    // An @InSession() method gets no session as an argument. If it uses the session of its caller, that is a mistake.
     case 'method':
       return scope;
     case 'run':
@@ -272,7 +278,9 @@ function findTask(scope: LiveScope, { kind, startedIn }: LiveScopeOptions): Live
   }
 }
 
-/** Leaves out what has ended, so that work which starts the next work for ever makes no chain. */
+/**
+ * Skips scopes that have ended. Otherwise work that starts the next work, again and again, would make an endless chain.
+ */
 function findOpen(scope: LiveScope | undefined): LiveScope | undefined {
   return scope === undefined || scope.state === 'open' ? scope : findOpen(scope.startedIn);
 }

@@ -1,4 +1,4 @@
-/** What a member knows of where it stands: in one roster at a time. */
+/** The links of a member. A member is in one roster at a time. */
 export interface Enrolled<Member> {
   roster?: object | undefined;
   before?: Member | undefined;
@@ -6,8 +6,9 @@ export interface Enrolled<Member> {
 }
 
 /**
- * A set in the order of arrival whose members come and go all the time. Each carries its own links: a Set that has lived
- * for long makes its new tables in old memory, where what has left it is kept until the next full garbage collection.
+ * A set in the order of arrival, for members that come and go all the time. Each member holds its own links. A
+ * long-lived Set allocates its tables in the old generation of the heap, which keeps removed members until the next
+ * full garbage collection.
  */
 export class Roster<Member extends Enrolled<Member>> implements Iterable<Member> {
   #first: Member | undefined;
@@ -35,7 +36,7 @@ export class Roster<Member extends Enrolled<Member>> implements Iterable<Member>
     this.#last = member;
   }
 
-  /** Whether the member was there. */
+  /** Removes a member. Returns whether it was there. */
   delete(member: Member): boolean {
     if (!this.has(member)) {
       return false;
@@ -57,7 +58,7 @@ export class Roster<Member extends Enrolled<Member>> implements Iterable<Member>
     return true;
   }
 
-  /** The member at hand may leave. */
+  /** The loop may delete the current member. */
   *[Symbol.iterator](): Iterator<Member> {
     let next = this.#first;
     while (next !== undefined) {

@@ -6,9 +6,10 @@ import type { LiveScope } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 
 /**
- * Runs `work` in a scope and ends the scope when it has settled. The error of `work` goes before one of the end.
+ * Runs `work` in a scope and ends the scope when `work` has settled. An error of `work` is thrown rather than an error
+ * of the end.
  *
- * @param isolating the contextual EntityManager that hides a transaction which the caller may have open
+ * @param isolating the contextual EntityManager that hides an open transaction of the caller
  */
 export function runInScope<Result>(
   storage: ScopeStorage,

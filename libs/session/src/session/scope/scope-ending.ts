@@ -1,4 +1,4 @@
-/** How a scope, or one session of it, came to its end. */
+/** How a scope, or one of its sessions, ended. */
 export type ScopeEnding =
   | 'returned'
   | 'threw'
@@ -26,7 +26,7 @@ export function describeEnding(ending: ScopeEnding): string {
   return endings[ending];
 }
 
-/** Whether it ended before its work did. */
+/** Whether the scope ended before its work ended. */
 export function isCutShort(ending: ScopeEnding): boolean {
   return ending === 'timeout' || ending === 'aborted' || ending === 'disconnected';
 }

@@ -1,9 +1,9 @@
-/** What the opener of a scope had to say about it: a tenant, a user. */
+/** Data that the opener of a scope gives it: a tenant, a user. */
 export type ScopeInfo = Readonly<Record<string, unknown>>;
 
 interface OwnInfo {
   readonly info?: ScopeInfo | undefined;
-  /** What the library knows of a scope by itself. */
+  /** Data that the library itself knows about a scope. */
   readonly origin?: ScopeInfo | undefined;
 }
 
@@ -13,14 +13,17 @@ interface Starter {
 }
 
 /**
- * Returns what is known of a scope: what its opener says of it, and for the rest what is known of the scope that it was
- * started in, also when that one has ended since. It is a copy: what is written there does not get about.
+ * Returns the info of a scope: that of its opener, and the rest from the scope that it was started in, even if that one
+ * has ended. The result is a copy, so that writing to it changes no other scope.
  */
 export function inheritInfo({ info, origin }: OwnInfo, startedIn: Starter | undefined): ScopeInfo {
   return { ...startedIn?.info, ...origin, ...info };
 }
 
-/** Returns what people have said of a scope and those around it. The same object as `all` where that is everything. */
+/**
+ * Returns the info that openers gave to a scope and to the scopes around it, without `origin`. Returns `all` itself
+ * where nothing is left out.
+ */
 export function inheritPortableInfo(
   { info, origin }: OwnInfo,
   startedIn: Starter | undefined,

@@ -3,7 +3,10 @@ import { inspect } from 'node:util';
 import type { LiveScope } from './live-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 
-/** Finds the scope of the running code for one connection: that of AsyncLocalStorage, else the one kept for a key. */
+/**
+ * Finds the scope of the running code for one connection: that of AsyncLocalStorage, or else the scope of the key that
+ * `scopeFunc` returns.
+ */
 export class ScopeLookup {
   readonly #byKey = new WeakMap<object, LiveScope>();
 

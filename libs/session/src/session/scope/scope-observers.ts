@@ -4,7 +4,7 @@ import type { LiveScope } from './live-scope.js';
 import type { Misuse } from './misuse.js';
 import type { ScopeObserver } from './scope-observer.js';
 
-/** Two observers as one. */
+/** Combines two observers into one. */
 export class ScopeObservers implements ScopeObserver {
   constructor(
     private readonly first: ScopeObserver,

@@ -7,14 +7,14 @@ import { Roster } from './roster.js';
 import type { ScopeObserver } from './scope-observer.js';
 import { ScopeObservers } from './scope-observers.js';
 
-/** Knows the scope of the running code. One per application, so that two applications never meet. */
+/** Keeps the scope of the running code. Each application has its own, so that two applications never share one. */
 export class ScopeStorage {
   readonly live = new LiveScopes();
   readonly #contextForks = new Map<string, EntityManager>();
   readonly #requestContext = new RequestContext(this.#contextForks);
   readonly #storage = new AsyncLocalStorage<LiveScope>();
 
-  /** Who is told of scopes, if anybody is. */
+  /** The observer of the scopes, if there is one. */
   get observer(): ScopeObserver | undefined {
     return this.live.observer;
   }
@@ -41,7 +41,7 @@ export class ScopeStorage {
     );
   }
 
-  /** `RequestContext.create()` would make a new one each time. */
+  /** Reuses one RequestContext: `RequestContext.create()` would make a new one each time. */
   #inRequestContext<Result>(work: () => Result): Result {
     return RequestContext['storage'].run(this.#requestContext, work);
   }
@@ -56,7 +56,7 @@ class LiveScopes extends Roster<LiveScope> {
     return this.#observer;
   }
 
-  /** Tells one more of scopes, from now on. */
+  /** Adds an observer. */
   observe(observer: ScopeObserver): void {
     this.#observer = this.#observer === undefined ? observer : new ScopeObservers(this.#observer, observer);
   }

@@ -30,7 +30,7 @@ export class TaskScopes {
     return isolating === undefined ? work() : this.runIn(this.#storage.createScope(options), work);
   }
 
-  /** Runs `work` in a scope that its maker has not entered, and ends it when `work` has settled. */
+  /** Runs `work` in the given scope, and ends the scope when `work` has settled. */
   runIn<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
     const [isolating] = this.#isolating;
     return isolating === undefined ? work() : runInScope(this.#storage, scope, isolating, work);

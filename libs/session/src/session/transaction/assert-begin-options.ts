@@ -4,7 +4,7 @@ import { anAbortSignal, anObject, anything, assertOptions, ofType, oneOf, type R
 import type { BeginOptions, TransactionDefaults } from './begin-options.js';
 
 const defaultRules: Record<keyof TransactionDefaults, Rule> = {
-  // PostgreSQL has no `snapshot`: a BEGIN that it refuses would keep its connection.
+  // PostgreSQL has no `snapshot`, and would refuse the BEGIN.
   isolationLevel: oneOf(...Object.values(IsolationLevel).filter((level) => level !== IsolationLevel.SNAPSHOT)),
   readOnly: ofType('boolean'),
 };
@@ -19,12 +19,12 @@ const rules: Record<keyof BeginOptions, Rule> = {
   inflightQueryAbortStrategy: anything,
 };
 
-/** @throws {TypeError} for the first option of a transaction that is not known, or is not as it has to be */
+/** @throws {TypeError} for the first option of a transaction that is unknown or has a wrong value */
 export function assertBeginOptions(whose: string, options: unknown, prefix = 'transaction.'): void {
   assertOptions(whose, options, rules, prefix);
 }
 
-/** @throws {TypeError} for the first default of the transactions that is not known, or is not as it has to be */
+/** @throws {TypeError} for the first default of the transactions that is unknown or has a wrong value */
 export function assertTransactionDefaults(whose: string, options: unknown): void {
   assertOptions(whose, options, defaultRules, 'transactions.');
 }

@@ -5,11 +5,11 @@ import type { TransactionOptions } from '@mikro-orm/core';
 import { SessionStateError } from '../session-error.js';
 import { type BegunWith, findBegunWith } from './begun-with.js';
 
-/** What may join a transaction. */
+/** A method or call that joins an open transaction. */
 export interface Joining {
-  /** Names what joins it, in quotes where that is a name. */
+  /** The text that names it in errors, in quotes where that is a name. */
   readonly who: string;
-  /** Names the scope that has the transaction open. */
+  /** The label of the scope that has the transaction open. */
   readonly around: string;
 }
 
@@ -18,15 +18,15 @@ type Wanted = { readonly [Name in JoinedOption]?: TransactionOptions[Name] | und
 type JoinedOption = Exclude<keyof TransactionOptions, 'ctx' | 'propagation'>;
 
 /**
- * Refuses to join a transaction that does not have what is asked for.
+ * Refuses to join a transaction whose options differ from the wanted ones.
  *
- * @throws {SessionStateError} naming the first option that would be dropped
+ * @throws {SessionStateError} for the first option that would be dropped
  */
 export function assertJoinable({ who, around }: Joining, wanted: Wanted, open: unknown): void {
   const begunWith = findBegunWith(open);
   for (const [name, value] of Object.entries(wanted)) {
     const has = begunWith[name as keyof BegunWith];
-    // What is said in the log is said of the one that is joined.
+    // The logger context of the open transaction is used.
     if (value !== undefined && value !== has && name !== 'loggerContext') {
       throw new SessionStateError(
         `${who} asks for a transaction with \`${name}: ${inspect(value, { depth: 0 })}\`, but joins the one that ` +
@@ -37,7 +37,7 @@ export function assertJoinable({ who, around }: Joining, wanted: Wanted, open: u
   }
 }
 
-/** Does the same for a savepoint, which has the other options itself. */
+/** Does the same for a savepoint. A savepoint has its own values of the other options. */
 export function assertSavepointHas(joining: Joining, wanted: Wanted, open: unknown): void {
   const { isolationLevel, readOnly, sessionContext } = wanted;
   assertJoinable(joining, { isolationLevel, readOnly, sessionContext }, open);

@@ -9,10 +9,10 @@ const BEGINNING_NONE: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * Refuses options of a transaction which MikroORM would drop without a word, as `@InSession()` does.
+ * Refuses options of a transaction that MikroORM would silently drop. `@InSession()` refuses them too.
  *
- * @throws {TypeError} where no transaction is begun that they could be options of
- * @throws {SessionStateError} where the open transaction does not have them
+ * @throws {TypeError} where the call begins no transaction
+ * @throws {SessionStateError} where the open transaction has other values
  */
 export function assertOptionsKept(
   em: EntityManager,
@@ -43,8 +43,8 @@ function assertNoneDropped(
     Object.entries({ isolationLevel, readOnly, sessionContext }).find(([, value]) => value !== undefined) ?? [];
   if (dropped !== undefined) {
     throw new TypeError(
-      `transactional() or @Transactional() with the propagation '${propagation}' begins no transaction, which ` +
-        `\`${dropped}\` could be an option of.`,
+      `transactional() or @Transactional() with the propagation '${propagation}' begins no transaction, so that ` +
+        `\`${dropped}\` would have no effect. Leave it out, or take another propagation.`,
     );
   }
 }

@@ -1,6 +1,7 @@
 import type { TransactionOptions } from '@mikro-orm/core';
 
+/** Options of a transaction: those of MikroORM, without the ones that decide whether there is a new transaction. */
 export type BeginOptions = Omit<TransactionOptions, 'ctx' | 'propagation' | 'ignoreNestedTransactions'>;
 
-/** What the transactions of a connection are begun with where their own options do not say otherwise. */
+/** Default options of the transactions of a connection. The own options of a transaction win. */
 export type TransactionDefaults = Pick<BeginOptions, 'isolationLevel' | 'readOnly'>;

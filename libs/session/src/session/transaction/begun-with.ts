@@ -2,7 +2,7 @@ import type { IsolationLevel, Transaction, TransactionOptions } from '@mikro-orm
 
 const BEGUN_WITH = Symbol('begun with');
 
-/** What a transaction was begun with, and keeps to its end. */
+/** The options with which a transaction was begun. */
 export interface BegunWith {
   readonly isolationLevel?: IsolationLevel | `${IsolationLevel}`;
   readonly readOnly?: boolean;
@@ -11,8 +11,8 @@ export interface BegunWith {
 type Remembering = { readonly [BEGUN_WITH]?: BegunWith };
 
 /**
- * Remembers what a transaction was begun with, or what the database gives where nothing was said. A savepoint has what the
- * transaction around it has.
+ * Remembers the options with which a transaction was begun, or the defaults of the database. A savepoint has those of
+ * the transaction around it.
  */
 export function rememberBegunWith(
   transaction: Transaction,
@@ -24,7 +24,7 @@ export function rememberBegunWith(
   Object.defineProperty(transaction, BEGUN_WITH, { value, configurable: true });
 }
 
-/** Returns what a transaction was begun with: nothing is known of one that MikroORM did not begin. */
+/** Returns the options with which a transaction was begun. Empty for a transaction that MikroORM did not begin. */
 export function findBegunWith(transaction: unknown): BegunWith {
   return (transaction as Remembering)[BEGUN_WITH] ?? {};
 }

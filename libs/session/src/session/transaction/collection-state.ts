@@ -2,7 +2,7 @@ import { type AnyEntity, type Collection, type EntityKey, helper, Utils } from '
 
 export type AnyCollection = Collection<object, AnyEntity>;
 
-/** What a collection holds, and which of it MikroORM takes for rows. */
+/** The items of a collection, and those of them that MikroORM takes for rows. */
 export class CollectionState {
   readonly #items: readonly object[];
   readonly #rows: readonly object[];
@@ -18,7 +18,7 @@ export class CollectionState {
     this.collection.setDirty(!isSame(this.#items, this.#rows));
   }
 
-  /** Restores what MikroORM takes for rows, and drops the rest. */
+  /** Restores the items that MikroORM takes for rows, and drops the others. */
   restoreRows(): void {
     if (!isSame(this.#rows, this.collection.getSnapshot() ?? [])) {
       // Seam: mikro-orm/collection
@@ -29,7 +29,7 @@ export class CollectionState {
   }
 }
 
-/** Makes a collection hold what MikroORM takes for its rows. */
+/** Reduces a collection to the items that MikroORM takes for rows. */
 export function dropUnflushed(collection: AnyCollection): void {
   setItems(collection, collection.getSnapshot() ?? []);
   collection.setDirty(false);

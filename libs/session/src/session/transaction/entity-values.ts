@@ -13,7 +13,7 @@ export type Values = EntityData<AnyEntity>;
 
 type Fields = Record<string, unknown>;
 
-/** The row that MikroORM takes an entity for, or undefined where it takes it for a new one. */
+/** The row that MikroORM remembers for an entity. Undefined for a new entity. */
 export function rowOf(entity: AnyEntity): Values | undefined {
   // Seam: mikro-orm/wrapped-entity
   return helper(entity).__originalEntityData;
@@ -26,7 +26,7 @@ export class EntityValues {
 
   constructor(em: EntityManager) {
     this.#em = em;
-    // A session gives it out only while it is open, and may be closed when it is needed.
+    // A closed session does not return its factory. It is needed after the end of the session too.
     this.#factory = em.getEntityFactory();
   }
 
@@ -35,12 +35,12 @@ export class EntityValues {
     return this.#em.getComparator().prepareEntity(entity) as Values;
   }
 
-  /** Whether an entity holds `values`, and points to no entity without a row, which a flush would insert. */
+  /** Whether an entity holds `values`, and refers to no entity without a row, which a flush would insert. */
   holds(entity: AnyEntity, values: Values): boolean {
     return !Utils.hasObjectKeys(this.#diff(entity, values)) && !pointsToNew(entity);
   }
 
-  /** Makes an entity hold `values`. What they do not tell, such as a lazy property, is not loaded any more. */
+  /** Sets the values of an entity. A property without a value, such as a lazy one, counts as not loaded afterwards. */
   write(entity: AnyEntity, values: Values): void {
     const wrapped = helper(entity);
     const { properties, versionProperty, relations } = wrapped.__meta;
@@ -64,11 +64,11 @@ export class EntityValues {
     parseJson(entity, data);
     const row = wrapped.__originalEntityData && { ...wrapped.__originalEntityData };
     this.#em.getHydrator().hydrate(entity, wrapped.__meta, data as never, this.#factory, 'full', false, true);
-    // Hydration takes the relations that it sets for those of the row.
+    // Hydration records the relations that it sets as those of the row. This undoes that.
     Object.assign(wrapped, { __originalEntityData: row });
   }
 
-  /** Gives an entity the key of its row, by which identity maps know it. */
+  /** Sets the primary key of an entity to that of its row, under which identity maps find it. */
   writeKey(entity: AnyEntity, row: Values): void {
     const data = Utils.copy(row);
     this.#em.getHydrator().hydrateReference(entity, helper(entity).__meta, data as never, this.#factory, true);
@@ -80,7 +80,7 @@ export class EntityValues {
   }
 }
 
-/** The driver gives JSON as values, and MikroORM compares it as text. */
+/** The driver returns JSON as values, but MikroORM compares JSON as text. */
 function parseJson(entity: AnyEntity, data: Fields): void {
   for (const { name, customType } of helper(entity).__meta.props) {
     const value = data[name];

@@ -12,13 +12,13 @@ interface KyselyConnection {
   streamQuery(query: unknown, chunkSize: number): AsyncIterableIterator<Rows>;
 }
 
-/** The little of the executor of a transaction of Kysely that is needed here. */
+/** The members of the executor of a Kysely transaction that are used here. */
 interface Executor {
-  /** Lets one after the other use the connection. */
+  /** Runs the callers one after the other, each with the connection. */
   provideConnection<Result>(use: (connection: KyselyConnection) => Promise<Result>): Promise<Result>;
 }
 
-/** The little that is needed of the executor of a Kysely instance that a session hands out. */
+/** The member that is used here of the executor of a Kysely instance that a session hands out. */
 interface Streamer<Self> {
   withConnectionProvider(provider: unknown): Self;
 }
@@ -43,8 +43,9 @@ interface StreamingConnection extends Connection {
 }
 
 /**
- * Lets the statements of a transaction run between two reads of its streams. Kysely gives a stream the connection of its
- * transaction until its end, so that a statement of whoever reads it would wait for itself.
+ * Lets the statements of a transaction run between two reads of its streams. Kysely reserves the connection of the
+ * transaction for a stream until the stream ends. A statement inside the loop that reads the stream would wait for
+ * itself.
  */
 export function guardStreams(connection: Connection): void {
   const streaming: StreamingConnection = connection;
@@ -58,8 +59,8 @@ export function guardStreams(connection: Connection): void {
 }
 
 /**
- * Gives what begins the streams of an executor: in the transaction of a session a copy, whose streams let the other
- * statements run between two reads. Kysely makes of their rows what the plugins of the executor say.
+ * Returns the executor that begins the streams. In the transaction of a session, that is a copy whose streams let other
+ * statements run between two reads. Kysely applies the plugins of the executor to their rows.
  */
 export function streamerOf<Executor extends Streamer<Executor>>(executor: Executor, transaction: unknown): Executor {
   if (begunOf(transaction)?.isClaimed !== true) {
@@ -75,7 +76,7 @@ export function streamerOf<Executor extends Streamer<Executor>>(executor: Execut
   });
 }
 
-/** Stands for a transaction that a stream is of. */
+/** Replaces the transaction of a stream. */
 function inTurns(transaction: Transaction): { getExecutor(): StreamingExecutor } {
   // Seam: kysely/stream
   const kysely = transaction as KyselyTransaction;
@@ -116,7 +117,7 @@ async function* streamInTurns(
   } finally {
     const closed = executor.provideConnection(async () => reading?.return?.());
     if (signal?.aborted === true) {
-      // It may wait for a read that is under way, which the end of the transaction cuts short.
+      // The close may wait for a read that still runs. The end of the transaction ends that read.
       closed.catch(() => undefined);
     } else {
       await closed;
@@ -124,7 +125,7 @@ async function* streamInTurns(
   }
 }
 
-/** Waits for `work`, or for an abort, whose reason it throws. */
+/** Waits for `work`. Throws the reason of an abort that comes first. */
 async function orAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
   if (signal === undefined) {
     return work;

@@ -6,8 +6,8 @@ import { begunOf } from '../pool/begun-transaction.js';
 import { ConnectionLostError } from '../session-error.js';
 
 /**
- * Makes a connection roll back at once what it could not commit. PostgreSQL has ended the transaction then, and what
- * runs on its connection is committed by itself. A rollback() of the user, which comes later, has nothing left to do.
+ * Makes a connection roll back at once after a failed commit. PostgreSQL has ended the transaction by then, and would
+ * commit each later statement on the connection by itself. A later rollback() of the user does nothing.
  */
 export function guardTransactionEnd(connection: Connection): void {
   // Seam: mikro-orm/connection
@@ -18,10 +18,11 @@ export function guardTransactionEnd(connection: Connection): void {
       await asOwner(transaction, () => commit(transaction, ...rest));
     } catch (error) {
       if (error === begunOf(transaction)?.lease?.unknownCommit) {
-        // Nobody is told of a rollback that may not have been one.
+        // No subscriber is told of a rollback: the transaction may have been committed.
         markUnknown(transaction);
       } else if (isOpen(transaction) && !isSavepoint(transaction)) {
-        // It fails on a broken connection alone, which has nothing left to roll back. The first error tells more.
+        // The rollback fails only on a broken connection, where nothing is left to roll back. The first error says
+        // more.
         await connection.rollback(transaction, ...rest).catch(() => undefined);
       }
       throw error;
@@ -43,7 +44,7 @@ export function guardTransactionEnd(connection: Connection): void {
       await events?.dispatchEvent(event, about);
       if (!isAnnounced) {
         isAnnounced = true;
-        // To end the connection is to roll back, so that nothing is lost when it does not answer.
+        // From here on, a connection that does not answer is ended, which rolls back too.
         unbind = bound();
       }
     };
@@ -52,14 +53,14 @@ export function guardTransactionEnd(connection: Connection): void {
     const isLossTold = begun?.lease?.isLossTold === true;
     try {
       const run = (): Promise<void> => asOwner(transaction, () => rollback(transaction, announcer, ...rest));
-      // A statement that is cancelled keeps a rollback waiting, on a network that does not answer to that either.
+      // A rollback waits for the statement before it. When that was cancelled on a dead network, no answer comes.
       await (begun?.whileAlive(run) ?? run());
     } catch (error) {
-      // Not a subscriber but the statement failed, as it does on a broken connection alone.
+      // The statement failed, not a subscriber. It fails only on a broken connection.
       if (isAnnounced && isOpen(transaction)) {
         markLost(transaction);
         if (isLossTold && error instanceof ConnectionLostError) {
-          // The server has rolled back, and whoever lost the connection was told.
+          // The server has rolled back, and the statement that lost the connection has thrown already.
           return;
         }
       }

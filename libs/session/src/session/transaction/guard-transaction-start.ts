@@ -15,17 +15,17 @@ import { STATE, type WithState } from '../known-session.js';
 
 type Begin = Connection['begin'];
 
-/** What transactions are begun with where nobody says otherwise. */
+/** The defaults of transactions. */
 interface BegunByDefault {
-  /** By the options of the connection. */
+  /** The defaults of the option `transactions`. */
   readonly defaults: TransactionDefaults | undefined;
-  /** By the database. */
+  /** The default of the database. */
   readonly isolationLevel: IsolationLevel;
 }
 
 /**
- * Lets a transaction be known to its session from its first moment, and rolls back at once what a session began that has
- * ended meanwhile: nobody else would.
+ * Registers each transaction with its session as soon as it begins. Rolls it back at once when the session has ended in
+ * the meantime: nobody else would.
  */
 export function guardTransactionStart(
   connection: Connection,
@@ -64,7 +64,7 @@ function addDefaults<Options extends TransactionDefaults>(given: Options, defaul
   return { ...given, ...(isolationLevel && { isolationLevel }), ...(readOnly !== undefined && { readOnly }) };
 }
 
-/** Lets the settings of a transaction travel with its first statement. */
+/** Sends the settings of a transaction together with its first statement. */
 function holdSettingsBack(connection: Connection, leases: ConnectionLeases): void {
   const setting = connection as Connection & { applySessionContext?: (...args: unknown[]) => Promise<void> };
   // Seam: mikro-orm/session-context
@@ -75,8 +75,8 @@ function holdSettingsBack(connection: Connection, leases: ConnectionLeases): voi
 }
 
 /**
- * Rolls back what was begun when a subscriber to `afterTransactionStart` throws: MikroORM forgets the transaction then,
- * whose place in the pool would be lost.
+ * Rolls back a transaction when a subscriber to `afterTransactionStart` throws. MikroORM forgets the transaction then,
+ * and its connection would never go back to the pool.
  */
 async function beginAnnounced(
   connection: Connection,
@@ -103,7 +103,7 @@ async function beginAnnounced(
   }
 }
 
-/** It fails on a broken connection alone, which has nothing left to roll back. The first error tells more. */
+/** Ignores the error of the rollback: it fails only on a broken connection, where nothing is left to roll back. */
 async function discard(connection: Connection, transaction: Transaction): Promise<void> {
   await connection.rollback(transaction).catch(() => undefined);
 }

@@ -4,16 +4,16 @@ import { begunOf } from '../pool/begun-transaction.js';
 import type { TransactionOutcome } from './session-callbacks.js';
 
 interface Joined {
-  /** The savepoint that the part of this session begins with. */
+  /** The savepoint at which this session joined. */
   readonly savepoint: Transaction;
   readonly outer: Transaction;
 }
 
-/** Knows the transactions of others that a session takes part in, through `begin({ ctx })`. */
+/** Keeps the transactions of others that a session has joined with `begin({ ctx })`. */
 export class JoinedTransactions {
   readonly #joined = new Map<EntityManager, Joined>();
 
-  /** The EntityManagers of the session that take part in a transaction which may go on. */
+  /** The EntityManagers of the session whose joined transaction is still open. */
   get managers(): EntityManager[] {
     return this.#joined.size === 0 ? [] : [...this.#joined].filter(([, { outer }]) => isOpen(outer)).map(([em]) => em);
   }
@@ -26,22 +26,25 @@ export class JoinedTransactions {
     this.#joined.delete(em);
   }
 
-  /** Undoes what the session wrote in them, the innermost first. They go on. */
+  /**
+   * Undoes the writes of the session in the joined transactions, the innermost first. The transactions themselves stay
+   * open.
+   */
   async rollBack(): Promise<void> {
     for (const [em, { savepoint, outer }] of [...this.#joined].toReversed()) {
       if (!isOpen(outer)) {
         continue;
       }
       const { savepointName } = savepoint as { readonly savepointName: string };
-      // As a query it is refused when the outer transaction has ended. Kysely's own command would go to its connection,
-      // which may be lent to somebody else by then.
+      // Sent as a query, this is refused when the outer transaction has ended. Kysely's own command would go to its
+      // connection, which another user of the pool may have by then.
       const send = (): Promise<unknown> =>
         em.getDriver().getConnection('write').execute(`rollback to savepoint ${savepointName}`, [], 'run', savepoint);
       const begun = begunOf(savepoint);
       try {
         await (begun?.asOwner(send) ?? send());
       } catch (error) {
-        // With its connection all of the transaction is gone, as whoever began it finds.
+        // The connection is lost, and the whole transaction with it. The owner of the transaction gets the error.
         if (begun?.lease?.isLossTold !== true) {
           throw error;
         }
@@ -61,7 +64,7 @@ interface TransactionState {
   [UNKNOWN]?: boolean;
 }
 
-/** Whether a transaction may be open. A savepoint, once begun, always may. */
+/** Whether a transaction may be open. Always true for a savepoint that has begun. */
 export function isOpen(transaction: Transaction): boolean {
   const { isCommitted, isRolledBack, [LOST]: isLost } = transaction as TransactionState;
   return !isCommitted && !isRolledBack && isLost !== true;
@@ -71,7 +74,7 @@ export function isCommitted(transaction: Transaction): boolean {
   return (transaction as TransactionState).isCommitted;
 }
 
-/** Remembers that a transaction went down with its connection, which neither Kysely nor MikroORM tells. */
+/** Remembers that a transaction was lost with its connection. Neither Kysely nor MikroORM records that. */
 export function markLost(transaction: Transaction): void {
   (transaction as TransactionState)[LOST] = true;
 }
@@ -83,8 +86,8 @@ export function markUnknown(transaction: Transaction): void {
 }
 
 /**
- * How a transaction ended in which something threw. The error does not tell: a hook can throw after the commit, and the
- * work can throw the error of another transaction, whose commit is unknown.
+ * Returns how a transaction ended after an error in it. The error itself does not show that: a hook can throw after the
+ * commit, and the work can throw the unknown commit of another transaction.
  */
 export function failedEnd(transaction: Transaction): TransactionOutcome {
   const state = transaction as TransactionState | undefined;

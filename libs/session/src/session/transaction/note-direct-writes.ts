@@ -21,10 +21,10 @@ const METHODS = [
 type Method = (this: EntityManager, ...args: unknown[]) => unknown;
 
 /**
- * Tells the open transaction of a session that rows are written past its unit of work: what is loaded from then on may
- * be gone with it.
+ * Notes that rows are written past the unit of work of a session. A rollback may remove rows that are loaded after
+ * that.
  *
- * @param find the EntityManager that a call of a method goes to, if that is one of a session
+ * @param find returns the EntityManager that gets the call, if it belongs to a session
  */
 export function noteDirectWrites(
   sessions: EntityManagerClass,
@@ -48,7 +48,7 @@ export function noteDirectWrites(
   }
 }
 
-/** The entities that MikroORM takes for managed, and for no rows, after it has inserted them. */
+/** The inserted entities. MikroORM makes them managed, but remembers no row for them. */
 function entitiesOf(name: (typeof METHODS)[number], args: readonly unknown[]): AnyEntity[] {
   return name === 'insert' || name === 'insertMany'
     ? args.flat().filter((one): one is AnyEntity => Utils.isEntity(one))

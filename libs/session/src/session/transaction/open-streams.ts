@@ -1,12 +1,15 @@
 interface OpenStream {
   readonly stream: AsyncIterator<unknown>;
-  /** A stream within a transaction reads through the connection of that, any other through one of its own. */
+  /** The transaction of the stream, whose connection it uses. A stream without one has a connection of its own. */
   readonly transaction: unknown;
-  /** True while its reader is busy with a row. */
+  /** True while the reader works on a row. */
   isPaused: boolean;
 }
 
-/** Knows the streams of a session that are being read. Outside of transactions, each keeps a connection until its end. */
+/**
+ * Keeps the streams of a session that are being read. Outside of transactions, each stream holds a connection until its
+ * end.
+ */
 export class OpenStreams {
   readonly #open = new Set<OpenStream>();
 
@@ -19,12 +22,12 @@ export class OpenStreams {
     return this.#open.size > 0;
   }
 
-  /** The streams that hold a connection of their own until their reader goes on. */
+  /** The streams that hold a connection of their own while their reader works on a row. */
   get paused(): OpenStream[] {
     return [...this.#open].filter(({ transaction, isPaused }) => transaction === undefined && isPaused);
   }
 
-  /** Reads a stream, as long as the session may be used. */
+  /** Reads a stream while the session may be used. */
   async *read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void> {
     this.assertUsable();
     this.opening();
@@ -43,7 +46,7 @@ export class OpenStreams {
     }
   }
 
-  /** Closes the streams that nobody read to their end, or those of one transaction. Tells whether there were any. */
+  /** Closes the half-read streams, or those of one transaction. Returns whether there were any. */
   async close(transaction?: unknown): Promise<boolean> {
     const left = [...this.#open].filter((open) => transaction === undefined || open.transaction === transaction);
     await Promise.allSettled(left.map(async ({ stream }) => stream.return?.()));

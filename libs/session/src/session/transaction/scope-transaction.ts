@@ -1,7 +1,7 @@
 import type { KnownSession } from '../known-session.js';
 import type { BeginOptions } from './begin-options.js';
 
-/** The transaction of a session that belongs to the opener of its scope: no code within may end it. */
+/** The transaction of a session that belongs to the opener of the scope. Code inside the scope may not end it. */
 export class ScopeTransaction {
   private constructor(private readonly state: KnownSession) {}
 
@@ -21,7 +21,7 @@ export class ScopeTransaction {
     await session.commit();
   }
 
-  /** Rolls back what may be open still. The session can be used for other work then. */
+  /** Rolls back the transaction if it is still open. The session can be used for other work afterwards. */
   async rollBack(): Promise<void> {
     const { isOpen, session, transactions } = this.state;
     if (!isOpen) {

@@ -18,8 +18,8 @@ interface Hook {
 export type RunDetached = (about: Pick<ScopeOptions, 'label' | 'info' | 'origin'>, work: Callback) => Promise<void>;
 
 /**
- * Keeps the callbacks of a session: until the outermost transaction they were registered in has ended, or the session.
- * Those of a savepoint move to the transaction around it when it is released, and end with it when it is rolled back.
+ * Keeps the callbacks of a session until the outermost transaction in which they were registered ends, or the session
+ * ends. The callbacks of a savepoint move to the transaction around it when the savepoint is released.
  */
 export class SessionCallbacks {
   readonly #hooks = new Map<EntityManager, Hook[]>();
@@ -47,7 +47,7 @@ export class SessionCallbacks {
     this.#hooks.delete(from);
   }
 
-  /** Runs the callbacks for how the transaction of an EntityManager ended, and forgets the others. */
+  /** Runs the callbacks that fit the end of the transaction of an EntityManager, and drops the others. */
   async settle(em: EntityManager, end: TransactionOutcome): Promise<void> {
     const hooks = this.#hooks.get(em) ?? [];
     this.#hooks.delete(em);
@@ -59,7 +59,7 @@ export class SessionCallbacks {
     await this.#runAll(this.#onClose, 'onClose');
   }
 
-  /** Runs callbacks in scopes of their own. One that throws is reported, and stops neither the next nor the caller. */
+  /** Runs callbacks in scopes of their own. An error of one is logged, and stops neither the next nor the caller. */
   async #runAll(callbacks: readonly Callback[], label: string): Promise<void> {
     for (const callback of callbacks) {
       const about = {

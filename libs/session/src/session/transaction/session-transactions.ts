@@ -17,14 +17,14 @@ import { TransactionAftermath } from './transaction-aftermath.js';
 import { TransactionLedger } from './transaction-ledger.js';
 import type { TransactionUndo } from './transaction-undo.js';
 
-/** The session whose transactions these are. */
+/** The session that owns the transactions. */
 export interface TransactionOwner {
   readonly scope: LiveScope;
   readonly session: EntityManager;
   readonly isOpen: boolean;
-  /** Tells of an error that is thrown because of a misuse. */
+  /** Reports the error of a misuse to the observers. */
   noteMisuse(error: SessionError): void;
-  /** Its streams that are being read, once there was one. */
+  /** The streams of the session. Undefined before the first one. */
   readonly streams: OpenStreams | undefined;
 }
 
@@ -35,18 +35,18 @@ const JOINING: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * All that happens in the transactions of one session, from begin to end. Each of its EntityManagers, the session and the
- * forks of it, is in one of these states, which the operations ask for and change:
+ * Owns the transactions of one session, from begin to end. Each EntityManager of the session, which is the session
+ * itself or a fork of it, has one of these states. The operations check and change the state:
  *
  * | state    | meaning                                              | left by                                     |
  * | -------- | ---------------------------------------------------- | ------------------------------------------- |
  * | idle     | no transaction                                       | `begin`, `flush`, `transactional`           |
- * | begun    | one that the user is to end                          | `end`                                       |
- * | managed  | one that the block which made it is to end           | the end of the block                        |
- * | flushing | one that a flush has made for itself                 | the end of the flush                        |
+ * | begun    | the user ends the transaction                       | `end`                                       |
+ * | managed  | the block that began the transaction ends it         | the end of the block                        |
+ * | flushing | a flush has begun the transaction for itself         | the end of the flush                        |
  * | failed   | begun or managed, and can only be rolled back        | a rollback                                  |
  *
- * One operation at a time changes the state of an EntityManager. The idea of one owner is SQLAlchemy's SessionTransaction.
+ * One operation at a time changes the state of an EntityManager. The model is SQLAlchemy's SessionTransaction.
  */
 export class SessionTransactions {
   readonly #owner: TransactionOwner;
@@ -65,17 +65,17 @@ export class SessionTransactions {
     );
   }
 
-  /** Those that have not ended, whether they have a connection or not. */
+  /** Whether a transaction is open, with or without a connection. */
   get areOpen(): boolean {
     return this.#ledger.open.length > 0;
   }
 
-  /** How many of them are open, savepoints counted. */
+  /** The number of open transactions and savepoints. */
   get depth(): number {
     return this.#ledger.depth;
   }
 
-  /** Those that hold a connection now. */
+  /** The transactions that hold a connection now. */
   get holding(): [EntityManager, Transaction][] {
     return this.#ledger.holding;
   }
@@ -86,22 +86,22 @@ export class SessionTransactions {
     return flushing.has(em) || (em !== this.#owner.session && managed.has(em));
   }
 
-  /** The end of the flush that runs on an EntityManager, if one does. */
+  /** A promise for the end of the flush that runs on an EntityManager. Undefined where none runs. */
   flushOf(em: EntityManager): Promise<unknown> | undefined {
     return this.#exclusive.flushOf(em);
   }
 
-  /** What to undo of the open transaction of an EntityManager, should it be rolled back. */
+  /** What a rollback of the open transaction of an EntityManager has to undo. */
   undoOf(em: EntityManager): TransactionUndo | undefined {
     return this.#aftermath.undos.of(em);
   }
 
-  /** Remembers a transaction, to roll it back should the session end first. */
+  /** Remembers a transaction, to roll it back if the session ends first. */
   track(em: EntityManager, transaction: Transaction): void {
     this.#ledger.track(em, transaction);
   }
 
-  /** Calls back at an end of the transaction that an EntityManager is in. */
+  /** Registers a callback for a commit or a rollback of the transaction of an EntityManager. */
   onEnd(em: EntityManager, end: TransactionEnd, callback: Callback): void {
     this.#aftermath.callbacks.add(em, end, callback);
   }
@@ -137,7 +137,7 @@ export class SessionTransactions {
     }
   }
 
-  /** begun -> managed: from now on the block that asked for it ends the transaction, and nobody else. */
+  /** begun -> managed: from now on, only the caller may end the transaction. */
   manage(em: EntityManager): void {
     this.#ledger.managed.add(em);
   }
@@ -148,7 +148,7 @@ export class SessionTransactions {
   }
 
   /**
-   * idle -> flushing -> idle, or within an open transaction, which can only be rolled back when the flush fails
+   * idle -> flushing -> idle. In an open transaction: unchanged, or failed when the flush fails.
    *
    * @throws {ConcurrentSessionUseError} while another operation runs
    */
@@ -162,7 +162,7 @@ export class SessionTransactions {
   }
 
   /**
-   * begun -> idle, and the callbacks for how the transaction ended: a hook can throw after that
+   * begun -> idle. Then runs the callbacks that fit the end. A hook can throw after a commit.
    *
    * @throws {SessionStateError} while a block owns the transaction
    * @throws {ConcurrentSessionUseError} while another operation runs
@@ -201,14 +201,14 @@ export class SessionTransactions {
     }
   }
 
-  /** Whether a `transactional()` call runs its block in the open transaction, without a savepoint of its own. */
+  /** Whether a `transactional()` call runs its block in the open transaction, without a savepoint. */
   isJoining(em: EntityManager, { propagation }: TransactionOptions): boolean {
     return JOINING.has(propagation) && em.isInTransaction();
   }
 
   /**
-   * idle -> managed -> idle, or a savepoint within an open transaction. The callbacks registered within a savepoint wait on
-   * for the transaction around it.
+   * idle -> managed -> idle. In an open transaction: makes a savepoint. The callbacks of a released savepoint wait for
+   * the transaction around it.
    *
    * @throws {ConcurrentSessionUseError} while another operation runs
    */
@@ -221,12 +221,12 @@ export class SessionTransactions {
     return this.#exclusive.run(em, 'transactional', () => this.#runBlock(em, options, work, transactional));
   }
 
-  /** Runs the callbacks for a transaction that was begun by an EntityManager of no session. */
+  /** Runs the callbacks of a transaction that an EntityManager without a session began. */
   async settleCallbacks(em: EntityManager, end: TransactionOutcome): Promise<void> {
     await this.#aftermath.settleCallbacks(em, end);
   }
 
-  /** Rolls back all that is open, and forgets what its EntityManagers hold. */
+  /** Rolls back all open transactions, and clears their EntityManagers. */
   async rollBackAll(): Promise<void> {
     const { managers, error } = await this.#ledger.rollBack();
     for (const em of managers) {
@@ -272,7 +272,7 @@ export class SessionTransactions {
       );
     } catch (error) {
       this.#forget(em, inner);
-      // A call that was refused, or a savepoint that could not be made, ends nothing of the transaction around it.
+      // A refused call, or a savepoint that could not be made, does not end the transaction around it.
       if (inner !== em || !em.isInTransaction()) {
         const end = inner === em ? 'rollback' : this.#ledger.failedEnd(inner);
         this.#aftermath.settleRows(inner, end);
@@ -293,7 +293,7 @@ export class SessionTransactions {
     return result;
   }
 
-  /** Runs the work of a block, and closes the streams of its transaction that are half read when it ends. */
+  /** Runs the work of a block, and closes the half-read streams of its transaction at the end. */
   async #readOut<Em extends EntityManager, Result>(
     em: Em,
     work: (em: Em) => Result | Promise<Result>,
@@ -311,17 +311,17 @@ export class SessionTransactions {
   }
 
   /**
-   * Closes the streams that are half read in the transaction of an EntityManager. A commit fails then, for their readers
+   * Closes the half-read streams in the transaction of an EntityManager. A commit fails then, because their readers
    * would miss rows.
    *
-   * @throws {SessionStateError} before a commit, when there were any
+   * @throws {SessionStateError} before a commit, when there were half-read streams
    */
   async #closeStreams(em: EntityManager, before: TransactionEnd, streams: OpenStreams): Promise<void> {
     const transaction = this.#ledger.transactionOf(em);
     if (transaction !== undefined && (await streams.close(transaction)) && before === 'commit') {
       throw new SessionStateError(
         `The transaction of "${this.#owner.scope.label}" was to be committed while a stream of it was half read. ` +
-          'Read the stream to its end before, or leave its loop with break.',
+          'Read the stream to its end first, or leave its loop with break.',
       );
     }
   }
@@ -332,7 +332,7 @@ export class SessionTransactions {
     }
   }
 
-  /** The EntityManager whose callbacks the end of a block concerns: with the outermost one also those that waited for it. */
+  /** Returns the EntityManager whose callbacks a block has to run at its end. */
   #endedBy(em: EntityManager, inner: EntityManager): EntityManager {
     if (em.isInTransaction()) {
       return inner;
@@ -362,7 +362,10 @@ export class SessionTransactions {
     await this.#settleFlush(em, 'commit');
   }
 
-  /** Settles what a flush on its own has ended. A hook can throw after the commit, and it can have made no transaction. */
+  /**
+   * Settles the end of a flush that began its own transaction. A hook can throw after the commit, and a flush may need
+   * no transaction.
+   */
   async #settleFlush(em: EntityManager, end: TransactionEnd): Promise<void> {
     const { flushing } = this.#ledger;
     const transaction = flushing.get(em);
@@ -371,7 +374,7 @@ export class SessionTransactions {
       await this.#aftermath.settle(em, end === 'commit' ? end : failedEnd(transaction));
       return;
     }
-    // Each statement was committed by itself.
+    // There was no transaction: each statement was committed by itself.
     this.#aftermath.settleRows(em, 'commit');
     if (end === 'rollback') {
       await this.#aftermath.settleCallbacks(em, end);
@@ -391,7 +394,8 @@ export class SessionTransactions {
     if (this.#ledger.managed.has(em)) {
       throw new SessionStateError(
         `${operation}() was called on the session of "${this.#owner.scope.label}", whose transaction is ended by the ` +
-          'block that began it: return to commit, throw to roll back. For a part of it use session.transactional().',
+          'block that began it. Return from the block to commit, or throw to roll back. For a part of it, use ' +
+          'session.transactional().',
       );
     }
   }

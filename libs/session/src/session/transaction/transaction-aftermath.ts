@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { SessionCallbacks, type TransactionOutcome } from './session-callbacks.js';
 import { TransactionUndos } from './transaction-undos.js';
 
-/** What is to be done when a transaction of a session ends: rows to undo in its entities, and callbacks. */
+/** The work to do when a transaction of a session ends: undo its rows in the entities, and run callbacks. */
 export class TransactionAftermath {
   readonly undos = new TransactionUndos();
   #callbacks: SessionCallbacks | undefined;
@@ -17,7 +17,9 @@ export class TransactionAftermath {
     return (this.#callbacks ??= this.createCallbacks());
   }
 
-  /** Takes note of how the transaction of an EntityManager ended, and runs the callbacks that wait for that. */
+  /**
+   * Undoes the rows if the transaction of an EntityManager was rolled back, and runs the callbacks that fit its end.
+   */
   async settle(em: EntityManager, end: TransactionOutcome): Promise<void> {
     this.settleRows(em, end);
     await this.settleCallbacks(em, end);
@@ -31,7 +33,7 @@ export class TransactionAftermath {
     await this.#callbacks?.settle(em, end);
   }
 
-  /** Leaves all to the transaction around a savepoint. */
+  /** Moves the work of a released savepoint to the transaction around it. */
   release(savepoint: EntityManager, around: EntityManager): void {
     if (savepoint !== around) {
       this.undos.release(savepoint, around);

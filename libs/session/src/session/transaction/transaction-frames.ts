@@ -5,12 +5,12 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { LiveScope } from '../scope/live-scope.js';
 
 export interface TransactionFrame {
-  /** The EntityManager of the transaction, or while there is none the one it is made for. */
+  /** The EntityManager of the transaction. Before the transaction begins, the one that it is made for. */
   readonly em: EntityManager;
   readonly outer: TransactionFrame | undefined;
-  /** Of an EntityManager that belongs to no session: the scope it runs in, whose session stands for it. */
+  /** For an EntityManager without a session: the scope in which it runs. The session of that scope stands for it. */
   readonly within: LiveScope | undefined;
-  /** A flush: what runs in it, such as a subscriber, is no part of a block. */
+  /** Whether the frame is a flush. Code in a flush, such as a subscriber, is not part of a block. */
   readonly isFlush: boolean;
 }
 
@@ -20,9 +20,9 @@ export interface BlockFrame extends TransactionFrame {
 }
 
 /**
- * Knows in which `transactional()` calls and flushes the running code is, the hooks of their end included. MikroORM's own
- * TransactionContext knows the innermost alone: within a transaction of another session, connection or application it
- * forgets the one around it.
+ * Keeps the `transactional()` calls and flushes that the running code is in, also during the hooks at their end.
+ * MikroORM's own TransactionContext keeps only the innermost one: inside a transaction of another session, connection
+ * or application, it forgets the outer one.
  */
 export class TransactionFrames {
   readonly #storage = new AsyncLocalStorage<TransactionFrame>();
@@ -30,7 +30,7 @@ export class TransactionFrames {
   /** @param sessionOf finds the session that an EntityManager belongs to */
   constructor(private readonly sessionOf: (em: EntityManager) => object | undefined) {}
 
-  /** Runs a `transactional()` call, which tells its frame of the EntityManager that MikroORM makes for it. */
+  /** Runs a `transactional()` call. `work` sets the EntityManager that MikroORM makes for the call on the frame. */
   run<Result>(em: EntityManager, work: (frame: BlockFrame) => Result): Result {
     const frame: BlockFrame = { em, outer: this.current, within: undefined, isFlush: false };
     return this.#storage.run(frame, work, frame);
@@ -53,7 +53,10 @@ export class TransactionFrames {
     return frame !== undefined;
   }
 
-  /** Returns the innermost transaction of one session. What outlives it finds it ended, and writes nothing outside of it. */
+  /**
+   * Returns the innermost transaction of one session. Code that outlives the transaction still gets it, finds it ended,
+   * and so writes nothing outside of it.
+   */
   innermost(session: { readonly scope: LiveScope }): EntityManager | undefined {
     let frame = this.current;
     while (

@@ -4,18 +4,18 @@ import { failedEnd, isCommitted, isLost, isOpen, isSavepoint, JoinedTransactions
 import { begunOf } from '../pool/begun-transaction.js';
 import type { TransactionOutcome } from './session-callbacks.js';
 
-/** Knows the transactions of one session: which are open, who is to end them, which can only be rolled back. */
+/** Keeps the transactions of one session: which are open, who ends them, and which can only be rolled back. */
 export class TransactionLedger {
-  /** The EntityManagers whose transaction is ended by the block that made it. */
+  /** The EntityManagers whose transaction is ended by the block that began it. */
   readonly managed = new Set<EntityManager>();
-  /** The EntityManagers in a flush on its own, with the transaction that the flush has made and will end. */
+  /** The EntityManagers in a flush that began its own transaction, with that transaction. */
   readonly flushing = new Map<EntityManager, Transaction>();
   readonly #transactions = new Map<EntityManager, Transaction>();
-  /** The flushes that failed in the open transaction of an EntityManager, the first of each. */
+  /** The error of the first failed flush in the open transaction of each EntityManager. */
   #failures: WeakMap<EntityManager, { readonly error: unknown }> | undefined;
   #joined: JoinedTransactions | undefined;
 
-  /** What the session has in the transactions of others. */
+  /** The transactions of others that the session has joined. */
   get joined(): JoinedTransactions {
     return (this.#joined ??= new JoinedTransactions());
   }
@@ -25,22 +25,22 @@ export class TransactionLedger {
     return [...this.#transactions.keys()];
   }
 
-  /** The transactions that hold a connection now: not before their first statement. */
+  /** The transactions that hold a connection now. A transaction has none before its first statement. */
   get holding(): [EntityManager, Transaction][] {
     return this.open.filter(([, transaction]) => begunOf(transaction)?.holdsConnection !== false);
   }
 
-  /** How many have not ended, with savepoints. */
+  /** The number of open transactions and savepoints. */
   get depth(): number {
     return [...this.#transactions.values()].filter((transaction) => isOpen(transaction)).length;
   }
 
-  /** The transactions that have not ended, without savepoints. */
+  /** The open transactions, without savepoints. */
   get open(): [EntityManager, Transaction][] {
     return [...this.#transactions].filter(([, transaction]) => isOpen(transaction) && !isSavepoint(transaction));
   }
 
-  /** Remembers a transaction, to roll it back should the session end first. */
+  /** Remembers a transaction, to roll it back if the session ends first. */
   track(em: EntityManager, transaction: Transaction): void {
     if (this.#transactions.get(em) === transaction) {
       return;
@@ -61,12 +61,14 @@ export class TransactionLedger {
     return this.#transactions.get(em);
   }
 
-  /** Tells how the last transaction of an EntityManager ended, in which something threw. */
+  /** Returns how the last transaction of an EntityManager ended after an error in it. */
   failedEnd(em: EntityManager): TransactionOutcome {
     return failedEnd(this.#transactions.get(em));
   }
 
-  /** Forgets the savepoint of an EntityManager. Kysely tells the end of a transaction, but not that of a savepoint. */
+  /**
+   * Forgets the savepoint of an EntityManager. Kysely records the end of a transaction, but not that of a savepoint.
+   */
   forget(em: EntityManager): void {
     const transaction = this.#transactions.get(em);
     if (transaction !== undefined && isSavepoint(transaction)) {
@@ -85,7 +87,10 @@ export class TransactionLedger {
     }
   }
 
-  /** Remembers a commit that failed. Tells how the transaction ended, if it did: a hook may have thrown after that. */
+  /**
+   * Remembers a commit that failed. Returns how the transaction ended, or undefined while it is open: a hook may have
+   * thrown after the end.
+   */
   failToEnd(em: EntityManager, error: unknown): TransactionOutcome | undefined {
     const transaction = this.#transactions.get(em);
     if (transaction === undefined || isOpen(transaction)) {
@@ -101,7 +106,7 @@ export class TransactionLedger {
     return failedEnd(transaction);
   }
 
-  /** @throws the error of a flush that failed in the open transaction, whose commit would lose what was not written */
+  /** @throws the error of a flush that failed in the open transaction. A commit would lose the changes of that flush */
   assertCommittable(em: EntityManager): void {
     const failure = this.#failures?.get(em);
     if (failure !== undefined) {
@@ -109,7 +114,10 @@ export class TransactionLedger {
     }
   }
 
-  /** Rolls back all that is open, what was joined first. Gives the EntityManagers concerned, and the first error. */
+  /**
+   * Rolls back the joined transactions, and then the own ones. Returns the EntityManagers concerned, and the first
+   * error.
+   */
   async rollBack(): Promise<{ readonly managers: EntityManager[]; readonly error: unknown }> {
     const { open } = this;
     const joinedManagers = this.#joined?.managers ?? [];
@@ -124,7 +132,7 @@ export class TransactionLedger {
   }
 }
 
-/** Rolls back even when a subscriber to the rollback throws, whose error it throws then. */
+/** Rolls back, even when a subscriber to the rollback throws. Throws the error of the subscriber at the end. */
 async function rollBack(em: EntityManager, transaction: Transaction): Promise<void> {
   const connection = em.getConnection('write');
   try {
@@ -133,7 +141,7 @@ async function rollBack(em: EntityManager, transaction: Transaction): Promise<vo
     if (isOpen(transaction)) {
       await connection.rollback(transaction).catch(() => undefined);
     }
-    // With its connection the transaction is gone, as it was to be.
+    // The transaction is gone with its connection, which is as good as a rollback.
     if (!isLost(transaction)) {
       throw error;
     }

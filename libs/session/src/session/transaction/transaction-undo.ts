@@ -4,24 +4,24 @@ import { type AnyCollection, collectionsOf, CollectionState, dropUnflushed } fro
 import { EntityValues, rowOf, type Values } from './entity-values.js';
 import { WrittenEntity } from './written-entity.js';
 
-/** What an entity had to flush before the transaction began. */
+/** The unflushed changes of an entity before the transaction began. */
 interface Unflushed {
   readonly values: Values;
   readonly collections: ReadonlyMap<AnyCollection, CollectionState>;
 }
 
 export interface TransactionUndoOptions {
-  /** The EntityManager that goes on after a rollback. */
+  /** The EntityManager that is used on after a rollback. */
   readonly em: EntityManager;
   /** The EntityManagers that may know the rows of the transaction. */
   readonly managers: readonly EntityManager[];
-  /** `flush`: what a flush on its own did. `all`: what was not flushed yet, too. */
+  /** How much a rollback undoes. `flush`: the effects of one flush. `all`: changes that were not flushed yet too. */
   readonly extent: 'flush' | 'all';
 }
 
 /**
- * Undoes in the unit of work of a session what a transaction did: with the rows goes what MikroORM took them for. After a
- * rollback the session tells what the database holds, and what was there to flush when the transaction began.
+ * Undoes the effects of a transaction in the unit of work of a session. After a rollback, the session shows what the
+ * database holds, and the changes that waited for a flush when the transaction began.
  */
 export class TransactionUndo {
   readonly #written = new Map<AnyEntity, WrittenEntity>();
@@ -45,19 +45,21 @@ export class TransactionUndo {
     this.#unflushed = options.extent === 'flush' ? new Map() : this.#findUnflushed();
   }
 
-  /** Remembers what an entity was before its row is written. The first time counts. */
+  /** Remembers the state of an entity before its row is written. Only the first call counts. */
   add(entity: AnyEntity, row: Values | undefined): void {
     if (!this.#written.has(entity)) {
       this.#written.set(entity, new WrittenEntity(entity, row, this.#managers));
     }
   }
 
-  /** Takes note of a fork in which the transaction is. */
+  /** Notes a fork that the transaction runs in. */
   join(fork: EntityManager): void {
     this.#managers = [fork, ...this.#managers];
   }
 
-  /** Takes note that rows are written past the unit of work: what is loaded from now on may be of this transaction. */
+  /**
+   * Notes that rows are written past the unit of work. Rows that are loaded from now on may belong to this transaction.
+   */
   expectStrangers(): void {
     if (this.#expectsStrangers) {
       return;
@@ -66,20 +68,20 @@ export class TransactionUndo {
     for (const entity of this.#managers[0]?.getUnitOfWork(false).getIdentityMap() ?? []) {
       const row = rowOf(entity);
       if (row !== undefined) {
-        // Reading the row anew would write into this one.
+        // A copy, because MikroORM changes this object when it reads the row again.
         this.add(entity, { ...row });
       }
     }
   }
 
-  /** Remembers an entity that is loaded for the first time, where its row may be of this transaction. */
+  /** Remembers an entity that is loaded for the first time, if its row may belong to this transaction. */
   meet(entity: AnyEntity): void {
     if (this.#expectsStrangers && rowOf(entity) === undefined) {
       this.add(entity, undefined);
     }
   }
 
-  /** Takes over the rows of a savepoint that was released. */
+  /** Takes over the rows of a released savepoint. */
   take(inner: TransactionUndo): void {
     for (const [entity, written] of inner.#written) {
       if (!this.#written.has(entity)) {
@@ -89,7 +91,7 @@ export class TransactionUndo {
     this.#expectsStrangers ||= inner.#expectsStrangers;
   }
 
-  /** @param isClosing true where no session goes on: what it had to flush does not matter any more */
+  /** @param isClosing true where the session ends: its unflushed changes do not matter any more */
   undo(isClosing: boolean): void {
     const written = [...this.#written.values()];
     written.forEach((one) => one.restoreIdentity(this.#values));
@@ -104,11 +106,11 @@ export class TransactionUndo {
       this.#restoreStacks();
       this.#dropUnflushed();
     }
-    // Hydration writes into the rows of what it comes across.
+    // Hydration changes the remembered rows of the entities that it meets.
     written.forEach((one) => one.restoreRow());
   }
 
-  /** Leaves new entities to flush that waited when the transaction began, and no others. */
+  /** Leaves exactly those new entities to flush that waited when the transaction began. */
   #restoreStacks(): void {
     const unitOfWork = this.#options.em.getUnitOfWork(false);
     const known = new Set(this.#persisted);
@@ -118,7 +120,7 @@ export class TransactionUndo {
       }
     }
     if (this.#options.extent === 'flush') {
-      // MikroORM forgets what it could not insert: the next flush would fail likewise.
+      // MikroORM forgets entities that it could not insert, since the next flush would fail likewise.
       this.#persisted
         .filter((entity) => rowOf(entity) === undefined)
         .forEach((entity) => unitOfWork.getIdentityMap().delete(entity));

@@ -3,12 +3,12 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { TransactionOutcome } from './session-callbacks.js';
 import { TransactionUndo } from './transaction-undo.js';
 
-/** The property by which the fork of a session knows the EntityManager it is a fork of. */
+/** The property of a fork of a session that holds the EntityManager which was forked. */
 export const PARENT = Symbol('parent');
 
 type Fork = EntityManager & { [PARENT]?: EntityManager };
 
-/** Knows what to undo of the open transactions of one session. */
+/** Keeps what a rollback has to undo in each open transaction of one session. */
 export class TransactionUndos {
   readonly #undos = new Map<EntityManager, TransactionUndo>();
 
@@ -16,17 +16,17 @@ export class TransactionUndos {
     return this.#undos.get(em);
   }
 
-  /** Begins to take note of a transaction that `em` has begun for itself. */
+  /** Begins to record a transaction that `em` has begun. */
   begin(em: EntityManager): void {
     this.#undos.set(em, new TransactionUndo({ em, managers: lineOf(em), extent: 'all' }));
   }
 
-  /** Begins to take note of a flush that makes a transaction for itself, or of statements on their own. */
+  /** Begins to record a flush with its own transaction, or statements without a transaction. */
   beginFlush(em: EntityManager): void {
     this.#undos.set(em, new TransactionUndo({ em, managers: lineOf(em), extent: 'flush' }));
   }
 
-  /** What a block on a fork of `em` would undo. It counts from `enter` on. */
+  /** Prepares the record of a block on a fork of `em`. It begins when the returned function is called. */
   prepare(em: EntityManager): (fork: EntityManager) => void {
     const managers = lineOf(em);
     const undo = new TransactionUndo({ em, managers, extent: 'all' });
@@ -36,7 +36,7 @@ export class TransactionUndos {
     };
   }
 
-  /** Leaves the rows of a savepoint to the transaction around it. */
+  /** Moves the rows of a released savepoint to the transaction around it. */
   release(savepoint: EntityManager, around: EntityManager): void {
     const inner = this.#undos.get(savepoint);
     this.#undos.delete(savepoint);
@@ -54,7 +54,7 @@ export class TransactionUndos {
   }
 }
 
-/** An EntityManager and those it is a fork of. */
+/** An EntityManager, and the EntityManagers from which it was forked. */
 function lineOf(em: Fork): EntityManager[] {
   const line: EntityManager[] = [];
   for (let one: Fork | undefined = em; one !== undefined; one = one[PARENT]) {

@@ -5,7 +5,7 @@ import type { EntityValues, Values } from './entity-values.js';
 
 const NO_COLLECTIONS: readonly CollectionState[] = [];
 
-/** An entity whose row a transaction writes, with what it was before. */
+/** An entity whose row a transaction writes, with its state before. */
 export class WrittenEntity {
   readonly #em: EntityManager | undefined;
   readonly #isInitialized: boolean;
@@ -15,7 +15,7 @@ export class WrittenEntity {
   readonly #managers: readonly EntityManager[];
 
   /**
-   * @param row what MikroORM took the entity for; undefined where it was new
+   * @param row the row that MikroORM remembered for the entity; undefined for a new entity
    * @param managers the EntityManager of the transaction and those around it
    */
   constructor(
@@ -35,8 +35,8 @@ export class WrittenEntity {
   }
 
   /**
-   * Makes MikroORM take the entity for what it was. Taken for a row, one that is new again would not be inserted when it
-   * is persisted once more, in this session or the next.
+   * Restores whether MikroORM takes the entity for a row. An entity that is new again must count as new, or a later
+   * persist, in this session or another, would not insert it.
    */
   restoreIdentity(values: EntityValues): void {
     const { entity, row } = this;
@@ -50,7 +50,7 @@ export class WrittenEntity {
     this.restoreRow();
     if (row === undefined) {
       this.#forgetKey();
-      // What it holds is to be inserted with it, should it be persisted again.
+      // If the entity is persisted again, the items of its collections must be inserted with it.
       this.#collections.forEach((collection) => collection.restore());
       return;
     }
@@ -62,7 +62,7 @@ export class WrittenEntity {
     Object.assign(helper(this.entity), { __originalEntityData: this.row && { ...this.row } });
   }
 
-  /** Undoes what the flush has changed in the entity besides. */
+  /** Undoes the other changes that the flush made in the entity. */
   restoreFlushed(): void {
     this.#restoreVersion();
     if (this.row !== undefined) {
@@ -71,7 +71,7 @@ export class WrittenEntity {
     }
   }
 
-  /** Undoes what was changed in the entity since the transaction began. */
+  /** Undoes the changes of the entity since the transaction began. */
   restoreValues(values: EntityValues, before: Values): void {
     values.write(this.entity, before);
     this.#restoreVersion();
@@ -89,7 +89,7 @@ export class WrittenEntity {
     return helper(this.entity).__meta.versionProperty;
   }
 
-  /** The key that the database gave is that of no row. */
+  /** Removes the key that the database had generated: the row does not exist. */
   #forgetKey(): void {
     const { __meta: meta } = helper(this.entity);
     const [key] = meta.getPrimaryProps();

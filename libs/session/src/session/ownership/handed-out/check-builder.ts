@@ -2,7 +2,7 @@ import type { Connection, EntityManager } from '@mikro-orm/core';
 
 import type { Owner } from './owner.js';
 
-/** The little of a query builder of MikroORM that is needed here. */
+/** The members of MikroORM's query builder that are used here. */
 export interface BuilderLike {
   em?: EntityManager;
   getConnection(): Connection;
@@ -11,13 +11,16 @@ export interface BuilderLike {
 }
 
 interface Binding {
-  /** The session that handed it out, or a fork of that, also where it was asked of one that answers with the session. */
+  /**
+   * The session that handed out the builder, or a fork of that session. Never an EntityManager that only answers with
+   * the session.
+   */
   readonly em: EntityManager;
   readonly owner: Owner;
   readonly checkConnection: (connection: Connection) => Connection;
 }
 
-/** Makes a query builder, and all copies of it, ask when it is executed whether its session may be used. */
+/** Makes a query builder, and all copies of it, check when they are executed that the session may be used. */
 export function checkBuilder(builder: BuilderLike, binding: Binding): BuilderLike {
   const { em, owner, checkConnection } = binding;
   // Seam: mikro-orm/query-builder

@@ -2,7 +2,7 @@ import { assertSeam, type Seam } from '../../assert-seam.js';
 import { CheckedExecutor, type Executor } from './checked-executor.js';
 import type { Owner } from './owner.js';
 
-/** The little of a Kysely instance that is needed here. */
+/** The members of a Kysely instance that are used here. */
 export interface KyselyLike {
   readonly isTransaction: boolean;
   getExecutor(): Executor;
@@ -27,10 +27,10 @@ const MEMBERS: readonly (keyof Executor)[] = [
 ];
 
 /**
- * Makes a copy of a Kysely instance that asks before each statement whether its session may be used, as does all that is
- * made with it: a builder, a connection, a transaction.
+ * Makes a copy of a Kysely instance that checks before each statement that its session may be used. The builders,
+ * connections and transactions that are made with the copy check too.
  *
- * @throws {SessionSetupError} when Kysely cannot be copied so any more
+ * @throws {SessionSetupError} when Kysely lacks the members that the copy needs
  */
 export function checkKysely(kysely: KyselyLike, owner: Owner): KyselyLike {
   // Seam: kysely/executor
@@ -42,7 +42,8 @@ export function checkKysely(kysely: KyselyLike, owner: Owner): KyselyLike {
   }
   const checked = new CheckedExecutor(executor, owner, kysely.isTransaction ? kysely : undefined);
   let isTaken = false;
-  // Its copies alone can have another executor, and take what the executor answers here for the one with the plugin.
+  // Only a copy of a Kysely instance can have another executor. Kysely makes the copy with the executor that this
+  // method returns.
   executor.withPlugin = () => {
     isTaken = true;
     return checked;

@@ -3,7 +3,7 @@ import type { Connection } from '@mikro-orm/core';
 import type { KyselyLike } from './check-kysely.js';
 import type { Owner } from './owner.js';
 
-/** The methods of MikroORM's connections that send statements or begin a transaction, or hand out what does. */
+/** The methods of MikroORM's connections that send statements, begin a transaction, or return an object that does. */
 // Seam: mikro-orm/connection-methods
 const CHECKED: ReadonlySet<PropertyKey> = new Set([
   'execute',
@@ -16,14 +16,17 @@ const CHECKED: ReadonlySet<PropertyKey> = new Set([
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
-/** A connection as its session hands it out. What ends a transaction is not checked: the end of a session does it. */
+/**
+ * A connection as its session hands it out. The methods that end a transaction are not checked: the end of a session
+ * calls them.
+ */
 export class CheckedConnection implements ProxyHandler<Connection> {
   constructor(
     private readonly owner: Owner,
     private readonly checkKysely: (kysely: KyselyLike) => KyselyLike,
   ) {}
 
-  /** Private fields want the connection itself as `this`. */
+  /** Private fields need the connection itself as `this`. */
   get(connection: Connection, key: PropertyKey): unknown {
     const value: unknown = Reflect.get(connection, key);
     if (typeof value !== 'function' || key === 'constructor') {
@@ -43,7 +46,7 @@ export class CheckedConnection implements ProxyHandler<Connection> {
       return (query: unknown, params: unknown, transaction: unknown, ...rest: unknown[]) => {
         const read = (source: unknown): AsyncIterator<unknown> =>
           method.call(connection, query, params, source, ...rest) as AsyncIterator<unknown>;
-        // Kysely gives the rows in chunks, each of which is checked at less cost than each row.
+        // Kysely returns the rows in chunks. A check per chunk costs less than a check per row.
         return transaction === undefined
           ? read(this.checkKysely(this.#clientOf(connection)))
           : this.owner.read(read(transaction), transaction);

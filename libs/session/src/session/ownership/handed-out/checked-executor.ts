@@ -1,7 +1,7 @@
 import { streamerOf } from '../../transaction/guard-streams.js';
 import type { Owner } from './owner.js';
 
-/** What sends the statements of a Kysely instance, and of all builders that were made with it. */
+/** The object that sends the statements of a Kysely instance and of its builders. */
 export interface Executor {
   readonly adapter: unknown;
   readonly plugins: readonly unknown[];
@@ -17,12 +17,15 @@ export interface Executor {
   withoutPlugins(): Executor;
 }
 
-/** Asks before each statement whether the session that handed it out may be used. So do those that are made of it. */
+/**
+ * Checks before each statement that the session which handed it out may be used. Executors that are made of it check
+ * too.
+ */
 export class CheckedExecutor implements Executor {
   constructor(
     private readonly executor: Executor,
     private readonly owner: Owner,
-    /** The transaction that its statements are in, or the connection that is lent to it. */
+    /** The transaction of its statements, or the connection that is lent to it. */
     private readonly transaction: unknown,
   ) {}
 

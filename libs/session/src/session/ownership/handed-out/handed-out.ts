@@ -5,7 +5,7 @@ import { CheckedConnection } from './checked-connection.js';
 import { checkKysely, type KyselyLike } from './check-kysely.js';
 import type { Owner } from './owner.js';
 
-/** What one session hands out, which asks when it is executed whether the session may be used. */
+/** Makes the objects that one session hands out. They check when they are executed that the session may be used. */
 export class HandedOut {
   readonly #connections = new Map<Connection, Connection>();
   readonly #kyselies = new WeakMap<KyselyLike, KyselyLike>();
@@ -24,8 +24,8 @@ export class HandedOut {
   }
 
   /**
-   * @param transaction the open one, of which a Kysely instance with options is a copy with a plugin more. Kysely's copies
-   * of a transaction do not know when it has ended: they would write on, outside of it
+   * @param transaction the open transaction. `kysely` may be a copy of it with one more plugin. Kysely's copies of a
+   * transaction do not know when it has ended: they would go on to write, outside of it
    */
   kysely(kysely: KyselyLike, transaction?: KyselyLike): KyselyLike {
     if (transaction !== undefined && kysely !== transaction) {
