@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { Controller, Get } from '@nestjs/common';
 import {
@@ -272,6 +275,15 @@ describe('a network that swallows everything', () => {
       network.swallow();
       await (app.orm as MikroORM).close(true);
       return [1, 2, 3].map(() => factory.run((session) => session.transactional((one) => one.count(Note))));
+    },
+    'a request whose connection never opens': async ({ app, network }) => {
+      network.swallow();
+      await (app.orm as MikroORM).close(true);
+      const isThere = once(app.app.getHttpServer() as Server, 'request');
+      const answer = fetch(`${app.url}/slow`, { headers: { connection: 'close' } });
+      answer.catch(() => undefined);
+      await isThere;
+      return [answer];
     },
     'a first connection': async ({ app, factory }) => {
       await (app.orm as MikroORM).close(true);

@@ -23,9 +23,9 @@ export function isSilent({ client, bytesRead }: Asking): boolean {
  * @returns whether the server does not answer at all
  */
 export async function endForgotten(pool: Pool, asking = findAsking(pool)): Promise<boolean> {
-  const { isUnreachable, connections } = await findForgotten<Asking>(pool, asking);
+  const { server, connections } = await findForgotten<Asking>(pool, asking);
   connections.filter(isSilent).forEach(({ client }) => client.connection?.stream?.destroy());
-  return isUnreachable;
+  return server !== 'answers';
 }
 
 function isAsking(client: PoolClient): boolean {

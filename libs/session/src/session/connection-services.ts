@@ -1,4 +1,4 @@
-import type { ConnectionLeases } from './pool/connection-leases.js';
+import type { ConnectionPools } from './pool/connection-pools.js';
 import type { LeakWatch } from './scope/leak-watch.js';
 import type { OnMisuse } from './scope/misuse.js';
 import type { OwnershipPolicy } from './ownership/ownership-policy.js';
@@ -13,7 +13,7 @@ import type { Unflushed } from './ownership/unflushed.js';
 export interface ConnectionServices {
   readonly scopes: ScopeLookup;
   readonly ownership: OwnershipPolicy;
-  readonly connections: ConnectionLeases;
+  readonly connections: ConnectionPools;
   readonly leaks: LeakWatch;
   readonly frames: TransactionFrames;
   readonly unflushed: Unflushed;

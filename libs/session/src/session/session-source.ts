@@ -2,7 +2,7 @@ import { types } from 'node:util';
 
 import { type EntityManager, IsolationLevel, type MikroORM, type Transaction } from '@mikro-orm/core';
 
-import { ConnectionLeases } from './pool/connection-leases.js';
+import { ConnectionPools } from './pool/connection-pools.js';
 import { addForkOptions, assertForkOptions, mergeForkOptions, setFilterParams } from './merge-fork-options.js';
 import { keepSessionErrors } from './keep-session-errors.js';
 import { LeakWatch } from './scope/leak-watch.js';
@@ -74,7 +74,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     this.#surroundings = {
       scopes: this.#scopes,
       ownership: new OwnershipPolicy(defaults.ownership ?? 'error', onMisuse),
-      connections: new ConnectionLeases(
+      connections: new ConnectionPools(
         () => this.currentScope,
         (pool, wait) => this.#deadlock.wait(pool, wait),
         defaults.resetConnections ?? 'changed',
@@ -116,7 +116,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     } else {
       source.#notice = watchDriver(orm, knowledge, leases);
     }
-    guardTransactionStart(connection, leases, {
+    guardTransactionStart(connection, leases.beginnings, {
       defaults: defaults.transactions,
       isolationLevel: knowledge?.isolationLevel ?? IsolationLevel.READ_COMMITTED,
     });
@@ -133,7 +133,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   }
 
   /** Who has its connections, and who waits for one. */
-  get connections(): ConnectionLeases {
+  get connections(): ConnectionPools {
     return this.#surroundings.connections;
   }
 

@@ -1,7 +1,7 @@
 import { ConnectionQueue } from '../pool/connection-queue.js';
-import type { ConnectionLeases } from '../pool/connection-leases.js';
+import type { ConnectionPools } from '../pool/connection-pools.js';
 import type { LeaseOwner } from '../pool/begun-transaction.js';
-import { SessionStateError } from '../session-error.js';
+import { CLOSING_MS } from '../pool/pool-defaults.js';
 import type { DriverKnowledge } from './driver-knowledge.js';
 import { DriverLease } from './driver-lease.js';
 import type { KyselyConnection, KyselyDriver } from './kysely-driver.js';
@@ -11,9 +11,6 @@ import type { NativeLinks, OpenedLink } from './native-link.js';
 interface Place {
   release(): void;
 }
-
-/** How long the connections of a pool that is closed may still be used. */
-const CLOSING_MS = 3_000;
 
 /**
  * The connections of one driver of Kysely. Whoever wants one waits here and not in the pool of the package below, where
@@ -35,7 +32,7 @@ export class DriverPool {
     driver: KyselyDriver,
     links: NativeLinks,
     private readonly knowledge: DriverKnowledge,
-    private readonly connections: ConnectionLeases,
+    private readonly connections: ConnectionPools,
   ) {
     this.#driver = driver;
     this.#links = links;
@@ -78,14 +75,12 @@ export class DriverPool {
   }
 
   leasesOf(scope: LeaseOwner): DriverLease[] {
-    return [...this.#out].filter((lease) => lease.isOf(scope));
+    return [...this.#out].filter((lease) => lease.use.isOf(scope));
   }
 
   async close(close: () => Promise<void>): Promise<void> {
     this.connections.forgetOther(this);
-    this.#queue.close(
-      new SessionStateError('The pool of connections was closed before there was a connection to give.'),
-    );
+    this.#queue.close();
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
@@ -123,7 +118,7 @@ export class DriverPool {
       ...this.connections.leaseOptions,
       onRelease: (released) => this.#take(released, place),
     });
-    this.#leases.set(lease.handle, lease);
+    this.#leases.set(lease.statements.handle, lease);
     this.#out.add(lease);
     return lease;
   }

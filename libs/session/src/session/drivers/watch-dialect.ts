@@ -1,6 +1,6 @@
 import type { Connection, MikroORM } from '@mikro-orm/core';
 
-import type { ConnectionLeases } from '../pool/connection-leases.js';
+import type { ConnectionPools } from '../pool/connection-pools.js';
 import type { DriverKnowledge } from './driver-knowledge.js';
 import { DriverPool } from './driver-pool.js';
 import type { KyselyConnection, KyselyDialect, KyselyDriver } from './kysely-driver.js';
@@ -9,7 +9,7 @@ interface DialectOptions {
   readonly connection: Connection;
   readonly config: MikroORM['config'];
   readonly knowledge: DriverKnowledge;
-  readonly connections: ConnectionLeases;
+  readonly connections: ConnectionPools;
 }
 
 /** Makes a dialect of Kysely whose driver tells the sessions who has its connections and what goes on on them. */
@@ -31,34 +31,36 @@ export function watchDialect(dialect: KyselyDialect, options: DialectOptions): K
 }
 
 // Seam: kysely/driver
-function watchDriver(driver: KyselyDriver, pool: DriverPool, connections: ConnectionLeases): KyselyDriver {
+function watchDriver(driver: KyselyDriver, pool: DriverPool, connections: ConnectionPools): KyselyDriver {
   const leaseOf = (handle: KyselyConnection): ReturnType<DriverPool['leaseOf']> => pool.leaseOf(handle);
   return {
     init: (options) => driver.init(options),
-    acquireConnection: async () => (await pool.acquire()).handle,
+    acquireConnection: async () => (await pool.acquire()).statements.handle,
     beginTransaction: (handle, settings) => {
       const lease = leaseOf(handle);
-      return lease.begin(connections.beginning, settings, () => driver.beginTransaction(lease.connection, settings));
+      return lease.transaction.begin(connections.beginnings.unclaimed, settings, () =>
+        driver.beginTransaction(lease.connection, settings),
+      );
     },
     commitTransaction: (handle) => {
       const lease = leaseOf(handle);
-      return lease.commit(() => driver.commitTransaction(lease.connection));
+      return lease.transaction.commit(() => driver.commitTransaction(lease.connection));
     },
     rollbackTransaction: (handle) => {
       const lease = leaseOf(handle);
-      return lease.rollBack(() => driver.rollbackTransaction(lease.connection));
+      return lease.transaction.rollBack(() => driver.rollbackTransaction(lease.connection));
     },
     savepoint: async (handle, ...args) => {
       const lease = leaseOf(handle);
-      await lease.mark(async () => driver.savepoint?.(lease.connection, ...args));
+      await lease.transaction.mark(async () => driver.savepoint?.(lease.connection, ...args));
     },
     releaseSavepoint: async (handle, ...args) => {
       const lease = leaseOf(handle);
-      await lease.mark(async () => driver.releaseSavepoint?.(lease.connection, ...args));
+      await lease.transaction.mark(async () => driver.releaseSavepoint?.(lease.connection, ...args));
     },
     rollbackToSavepoint: async (handle, ...args) => {
       const lease = leaseOf(handle);
-      await lease.undo(async () => driver.rollbackToSavepoint?.(lease.connection, ...args));
+      await lease.transaction.undo(async () => driver.rollbackToSavepoint?.(lease.connection, ...args));
     },
     releaseConnection: async (handle) => leaseOf(handle).release(),
     destroy: (options) => pool.close(() => driver.destroy(options)),

@@ -1,7 +1,7 @@
 import type { Connection, MikroORM } from '@mikro-orm/core';
 
 import { checkSeam, type Seam } from '../assert-seam.js';
-import type { ConnectionLeases } from '../pool/connection-leases.js';
+import type { ConnectionPools } from '../pool/connection-pools.js';
 import type { DriverKnowledge } from './driver-knowledge.js';
 import type { KyselyDialect } from './kysely-driver.js';
 import { watchDialect } from './watch-dialect.js';
@@ -23,7 +23,7 @@ interface DialectSource {
  *
  * @returns what they cannot see or do there
  */
-export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connections: ConnectionLeases): string {
+export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connections: ConnectionPools): string {
   const { config, driver, em } = orm;
   // Seam: mikro-orm/replicas
   const { replicas = [] } = driver as unknown as { readonly replicas?: readonly Connection[] };

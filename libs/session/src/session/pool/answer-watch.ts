@@ -1,5 +1,5 @@
 import type { Pool } from './pool.js';
-import { findForgotten } from './find-forgotten.js';
+import { findForgotten, type Forgotten } from './find-forgotten.js';
 import type { Lease } from './lease.js';
 
 /** How often the statements that have no answer are looked at. */
@@ -23,6 +23,8 @@ interface Suspicion {
   readonly answers: number;
   readonly bytes: number | undefined;
 }
+
+type Suspects = ReadonlyMap<Lease, Suspicion>;
 
 /**
  * Ends the wait for an answer that never comes, because the network has lost it: the driver would wait for ever. A
@@ -53,15 +55,25 @@ export class AnswerWatch {
 
   /** Looks at once at those that nobody waits for any more but their own statements. */
   async endForgotten(isConcerned: (lease: Lease) => boolean): Promise<void> {
-    const silent = this.out().filter((lease) => lease.silence.milliseconds > 0 && isConcerned(lease));
-    const suspects = new Map(silent.map((lease) => [lease, suspect(lease)]));
-    if (suspects.size === 0) {
-      return;
+    const suspects = this.#findSuspects(isConcerned);
+    if (suspects.size > 0) {
+      endSilent(suspects, await findForgotten(this.pool, [...suspects.keys()]));
     }
-    const { isUnreachable, connections } = await findForgotten(this.pool, [...suspects.keys()]);
-    for (const lease of isUnreachable ? suspects.keys() : connections) {
-      destroyIfSilent(lease, suspects.get(lease), isUnreachable ? OUT_OF_REACH : FORGOTTEN);
+  }
+
+  /** Looks at once at all of them, and asks the server where there is none, too. Ends none where it is unreachable. */
+  async endAllForgotten(): Promise<Forgotten<Lease>['server']> {
+    const suspects = this.#findSuspects(() => true);
+    const answer = await findForgotten(this.pool, [...suspects.keys()]);
+    if (answer.server !== 'unreachable') {
+      endSilent(suspects, answer);
     }
+    return answer.server;
+  }
+
+  #findSuspects(isConcerned: (lease: Lease) => boolean): Suspects {
+    const silent = this.out().filter((lease) => lease.use.silence.milliseconds > 0 && isConcerned(lease));
+    return new Map(silent.map((lease) => [lease, suspect(lease)]));
   }
 
   async #lookOnce(): Promise<void> {
@@ -82,13 +94,14 @@ export class AnswerWatch {
       this.stop();
       return;
     }
-    const silent = out.filter(({ silence }) => silence.milliseconds >= INTERVAL_MS);
+    const silent = out.filter(({ use }) => use.silence.milliseconds >= INTERVAL_MS);
     if (silent.length === 0) {
       this.#unreachableLooks = 0;
       this.#suspicions.clear();
       return;
     }
-    const { isUnreachable, connections, unknown } = await findForgotten(this.pool, silent);
+    const { server, connections, unknown } = await findForgotten(this.pool, silent);
+    const isUnreachable = server !== 'answers';
     this.#unreachableLooks = isUnreachable ? this.#unreachableLooks + 1 : 0;
     const before = this.#suspicions;
     this.#suspicions = new Map();
@@ -110,13 +123,20 @@ export class AnswerWatch {
   }
 }
 
-function suspect({ silence, bytesRead }: Lease, unknownLooks = 0): Suspicion {
-  return { answers: silence.count, bytes: bytesRead, unknownLooks };
+function endSilent(suspects: Suspects, { server, connections }: Forgotten<Lease>): void {
+  const isUnreachable = server !== 'answers';
+  for (const lease of isUnreachable ? suspects.keys() : connections) {
+    destroyIfSilent(lease, suspects.get(lease), isUnreachable ? OUT_OF_REACH : FORGOTTEN);
+  }
+}
+
+function suspect({ use, bytesRead }: Lease, unknownLooks = 0): Suspicion {
+  return { answers: use.silence.count, bytes: bytesRead, unknownLooks };
 }
 
 function destroyIfSilent(lease: Lease, before: Suspicion | undefined, reason: string): void {
   const { answers, bytes } = suspect(lease);
-  if (lease.silence.milliseconds > 0 && answers === before?.answers && bytes === before.bytes) {
+  if (lease.use.silence.milliseconds > 0 && answers === before?.answers && bytes === before.bytes) {
     lease.destroy(new Error(reason));
   }
 }

@@ -1,6 +1,7 @@
 import type { Transaction } from '@mikro-orm/core';
 
-import { type CommitUnknownError, SessionStateError } from '../session-error.js';
+import { SessionStateError } from '../session-error.js';
+import type { ConnectionLoss } from './connection-loss.js';
 import type { SetUp } from './set-up-hooks.js';
 import type { SqlLexis } from './sql-statements.js';
 import { findTransactionControl } from './transaction-control.js';
@@ -13,10 +14,7 @@ export interface LeaseOwner {
 
 /** The connection that a transaction runs on. */
 interface TransactionConnection {
-  /** Whether a statement has failed because the connection was lost. */
-  readonly isLossTold: boolean;
-  /** What the last commit failed with whose end is unknown. */
-  readonly unknownCommit: CommitUnknownError | undefined;
+  readonly loss: Pick<ConnectionLoss, 'isTold' | 'unknownCommit'>;
   destroy(reason: Error): void;
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
 }

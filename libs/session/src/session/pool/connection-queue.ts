@@ -1,4 +1,5 @@
 import { type Enrolled, Roster } from '../scope/roster.js';
+import { SessionStateError } from '../session-error.js';
 
 /** Somebody's wait for a connection, which can be given up. */
 export interface ConnectionWait<Client> {
@@ -81,7 +82,9 @@ export class ConnectionQueue<Client extends { release(): void }> {
   }
 
   /** Gives up the waits for whom there will be no connection any more. */
-  close(reason: Error): void {
+  close(
+    reason: Error = new SessionStateError('The pool of connections was closed before there was a connection to give.'),
+  ): void {
     [...this.#queued].forEach((entry) => entry.leave(reason));
   }
 

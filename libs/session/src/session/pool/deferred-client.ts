@@ -1,5 +1,5 @@
-import { SessionStateError } from '../session-error.js';
 import type { DeferredConnection } from './deferred-connection.js';
+import { transactionEnded } from './unexpected-end.js';
 
 /**
  * What the pool gives for the connection of a transaction that comes with its first statement. Kysely keeps it in a WeakMap,
@@ -25,7 +25,7 @@ export class DeferredClient {
   /** @throws {SessionStateError} after the transaction */
   query(text: unknown, values: unknown, callback: unknown): unknown {
     if (this.#connection === undefined) {
-      throw new SessionStateError(`The transaction of "${this.label}" has ended.`);
+      throw transactionEnded(this.label);
     }
     return this.#connection.query(text, values, callback);
   }

@@ -5,15 +5,15 @@ import { askAside } from './ask-aside.js';
 
 /** What the server says of the connections that owe an answer. */
 export interface Forgotten<Connection> {
-  /** Whether the server cannot be reached at all. */
-  readonly isUnreachable: boolean;
+  /** Whether nothing came back to the question, or to the new connection that it was to be asked on. */
+  readonly server: 'answers' | 'silence' | 'unreachable';
   /** Those that the server has answered, or never heard: it waits for us, as we wait for it. */
   readonly connections: readonly Connection[];
   /** Those that the server does not know: they have ended, or one address leads to several servers. */
   readonly unknown: readonly Connection[];
 }
 
-const NONE = { isUnreachable: false, connections: [], unknown: [] };
+const NONE = { connections: [], unknown: [] };
 
 // The process of a connection through a pooler is not that of the server: `own` tells.
 const SQL = `select pid, pg_backend_pid() as own, pid <> pg_backend_pid()
@@ -39,18 +39,18 @@ export async function findForgotten<Connection extends { readonly client: PoolCl
   });
   // What has come to the others meanwhile is read before anything is decided.
   await nextTurn();
-  if (answer === 'silence') {
-    return { ...NONE, isUnreachable: true };
+  if (answer === 'unreachable' || answer === 'silence') {
+    return { ...NONE, server: answer };
   }
   if (answer === undefined) {
-    return NONE;
+    return { ...NONE, server: 'answers' };
   }
   const states = new Map(answer.rows.map(({ pid, waits }) => [pid, waits]));
   const known = connections.filter(
     ({ client }) => typeof client.processID === 'number' && addressOf(client) === answer.address,
   );
   return {
-    isUnreachable: false,
+    server: 'answers',
     connections: known.filter(({ client }) => states.get(client.processID as number) === true),
     unknown: known.filter(({ client }) => !states.has(client.processID as number)),
   };

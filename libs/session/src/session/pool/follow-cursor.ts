@@ -11,8 +11,10 @@ export interface Cursor {
 interface CursorConnection {
   readonly client: PoolClient;
   readonly isOver: boolean;
-  /** Waits for an answer to the cursor. */
-  ask<Answer>(question: () => Promise<Answer>): Promise<Answer>;
+  readonly use: {
+    /** Waits for an answer to the cursor. */
+    ask<Answer>(question: () => Promise<Answer>): Promise<Answer>;
+  };
   /** Waits for `work`, or for the end of the connection. */
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
   explain(error: unknown): unknown;
@@ -40,7 +42,7 @@ export function followCursor(cursor: Cursor, connection: CursorConnection): void
     const over = Promise.withResolvers<void>();
     client.once('end', over.resolve);
     try {
-      return await Promise.race([connection.ask(close), over.promise]);
+      return await Promise.race([connection.use.ask(close), over.promise]);
     } finally {
       client.off('end', over.resolve);
     }
@@ -55,7 +57,7 @@ export function followCursor(cursor: Cursor, connection: CursorConnection): void
     }
     try {
       // One that has said it is done is not told of the end of its connection.
-      return await connection.whileAlive(() => connection.ask(() => read(rows)));
+      return await connection.whileAlive(() => connection.use.ask(() => read(rows)));
     } catch (error) {
       throw connection.explain(error);
     }

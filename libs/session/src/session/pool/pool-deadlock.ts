@@ -21,6 +21,9 @@ export interface FinitePool {
   readonly remedy?: string | undefined;
 }
 
+/** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
+export type Waits = <Client>(pool: FinitePool, wait: ConnectionWait<Client>) => Promise<Client>;
+
 interface DeadlockSurroundings {
   readonly scopes: ScopeLookup;
   readonly frames: TransactionFrames;

@@ -2,6 +2,8 @@ import type { Pool } from './pool.js';
 
 /** How long a connection that is given up may still answer. */
 export const GRACE_MS = 800;
+/** How long the connections of a pool that is closed may still be used. */
+export const CLOSING_MS = 3_000;
 const CONNECT_MS = 10_000;
 const KEEP_ALIVE_AFTER_MS = 10_000;
 

@@ -15,3 +15,8 @@ export function leftOpen(label: string): SessionStateError {
       'session.transactional(), not with a statement.',
   );
 }
+
+/** The error of a statement that comes after the end of its transaction. */
+export function transactionEnded(label: string): SessionStateError {
+  return new SessionStateError(`The transaction of "${label}" has ended.`);
+}

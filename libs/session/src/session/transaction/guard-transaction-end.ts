@@ -17,7 +17,7 @@ export function guardTransactionEnd(connection: Connection): void {
     try {
       await asOwner(transaction, () => commit(transaction, ...rest));
     } catch (error) {
-      if (error === begunOf(transaction)?.lease?.unknownCommit) {
+      if (error === begunOf(transaction)?.lease?.loss.unknownCommit) {
         // No subscriber is told of a rollback: the transaction may have been committed.
         markUnknown(transaction);
       } else if (isOpen(transaction) && !isSavepoint(transaction)) {
@@ -50,7 +50,7 @@ export function guardTransactionEnd(connection: Connection): void {
     };
     const announcer =
       events && Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent: announce });
-    const isLossTold = begun?.lease?.isLossTold === true;
+    const isLossTold = begun?.lease?.loss.isTold === true;
     try {
       const run = (): Promise<void> => asOwner(transaction, () => rollback(transaction, announcer, ...rest));
       // A rollback waits for the statement before it. When that was cancelled on a dead network, no answer comes.

@@ -9,7 +9,7 @@ import {
 
 import type { TransactionDefaults } from './begin-options.js';
 import { rememberBegunWith } from './begun-with.js';
-import type { ConnectionLeases } from '../pool/connection-leases.js';
+import type { TransactionBeginnings } from '../pool/transaction-beginnings.js';
 import { assertKyselyTransaction } from '../assert-kysely-transaction.js';
 import { STATE, type WithState } from '../known-session.js';
 
@@ -29,10 +29,10 @@ interface BegunByDefault {
  */
 export function guardTransactionStart(
   connection: Connection,
-  leases: ConnectionLeases,
+  beginnings: TransactionBeginnings,
   { defaults, isolationLevel }: BegunByDefault,
 ): void {
-  holdSettingsBack(connection, leases);
+  holdSettingsBack(connection, beginnings);
   // Seam: mikro-orm/connection
   const beginUntold = connection.begin.bind(connection);
   connection.begin = async (given = {}) => {
@@ -43,9 +43,9 @@ export function guardTransactionStart(
     const em = managerOf(events);
     const options = em[STATE] === undefined || given.ctx !== undefined ? given : addDefaults(given, defaults);
     const owner = em[STATE]?.scope ?? { label: em.name };
-    const begin: Begin = (wanted) => leases.begin(owner, wanted?.ctx, () => beginUntold(wanted));
+    const begin: Begin = (wanted) => beginnings.begin(owner, wanted?.ctx, () => beginUntold(wanted));
     const transaction = await (em.getEventManager().getSubscribers().size > 0
-      ? beginAnnounced(connection, begin, events, { ...options, started: (one) => leases.started(one) })
+      ? beginAnnounced(connection, begin, events, { ...options, started: (one) => beginnings.started(one) })
       : begin(options));
     rememberBegunWith(transaction, options, isolationLevel);
     try {
@@ -65,12 +65,12 @@ function addDefaults<Options extends TransactionDefaults>(given: Options, defaul
 }
 
 /** Sends the settings of a transaction together with its first statement. */
-function holdSettingsBack(connection: Connection, leases: ConnectionLeases): void {
+function holdSettingsBack(connection: Connection, beginnings: TransactionBeginnings): void {
   const setting = connection as Connection & { applySessionContext?: (...args: unknown[]) => Promise<void> };
   // Seam: mikro-orm/session-context
   const apply = setting.applySessionContext?.bind(setting);
   if (apply !== undefined) {
-    setting.applySessionContext = (...args) => leases.setting(() => apply(...args));
+    setting.applySessionContext = (...args) => beginnings.setting(() => apply(...args));
   }
 }
 

@@ -45,7 +45,7 @@ export class JoinedTransactions {
         await (begun?.asOwner(send) ?? send());
       } catch (error) {
         // The connection is lost, and the whole transaction with it. The owner of the transaction gets the error.
-        if (begun?.lease?.isLossTold !== true) {
+        if (begun?.lease?.loss.isTold !== true) {
           throw error;
         }
       }

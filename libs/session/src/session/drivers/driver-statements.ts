@@ -1,0 +1,108 @@
+import type { ConnectionUse } from '../pool/connection-use.js';
+import { endedByStatement } from '../pool/unexpected-end.js';
+import { SessionStateError } from '../session-error.js';
+import type { DriverKnowledge } from './driver-knowledge.js';
+import type { CompiledQuery, KyselyConnection } from './kysely-driver.js';
+import type { NativeLink } from './native-link.js';
+
+/** What statements need of the connection that they are sent on. */
+interface StatementLease {
+  readonly connection: KyselyConnection;
+  readonly knowledge: DriverKnowledge;
+  readonly link: Pick<NativeLink, 'isInTransaction'>;
+  readonly use: ConnectionUse;
+  readonly transaction: { readonly isOpen: boolean };
+  send<Answer>(send: () => Promise<Answer>): Promise<Answer>;
+  destroy(reason: Error): void;
+  assertUsable(): void;
+}
+
+/** Sees each statement that is sent on one connection of a driver. */
+export class DriverStatements {
+  /** What is handed out to Kysely: of no use any more when the connection was given back. */
+  readonly handle: KyselyConnection;
+  readonly #streams = new Set<AsyncIterableIterator<unknown>>();
+  #isChanged = false;
+
+  constructor(private readonly lease: StatementLease) {
+    const { connection } = lease;
+    const { cancelQuery, collectSessionInfo, killSession } = connection;
+    this.handle = {
+      executeQuery: (query, options) => this.#run(query, () => connection.executeQuery(query, options)),
+      streamQuery: (query, chunkSize, options) =>
+        this.#read(query, () => connection.streamQuery(query, chunkSize, options)),
+      // Sessions with a signal want it. Where a statement blocks the process there is none to cancel.
+      cancelQuery: async (control) => cancelQuery?.call(connection, control),
+      ...(collectSessionInfo && { collectSessionInfo: () => collectSessionInfo.call(connection) }),
+      ...(killSession && { killSession: (control) => killSession.call(connection, control) }),
+    };
+  }
+
+  /** Whether one of them has changed the connection for longer than a transaction. */
+  get haveChanged(): boolean {
+    return this.#isChanged;
+  }
+
+  closeStreams(): void {
+    for (const stream of this.#streams) {
+      void stream.return?.();
+    }
+  }
+
+  async #run(query: CompiledQuery, send: () => Promise<unknown>): Promise<unknown> {
+    const { link, transaction, use } = this.lease;
+    this.#assertAllowed(query);
+    const answer = await this.lease.send(send);
+    if (transaction.isOpen && use.transaction !== undefined && link.isInTransaction === false) {
+      const error = endedByStatement(use.label);
+      this.lease.destroy(error);
+      throw error;
+    }
+    return answer;
+  }
+
+  async *#read(
+    query: CompiledQuery,
+    open: () => AsyncIterableIterator<unknown>,
+  ): AsyncGenerator<unknown, void, undefined> {
+    this.#assertAllowed(query);
+    const stream = open();
+    this.#streams.add(stream);
+    try {
+      for (;;) {
+        const next = await this.lease.send(() => stream.next() as Promise<IteratorResult<unknown, void>>);
+        if (next.done === true) {
+          return;
+        }
+        yield next.value;
+      }
+    } finally {
+      this.#streams.delete(stream);
+      await stream.return?.();
+    }
+  }
+
+  /** @throws {SessionError} for a statement that cannot run, or would end the transaction */
+  #assertAllowed({ sql }: CompiledQuery): void {
+    const { knowledge, transaction, use } = this.lease;
+    this.lease.assertUsable();
+    if (this.#streams.size > 0) {
+      throw new SessionStateError(
+        `A statement of "${use.label}" came while a stream of its transaction was half read, which keeps the ` +
+          'connection to itself. Read the stream to its end before, or leave its loop with break.',
+      );
+    }
+    this.#isChanged ||= knowledge.changesConnection(sql);
+    if (use.transaction === undefined || !transaction.isOpen) {
+      return;
+    }
+    use.transaction.assertAllowed(sql, knowledge.lexis);
+    const statement = knowledge.findImplicitCommit(sql);
+    if (statement !== undefined) {
+      throw new SessionStateError(
+        `The statement "${statement}" was refused: ${knowledge.name} would commit the transaction of "${use.label}" ` +
+          'before it. Run it outside of a transaction.',
+      );
+    }
+  }
+}

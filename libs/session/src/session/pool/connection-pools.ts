@@ -1,0 +1,203 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import type { Connection, MikroORM } from '@mikro-orm/core';
+
+import type { LeaseOwner } from './begun-transaction.js';
+import type { ConnectionObserver, Observed } from './connection-observer.js';
+import type { ConnectionWait } from './connection-queue.js';
+import { ConnectionReset, type ResetConnections } from './connection-reset.js';
+import type { HeldIdleOptions } from './connection-use.js';
+import { DeferredClient } from './deferred-client.js';
+import { DeferredConnection } from './deferred-connection.js';
+import { Lease } from './lease.js';
+import type { Pool, PoolClient } from './pool.js';
+import type { FinitePool, Waits } from './pool-deadlock.js';
+import { GRACE_MS } from './pool-defaults.js';
+import type { ConnectionFacts, PoolFacts } from './pool-facts.js';
+import { checkClient, warnOfUnfollowed } from './pool-seams.js';
+import { SetUpHooks } from './set-up-hooks.js';
+import { TransactionBeginnings } from './transaction-beginnings.js';
+import { WatchedPool } from './watched-pool.js';
+
+/** What scopes want of a pool, whatever its driver. */
+interface ScopesPool {
+  leave(scope: LeaseOwner, makeReason: () => Error): void;
+  leasesOf(scope: LeaseOwner): readonly {
+    readonly use: { readonly heldIdleFor: number };
+    destroy(reason: Error): void;
+  }[];
+}
+
+/** How long an application that shuts down is not suspected of a dead network. */
+const PATIENCE_MS = 300;
+
+/** The pools of one connection of MikroORM, and what its scopes want of them. */
+export class ConnectionPools implements Observed {
+  /** Who is told of connections, if anybody is. */
+  observer: ConnectionObserver | undefined;
+  /** Whether the pool is MikroORM's own, and nobody else's. */
+  expectsPool = false;
+  readonly beginnings = new TransactionBeginnings(() => this.#warnOfUnseen());
+  readonly #pools = new Set<WatchedPool>();
+  /** Those of another driver than PostgreSQL's. */
+  readonly #others = new Set<ScopesPool>();
+  readonly #hooks = new SetUpHooks(() => this.beginnings.unclaimed?.arriving);
+  /** Whether a transaction takes its connection with its first statement, and not when it begins. */
+  #defers = true;
+  #isWarned = false;
+  #isClientChecked = false;
+
+  constructor(
+    private readonly findScope: () => LeaseOwner | undefined,
+    private readonly waits: Waits,
+    private resets: ResetConnections,
+    private readonly heldIdle: HeldIdleOptions,
+  ) {}
+
+  get pools(): readonly Pool[] {
+    return this.#openPools.map(({ pool }) => pool);
+  }
+
+  get poolFacts(): PoolFacts[] {
+    return this.#openPools.map(({ facts }) => facts);
+  }
+
+  /** The connections that are checked out. */
+  get connectionFacts(): ConnectionFacts[] {
+    return [...this.#pools].flatMap(({ leases }) => leases.map(({ facts }) => facts));
+  }
+
+  /** The scope of the running code. */
+  get scope(): LeaseOwner | undefined {
+    return this.findScope();
+  }
+
+  /** What the sessions want of each connection. */
+  get leaseOptions(): HeldIdleOptions & { readonly isReplaced: ResetConnections } {
+    return { ...this.heldIdle, isReplaced: this.resets };
+  }
+
+  /**
+   * Waits for a connection of another driver.
+   *
+   * @throws {SessionPoolDeadlockError} where the wait could never end
+   */
+  waitFor<Client>(pool: FinitePool, wait: ConnectionWait<Client>): Promise<Client> {
+    return this.waits(pool, wait);
+  }
+
+  /** Follows the connections of another driver, which begin and end with their transactions. */
+  followOther(pool: ScopesPool): void {
+    this.#others.add(pool);
+  }
+
+  forgetOther(pool: ScopesPool): void {
+    this.#others.delete(pool);
+  }
+
+  /** Follows what MikroORM itself does to a connection. */
+  followHooks(connection: Connection, orm: MikroORM): void {
+    this.#defers = this.#hooks.follow(connection, orm);
+    if (!this.#defers) {
+      // Nobody could tell the settings of the hook from those of a session.
+      this.resets = 'never';
+    }
+  }
+
+  follow(pool: Pool): void {
+    const watched = new WatchedPool(pool, {
+      observed: this,
+      waits: this.waits,
+      createLease: (client) => this.#createLease(client),
+      checkClient: (client) => this.#checkClient(client),
+      connect: () => this.#connect(watched),
+      onEnd: () => this.#pools.delete(watched),
+    });
+    this.#pools.add(watched);
+  }
+
+  /**
+   * Ends what waits for an answer when the application shuts down, where none can come: on a network that swallows
+   * everything, NestJS would wait for its requests, and the requests for the database.
+   */
+  async endUnreachable(): Promise<void> {
+    await delay(PATIENCE_MS, undefined, { ref: false });
+    await Promise.all(this.#openPools.map((pool) => pool.endUnreachable()));
+  }
+
+  /** Milliseconds for which a scope has held a connection in a transaction while no statement ran, the longest of them. */
+  heldIdleFor(scope: LeaseOwner): number {
+    return Math.max(0, ...this.#leasesOf(scope).map(({ use }) => use.heldIdleFor));
+  }
+
+  /** Gives up what a scope waits for. */
+  leave(scope: LeaseOwner, makeReason: () => Error): void {
+    this.#pools.forEach((pool) => pool.leave(scope, makeReason));
+    this.#others.forEach((pool) => pool.leave(scope, makeReason));
+  }
+
+  /** Ends the connections that a scope still holds, without asking the server, which rolls back. */
+  abandon(scope: LeaseOwner): void {
+    for (const lease of this.#leasesOf(scope)) {
+      lease.destroy(new Error('it did not answer in time, and was given up'));
+    }
+  }
+
+  /** Does so when the connections had some time to answer. */
+  abandonSoon(scope: LeaseOwner): void {
+    setTimeout(() => setImmediate(() => this.abandon(scope)), GRACE_MS).unref();
+  }
+
+  /**
+   * Gives up the connections of a scope whose statements have lost their answer, after some time to answer. Called when
+   * nobody waits for the scope any more but its own work.
+   */
+  endForgottenSoon(scope: LeaseOwner): void {
+    setTimeout(() => this.#pools.forEach((pool) => void pool.endForgotten(scope)), GRACE_MS).unref();
+  }
+
+  get #openPools(): readonly WatchedPool[] {
+    return [...this.#pools].filter(({ isClosing }) => !isClosing);
+  }
+
+  #leasesOf(scope: LeaseOwner): ReturnType<ScopesPool['leasesOf']> {
+    return [...this.#pools, ...this.#others].flatMap((pool: ScopesPool) => pool.leasesOf(scope));
+  }
+
+  /** Gives a transaction that is being begun what stands for its connection, and everybody else a connection. */
+  async #connect(pool: WatchedPool): Promise<PoolClient> {
+    const scope = this.findScope();
+    const begun = this.#defers ? this.beginnings.unclaimed : undefined;
+    if (begun === undefined) {
+      const { client } = await pool.checkOut(scope).lease;
+      return client;
+    }
+    const connection = new DeferredConnection(begun, () => pool.checkOut(scope, begun), this.#hooks);
+    begun.arriving = connection;
+    return new DeferredClient(connection, begun.owner.label) as unknown as PoolClient;
+  }
+
+  #createLease(client: PoolClient): Lease {
+    return new Lease(client, {
+      beginnings: this.beginnings,
+      observed: this,
+      reset: new ConnectionReset(this.resets, this.#hooks),
+      ...this.heldIdle,
+    });
+  }
+
+  #checkClient(client: PoolClient): void {
+    if (!this.#isClientChecked) {
+      this.#isClientChecked = true;
+      checkClient(client);
+    }
+  }
+
+  #warnOfUnseen(): void {
+    const isPoolKnown = this.#openPools.length > 0;
+    if (!this.#isWarned && (this.expectsPool || isPoolKnown)) {
+      this.#isWarned = true;
+      warnOfUnfollowed(isPoolKnown);
+    }
+  }
+}

@@ -1,0 +1,225 @@
+import { SessionStateError, TransactionAbortedError } from '../session-error.js';
+import { isKyselyBegin } from './begun-transaction.js';
+import type { ConnectionLoss } from './connection-loss.js';
+import type { ConnectionReset } from './connection-reset.js';
+import type { ConnectionUse } from './connection-use.js';
+import { type Cursor, followCursor, isCursor } from './follow-cursor.js';
+import type { PoolClient } from './pool.js';
+import { Portal } from './portal.js';
+import { readFromPortal } from './read-from-portal.js';
+import { type SetUpConnection, WhoIsThere } from './set-up-hooks.js';
+import { type Answer, NO_ANSWER, StatementsBefore } from './statements-before.js';
+import type { TransactionBeginnings } from './transaction-beginnings.js';
+import { findTransactionControl } from './transaction-control.js';
+import { endedByStatement } from './unexpected-end.js';
+
+/** What statements need of the connection that they are sent on. */
+interface StatementConnection extends SetUpConnection {
+  readonly client: PoolClient;
+  readonly use: ConnectionUse;
+  readonly loss: ConnectionLoss;
+  /** Whether the connection has ended. */
+  readonly isOver: boolean;
+  /** Whether a transaction is open on it. */
+  readonly isLeftOpen: boolean;
+  whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
+  destroy(reason: Error): void;
+  explain(error: unknown, isSentCommit?: boolean): unknown;
+}
+
+export interface LeaseStatementsOptions {
+  /** The transactions that are being begun. */
+  readonly beginnings: TransactionBeginnings;
+  readonly reset: ConnectionReset;
+}
+
+const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
+/** What the answer to a statement begins with that may have ended the transaction around it. */
+const ENDINGS: ReadonlySet<string | undefined> = new Set(['COMMIT', 'ROLLBACK', 'BEGIN', 'START', 'PREPARE']);
+const NONE = new StatementsBefore([]);
+
+/** Stands for `query` of a client of node-postgres, and sees each statement that is sent on the connection. */
+export class LeaseStatements {
+  /** `query` of the client, as node-postgres made it. */
+  readonly send: PoolClient['query'];
+  /** The statement that was sent last, until its answer is there. */
+  #running: string | undefined;
+  #isCommitted = false;
+  /** Whether anybody was given the connection yet: until then it is set up. */
+  #isGiven = false;
+  /** Those that travel with the statement that comes next. */
+  #before: StatementsBefore | undefined;
+  /** How many cursors were opened in transactions. */
+  #portals = 0;
+
+  constructor(
+    private readonly connection: StatementConnection,
+    private readonly options: LeaseStatementsOptions,
+  ) {
+    const { client } = connection;
+    this.send = client.query.bind(client);
+    // Seam: pg/client
+    client.query = (text, values, callback) => this.#query(text, values, callback);
+  }
+
+  /** The statement that waits for its answer. */
+  get running(): string | undefined {
+    return this.#running;
+  }
+
+  /** Whether the transaction of whoever was given the connection is committed. */
+  get isCommitted(): boolean {
+    return this.#isCommitted;
+  }
+
+  /** Called where somebody is given the connection. */
+  give(): void {
+    this.#isGiven = true;
+    this.#isCommitted = false;
+  }
+
+  /** Runs a statement in one round trip with others before it, whose answers nobody wants. */
+  async runAfter(others: readonly string[], sql: string): Promise<unknown> {
+    this.#before = new StatementsBefore(others);
+    // Whoever has wrapped `query` sees what is sent.
+    return this.connection.client.query(this.#before.addTo(sql));
+  }
+
+  /** Waits until the server has said all to a statement that failed. Tells whether it was in a transaction. */
+  async wasInTransaction(): Promise<boolean> {
+    const { client, use } = this.connection;
+    if (!this.connection.isOver && client.readyForQuery !== true) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      client.once('drain', resolve);
+      client.once('end', resolve);
+      await use.ask(() => promise);
+      client.off('drain', resolve);
+      client.off('end', resolve);
+    }
+    return this.connection.isOver || this.connection.isLeftOpen;
+  }
+
+  #query(text: unknown, values: unknown, callback: unknown): unknown {
+    if (text instanceof WhoIsThere) {
+      text.connection = this.connection;
+      return Promise.resolve(NO_ANSWER);
+    }
+    const before = this.#before;
+    if (before !== undefined && typeof text === 'string' && before.isIn(text)) {
+      this.#before = undefined;
+      return this.#queryAfter(before, text);
+    }
+    const sql = typeof text === 'string' ? text : (text as { readonly text?: unknown } | null)?.text;
+    if (typeof sql === 'string') {
+      this.options.reset.note(sql, { text, values, isGiven: this.#isGiven });
+      if (isCursor(text)) {
+        return this.#open(text, sql);
+      }
+    }
+    const hasPromise = typeof values !== 'function' && typeof callback !== 'function' && !isSubmittable(text);
+    return typeof sql === 'string' && hasPromise
+      ? this.#run(sql, () => this.send(text, values))
+      : this.send(text, values, callback);
+  }
+
+  async #queryAfter(before: StatementsBefore, text: string): Promise<unknown> {
+    const sql = before.takeFrom(text);
+    this.options.reset.note(sql, { text: sql, values: undefined, isGiven: this.#isGiven });
+    try {
+      return await this.#run(sql, () => this.send(text), before);
+    } catch (error) {
+      throw before.takeFromError(error);
+    }
+  }
+
+  /** Opens a cursor, which keeps the connection to itself outside of the transactions of sessions alone. */
+  #open(cursor: Cursor, text: string): unknown {
+    const { client, use } = this.connection;
+    const { transaction } = use;
+    if (transaction === undefined || client.getTransactionStatus?.() === 'I') {
+      followCursor(cursor, this.connection);
+      return this.send(cursor);
+    }
+    this.#portals += 1;
+    const portal = new Portal({
+      client,
+      send: this.send,
+      isInTime: () => use.transaction === transaction && client.getTransactionStatus?.() !== 'I',
+      name: `session_${this.#portals}`,
+      text,
+      values: cursor.values ?? [],
+    });
+    readFromPortal(cursor, portal, this.connection);
+    return cursor;
+  }
+
+  async #run(sql: string, send: () => unknown, before = NONE): Promise<unknown> {
+    const { use, loss, isOver } = this.connection;
+    if (loss.cause instanceof SessionStateError) {
+      throw loss.cause;
+    }
+    const isOwn = this.#isOwn(sql);
+    const isCommit = COMMIT.test(sql);
+    const isDead = loss.cause !== undefined || isOver;
+    this.#assertAllowed(sql, isOwn, isCommit);
+    let answer: Answer | readonly Answer[];
+    this.#running = sql;
+    try {
+      answer = await use.ask(() => send() as Promise<Answer | readonly Answer[]>);
+    } catch (error) {
+      throw this.connection.explain(error, isCommit && !isDead);
+    } finally {
+      if (this.#running === sql) {
+        this.#running = undefined;
+      }
+    }
+    answer = before.takeFromAnswer(answer);
+    if (isCommit && (answer as Answer).command === 'ROLLBACK') {
+      throw new TransactionAbortedError();
+    }
+    this.#isCommitted ||= isCommit;
+    if (!isOwn) {
+      this.#assertStillOpen(sql, answer);
+    }
+    return answer;
+  }
+
+  /** Whether a statement is MikroORM's own, and not one that a user wrote. */
+  #isOwn(sql: string): boolean {
+    const { connection } = this;
+    const beginning = isKyselyBegin(sql) ? this.options.beginnings.unclaimed : undefined;
+    if (beginning !== undefined) {
+      beginning.claim(sql, { lease: connection, giveUpWait: () => undefined });
+      connection.use.transaction = beginning;
+      return true;
+    }
+    const { transaction } = connection.use;
+    return transaction === undefined || transaction.isOwn;
+  }
+
+  #assertAllowed(sql: string, isOwn: boolean, isCommit: boolean): void {
+    const { client, use } = this.connection;
+    if (!isOwn) {
+      use.transaction?.assertAllowed(sql);
+    }
+    if (isCommit && client.getTransactionStatus?.() === 'I') {
+      throw new SessionStateError(`There is no transaction of "${use.label}" to commit: it had ended before.`);
+    }
+  }
+
+  /** @throws {SessionStateError} for a statement that ended the transaction around it in a way that nobody foresaw */
+  #assertStillOpen(sql: string, answer: Answer | readonly Answer[]): void {
+    const answers = Array.isArray(answer) ? (answer as readonly Answer[]) : undefined;
+    const isSuspect = answers?.some(({ command }) => ENDINGS.has(command)) === true;
+    const isEnded = this.connection.client.getTransactionStatus?.() === 'I';
+    if (isEnded || (isSuspect && findTransactionControl(sql) !== undefined)) {
+      const error = endedByStatement(this.connection.use.label);
+      this.connection.destroy(error);
+      throw error;
+    }
+  }
+}
+
+function isSubmittable(query: unknown): boolean {
+  return typeof (query as { readonly submit?: unknown } | null)?.submit === 'function';
+}

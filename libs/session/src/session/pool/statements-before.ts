@@ -1,0 +1,50 @@
+/** The answer of the server to one statement. */
+export interface Answer {
+  readonly command?: string;
+}
+
+export const NO_ANSWER: Answer & { readonly rows: readonly never[] } = { command: '', rows: [] };
+
+/** The statements that are sent before another one, in one text with it, and whose answers nobody wants. */
+export class StatementsBefore {
+  readonly #text: string;
+  readonly #count: number;
+
+  constructor(statements: readonly string[]) {
+    this.#text = statements.map((statement) => `${statement}; `).join('');
+    this.#count = statements.length;
+  }
+
+  addTo(sql: string): string {
+    return this.#text + sql;
+  }
+
+  isIn(text: string): boolean {
+    return text.startsWith(this.#text);
+  }
+
+  /** What was asked for by itself. */
+  takeFrom(text: string): string {
+    return text.slice(this.#text.length);
+  }
+
+  /** The answer to what was asked for. */
+  takeFromAnswer(answers: Answer | readonly Answer[]): Answer | readonly Answer[] {
+    if (this.#count === 0) {
+      return answers;
+    }
+    const rest = [answers].flat().slice(this.#count);
+    // An empty text has no answer of its own.
+    return rest.length > 1 ? rest : (rest[0] ?? NO_ANSWER);
+  }
+
+  /** An error of the server counts characters from the beginning of what was sent. */
+  takeFromError(error: unknown): unknown {
+    const { position } = (error ?? {}) as { position?: unknown };
+    if (this.#text !== '' && typeof position === 'string') {
+      const rest = Number(position) - Array.from(this.#text).length;
+      Object.assign(error as object, { position: rest > 0 ? String(rest) : undefined });
+    }
+    return error;
+  }
+}
