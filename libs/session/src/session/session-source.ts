@@ -1,53 +1,33 @@
-import { types } from 'node:util';
+import type { EntityManager, MikroORM } from '@mikro-orm/core';
 
-import { type EntityManager, IsolationLevel, type MikroORM, type Transaction } from '@mikro-orm/core';
-
-import { ConnectionPools } from './pool/connection-pools.js';
-import { addForkOptions, assertForkOptions, mergeForkOptions, setFilterParams } from './merge-fork-options.js';
-import { keepSessionErrors } from './keep-session-errors.js';
-import { LeakWatch } from './scope/leak-watch.js';
-import { OwnershipPolicy } from './ownership/ownership-policy.js';
-import { refuseBegin } from './pool/refuse-begin.js';
-import { PoolDeadlock } from './pool/pool-deadlock.js';
-import { STATE, type WithState } from './known-session.js';
-import { reportEndFailure } from './scope/report-end-failure.js';
-import { adoptRequestContexts, type ContextOptions, IS_CONTEXT_FORK } from './scope/adopt-request-contexts.js';
-import { endAfter, runInScope } from './scope/run-in-scope.js';
+import { adoptConnection } from './adopt-connection.js';
+import { adoptEntityManager, assertNotAdopted } from './adopt-entity-manager.js';
 import { assertOrmSeams } from './assert-orm-seams.js';
-import { HeldIdle } from './pool/held-idle.js';
-import type { LeaseOwner } from './pool/begun-transaction.js';
-import { findUserFrame } from './find-user-frame.js';
-import { hideTransaction } from './transaction/hide-transaction.js';
-import { Roster } from './scope/roster.js';
+import type { ConnectionServices } from './connection-services.js';
+import { createConnectionServices } from './create-connection-services.js';
+import { CONTEXTUAL, type Contextual } from './create-session-class.js';
+import { STATE, type WithState } from './known-session.js';
+import { addForkOptions, assertForkOptions, mergeForkOptions, setFilterParams } from './merge-fork-options.js';
+import type { ConnectionPools } from './pool/connection-pools.js';
+import { adoptRequestContexts, IS_CONTEXT_FORK } from './scope/adopt-request-contexts.js';
 import type { LiveScope, ScopeOptions } from './scope/live-scope.js';
-import type { OnMisuse } from './scope/misuse.js';
+import { RequestContextScopes } from './scope/request-context-scopes.js';
+import { runInScope } from './scope/run-in-scope.js';
 import { ScopeLookup } from './scope/scope-lookup.js';
 import type { ScopeStorage } from './scope/scope-storage.js';
-import { ScopeTransaction } from './transaction/scope-transaction.js';
-import type { EntityManagerClass } from './entity-manager-class.js';
-import { CONTEXTUAL, type Contextual, createSessionClass } from './create-session-class.js';
-import { NoActiveSessionError, SessionSetupError } from './session-error.js';
+import { NoActiveSessionError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
-import { ForkHolder } from './pool/fork-holder.js';
-import { failedEnd, isSavepoint } from './transaction/joined-transactions.js';
-import type { TransactionOutcome } from './transaction/session-callbacks.js';
 import { SessionState } from './session-state.js';
 import type { BeginOptions } from './transaction/begin-options.js';
-import type { ConnectionServices } from './connection-services.js';
-import { TransactionFrames } from './transaction/transaction-frames.js';
-import { guardStreams } from './transaction/guard-streams.js';
-import { guardTransactionEnd } from './transaction/guard-transaction-end.js';
-import { guardTransactionStart } from './transaction/guard-transaction-start.js';
-import { findKnowledge } from './drivers/find-knowledge.js';
-import { watchDriver } from './drivers/watch-driver.js';
-import { watchPools } from './pool/watch-pools.js';
+import { ForkTransactions } from './transaction/fork-transactions.js';
+import { ScopeTransaction } from './transaction/scope-transaction.js';
 
 interface RunOptions {
   readonly fork?: SessionForkOptions | undefined;
   readonly transaction?: BeginOptions | undefined;
 }
 
-/** Makes the sessions of one connection, and makes the application's EntityManager answer with them. */
+/** Makes the sessions of one connection, finds the current one, and runs work in them. */
 export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Resolves to the session of the current scope on every call, and throws where there is none. */
   readonly contextual: Em;
@@ -56,8 +36,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   readonly #em: Em;
   readonly #contextFork: Em;
   readonly #scopes: ScopeLookup;
-  readonly #surroundings: ConnectionServices;
-  readonly #deadlock: PoolDeadlock;
+  readonly #services: ConnectionServices;
   readonly #closeCallbacks: (() => Promise<void>)[] = [];
   #configured: SessionForkOptions | undefined;
   #notice: string | undefined;
@@ -69,26 +48,12 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   ) {
     this.#em = orm.em as Em;
     this.#scopes = new ScopeLookup(storage, defaults.scopeFunc);
-    const onMisuse: OnMisuse = (misuse) => this.storage.observer?.misused?.(misuse);
-    const heldIdle = new HeldIdle((owner) => this.#findPlace(owner), onMisuse);
-    this.#surroundings = {
+    this.#services = createConnectionServices(defaults, {
       scopes: this.#scopes,
-      ownership: new OwnershipPolicy(defaults.ownership ?? 'error', onMisuse),
-      connections: new ConnectionPools(
-        () => this.currentScope,
-        (pool, wait) => this.#deadlock.wait(pool, wait),
-        defaults.resetConnections ?? 'changed',
-        { heldIdleAfter: defaults.heldIdleAfter, onHeldIdle: (owner, time) => heldIdle.report(owner, time) },
-      ),
-      leaks: new LeakWatch(defaults.leakAfter, onMisuse),
-      frames: new TransactionFrames((em: EntityManager & WithState) => em[STATE]),
-      unflushed: defaults.unflushed ?? 'warn',
-      holders: new Roster(),
-      onMisuse,
+      onMisuse: (misuse) => this.storage.observer?.misused?.(misuse),
       runDetached: (about, work) => this.inScope({ kind: 'callback', ...about }, async () => work()),
-    };
-    this.#deadlock = new PoolDeadlock(this.#surroundings);
-    this.#adopt();
+    });
+    this.#adoptEntityManager();
     this.contextual = this.#fork({ useContext: true }, 'session');
     this.#contextFork = Object.assign(this.#fork({ useContext: true }, 'application'), { [IS_CONTEXT_FORK]: true });
     storage.addConnection(this.#contextFork);
@@ -99,31 +64,10 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
    * @throws {SessionSetupError} when the connection has sessions already
    */
   static async create(orm: MikroORM, storage: ScopeStorage, defaults: SessionDefaults): Promise<SessionSource> {
-    if (CONTEXTUAL in orm.em) {
-      throw new SessionSetupError(
-        `SessionModule was imported twice for the connection "${orm.em.name}". Call forRoot() or forRootAsync() once ` +
-          'per connection: what it provides is global.',
-      );
-    }
+    assertNotAdopted(orm.em);
     assertOrmSeams(orm);
     const source = new SessionSource(orm, storage, defaults);
-    const leases = source.#surroundings.connections;
-    const connection = orm.driver.getConnection('write');
-    const knowledge = findKnowledge(orm);
-    if (knowledge === undefined) {
-      leases.followHooks(connection, orm);
-      leases.expectsPool = await watchPools(orm, (pool) => leases.follow(pool));
-    } else {
-      source.#notice = watchDriver(orm, knowledge, leases);
-    }
-    guardTransactionStart(connection, leases.beginnings, {
-      defaults: defaults.transactions,
-      isolationLevel: knowledge?.isolationLevel ?? IsolationLevel.READ_COMMITTED,
-    });
-    guardTransactionEnd(connection);
-    guardStreams(connection);
-    refuseBegin(connection, knowledge?.lexis);
-    keepSessionErrors(orm);
+    source.#notice = await adoptConnection(orm, source.connections, defaults.transactions);
     return source;
   }
 
@@ -134,7 +78,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
 
   /** Who has its connections, and who waits for one. */
   get connections(): ConnectionPools {
-    return this.#surroundings.connections;
+    return this.#services.connections;
   }
 
   /** Calls back when the application begins to close. */
@@ -144,7 +88,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
 
   /** Called by NestJS, before it waits for the requests that run. */
   async onModuleDestroy(): Promise<void> {
-    void this.#surroundings.connections.endUnreachable();
+    void this.#services.connections.endUnreachable();
     for (const callback of this.#closeCallbacks) {
       await callback();
     }
@@ -229,14 +173,12 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return ScopeTransaction.begin(this.#stateIn(scope), transaction);
   }
 
-  #findPlace(owner: LeaseOwner): string | undefined {
-    const { holders, leaks } = this.#surroundings;
-    const state = [...holders].find(({ scope }) => scope === owner);
-    return state && findUserFrame(leaks.stackOf(state));
-  }
-
   #stateIn(scope: LiveScope, fork?: SessionForkOptions): SessionState {
     return scope.member(this, () => this.#open(scope, fork));
+  }
+
+  #knownStateIn(scope: LiveScope | undefined): SessionState | undefined {
+    return scope?.state === 'open' && scope.has(this) ? this.#stateIn(scope) : undefined;
   }
 
   #open(scope: LiveScope, fork?: SessionForkOptions): SessionState {
@@ -246,9 +188,9 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     const options = mergeForkOptions(scope, defaults, this.#configured, fork);
     const session: Em & WithState = this.#fork(options);
     setFilterParams(session, options);
-    const state = new SessionState(scope, session, this.#surroundings);
+    const state = new SessionState(scope, session, this.#services);
     session[STATE] = state;
-    this.#surroundings.leaks.watch(state);
+    this.#services.leaks.watch(state);
     this.storage.observer?.opened(scope, this.orm);
     return state;
   }
@@ -259,129 +201,22 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return contextual === undefined ? fork : Object.assign(fork, { [CONTEXTUAL]: contextual });
   }
 
-  /** Runs `next` in a scope of its own, which ends when a promise of it has settled, and else with the scope around it. */
-  #openContext<Result>(next: () => Result, options: ContextOptions): Result {
-    const around = this.currentScope;
-    if (around?.state !== 'open') {
-      return next();
-    }
-    const scope = this.createScope({ kind: 'run', label: `RequestContext in ${around.label}`, startedIn: around });
-    const enter = (): Result =>
-      this.storage.run(scope, () =>
-        hideTransaction(this.contextual, () => {
-          if (Object.keys(options).length > 0) {
-            this.sessionIn(scope, options);
-          }
-          return next();
-        }),
-      );
-    let result: Result;
-    try {
-      result = enter();
-    } catch (error) {
-      scope.end('threw').catch((endError: unknown) => reportEndFailure(scope, endError));
-      throw error;
-    }
-    if (types.isPromise(result)) {
-      return endAfter(scope, () => result as Promise<unknown>) as Result;
-    }
-    if (scope.members.length === 0) {
-      scope.standsFor = around;
-    } else {
-      around.member(scope, () => ({
-        heldConnections: 0,
-        heldIdleFor: 0,
-        facts: undefined,
-        close: (ending) => scope.end(ending),
-        dropConnections: () => scope.dropConnections(),
-        endForgotten: () => scope.endForgotten(),
-      }));
-    }
-    return result;
-  }
-
-  /** The session of the current scope stands for the transaction of a plain fork, as the application's EntityManager does. */
-  async #joinWithin<Plain extends EntityManager, Result>(
-    em: Plain,
-    work: (inner: Plain) => Result | Promise<Result>,
-    transactional: (work: (inner: Plain) => Promise<Result>) => Promise<Result>,
-  ): Promise<Result> {
-    const { frames } = this.#surroundings;
-    const scope = this.currentScope;
-    const around: Transaction = em.isInTransaction() ? em.getTransactionContext() : undefined;
-    if (scope?.state !== 'open') {
-      return frames.run(em, (frame) =>
-        transactional(async (inner) => {
-          frame.em = inner;
-          return this.#holding(inner, around, work);
-        }),
-      );
-    }
-    let fork: Plain | undefined;
-    let transaction: Transaction;
-    const settle = async (end: TransactionOutcome): Promise<void> => {
-      if (fork !== undefined && scope.state === 'open' && scope.has(this)) {
-        await this.#stateIn(scope).knownTransactions?.settleCallbacks(fork, end);
-      }
-    };
-    let result: Result;
-    try {
-      result = await frames.run(em, (frame) =>
-        transactional(async (inner) => {
-          fork = inner;
-          transaction = inner.getTransactionContext();
-          frame.em = inner;
-          frame.within = scope;
-          return this.#holding(inner, around, work);
-        }),
-      );
-    } catch (error) {
-      await settle(failedEnd(transaction));
-      throw error;
-    }
-    await settle('commit');
-    return result;
-  }
-
-  /** Runs the block of an EntityManager that belongs to no session, and so is no holder of a connection by itself. */
-  async #holding<Plain extends EntityManager, Result>(
-    em: Plain,
-    around: Transaction,
-    work: (em: Plain) => Result | Promise<Result>,
-  ): Promise<Result> {
-    const transaction = em.getTransactionContext();
-    if (transaction === undefined || transaction === around || isSavepoint(transaction)) {
-      return work(em);
-    }
-    const { holders } = this.#surroundings;
-    const holder = new ForkHolder(em, transaction);
-    holders.add(holder);
-    try {
-      return await work(em);
-    } finally {
-      holders.delete(holder);
-    }
-  }
-
-  #adopt(): void {
-    const { config } = this.#em;
-    const sessions = createSessionClass(this.#em.constructor as EntityManagerClass, {
+  #adoptEntityManager(): void {
+    const { frames, holders } = this.#services;
+    const contexts = new RequestContextScopes(this, this.storage);
+    const forks = new ForkTransactions({
+      frames,
+      holders,
+      scopes: this.#scopes,
+      transactionsIn: (scope) => this.#knownStateIn(scope)?.knownTransactions,
+    });
+    adoptEntityManager(this.#em, {
       current: () => this.current,
       tryCurrent: () => this.tryCurrent,
-      openContext: (next, options) => this.#openContext(next, options),
-      within: (em, work, transactional) => this.#joinWithin(em, work, transactional),
-      known: () => {
-        const scope = this.currentScope;
-        return scope?.state === 'open' && scope.has(this) ? this.sessionIn(scope) : undefined;
-      },
+      openContext: (next, options) => contexts.open(next, options),
+      within: (em, work, transactional) => forks.run(em, work, transactional),
+      known: () => this.#knownStateIn(this.currentScope)?.session,
       contextFork: () => (this.currentScope === undefined ? undefined : this.#contextFork),
     });
-    // Seam: mikro-orm/entity-manager
-    // A change of prototype, once per application, spares the user a line of configuration before MikroORM.init().
-    Object.setPrototypeOf(this.#em, sessions.prototype as object);
-    Object.assign(this.#em, { [CONTEXTUAL]: 'application' satisfies Contextual });
-    // Seam: mikro-orm/context-option
-    const outside = config.get('context');
-    config.set('context', (name) => this.tryCurrent ?? outside(name));
   }
 }

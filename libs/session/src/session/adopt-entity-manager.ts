@@ -1,0 +1,28 @@
+import type { EntityManager } from '@mikro-orm/core';
+
+import { CONTEXTUAL, type Contextual, createSessionClass, type SessionLookup } from './create-session-class.js';
+import type { EntityManagerClass } from './entity-manager-class.js';
+import { SessionSetupError } from './session-error.js';
+
+/** @throws {SessionSetupError} when the connection has sessions already */
+export function assertNotAdopted(em: EntityManager): void {
+  if (CONTEXTUAL in em) {
+    throw new SessionSetupError(
+      `SessionModule was imported twice for the connection "${em.name}". Call forRoot() or forRootAsync() once per ` +
+        'connection: what it provides is global.',
+    );
+  }
+}
+
+/** Makes the application's EntityManager answer with the session of the current scope. */
+export function adoptEntityManager(em: EntityManager, lookup: SessionLookup): void {
+  const sessions = createSessionClass(em.constructor as EntityManagerClass, lookup);
+  // Seam: mikro-orm/entity-manager
+  // A change of prototype, once per application, spares the user a line of configuration before MikroORM.init().
+  Object.setPrototypeOf(em, sessions.prototype as object);
+  Object.assign(em, { [CONTEXTUAL]: 'application' satisfies Contextual });
+  // Seam: mikro-orm/context-option
+  const { config } = em;
+  const outside = config.get('context');
+  config.set('context', (name) => lookup.tryCurrent() ?? outside(name));
+}
