@@ -323,7 +323,7 @@ describe.each(injections)('@InSession() with %s injection', (injection) => {
 
       await expect(call).rejects.toThrow(SessionStateError);
       await expect(call).rejects.toThrow(
-        '"Ledger.never", which is never to run in a session scope, was called in "nightly".',
+        '"Ledger.never" must not run in a session scope, but was called in "nightly".',
       );
     });
 

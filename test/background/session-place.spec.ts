@@ -146,7 +146,7 @@ describe('a place', () => {
     const started = startTestApp({ databaseUrl: database.url, providers: [PerRequest, Place] });
 
     await expect(started).rejects.toThrow(SessionSetupError);
-    await expect(started).rejects.toThrow('"Place" has @SessionPlace(), but is made for each request');
+    await expect(started).rejects.toThrow('"Place" has @SessionPlace(), but is request-scoped');
   });
 
   it.each([

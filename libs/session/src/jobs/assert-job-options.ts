@@ -25,7 +25,7 @@ const retryRules: Record<keyof RetryOptions, Rule> = {
   when: ofType('function'),
 };
 
-/** Where nothing may be given. */
+/** The rule for options that must be left out here. */
 const ofStreams: Rule = { what: 'left out, since it belongs to `JobService.stream()` alone', holds: () => false };
 
 const rules: Record<keyof JobStreamOptions, Rule> = {
@@ -58,7 +58,7 @@ const streamRules: Record<keyof JobStreamOptions, Rule> = {
   window: integerFrom(1),
 };
 
-/** @throws {TypeError} for the first option that is not known, is not as it has to be, or does not go with another */
+/** @throws {TypeError} for the first option that is unknown, has a wrong value, or does not go with another option */
 export function assertJobOptions(options: JobOptions): void {
   assertOptions('JobService', options, rules);
   assertTogether(options);

@@ -2,10 +2,10 @@ import { describeThrown } from '../session/describe-thrown.js';
 import { describeType } from '../session/describe-type.js';
 import { SessionError } from '../session/session-error.js';
 
-/** Says which job failed. Its `cause` is what the worker threw. */
+/** The error of one failed job in map(). Its `cause` is the error that the worker threw. */
 export class JobError extends SessionError {
   declare readonly code: 'JOB_FAILED';
-  /** Not in the message, nor where the properties of an error are listed: logs are no place for it. */
+  /** The input of the job. Neither in the message nor enumerable, so that it does not get into logs. */
   declare readonly input: unknown;
 
   constructor(
@@ -25,7 +25,7 @@ export class JobTimeoutError extends SessionError {
 
   constructor(
     label: string,
-    /** The milliseconds it was allowed. */
+    /** The milliseconds that the job had. */
     readonly timeout: number,
   ) {
     super(
@@ -37,15 +37,16 @@ export class JobTimeoutError extends SessionError {
 }
 
 /**
- * The reason of a job whose worker thread exited while the job was running: its code called `process.exit()`, an exception was not caught, the
- * memory was not enough, or another job blocked the thread past its time-out. All jobs of a thread end with it.
+ * The reason of a job whose worker thread exited while the job was running: code in it called `process.exit()`, an
+ * exception was not caught, the memory was not enough, or another job blocked the thread past its time-out. All jobs of
+ * a thread end with it.
  */
 export class JobThreadError extends SessionError {
   declare readonly code: 'JOB_THREAD_ENDED';
 
   constructor(
     label: string,
-    /** Whose time was up when the thread did not answer any more, if that is why it was ended. */
+    /** The job whose time was up while the thread was blocked, if the thread was ended because of that. */
     readonly blockedBy: string | undefined,
     cause: unknown,
   ) {

@@ -1,10 +1,10 @@
 /**
- * How a job came to be rejected. `failed`: it threw, or its commit did. `timeout`: it took longer than its `timeout`.
- * `aborted`: the `signal` cancelled it, or it was not to begin any more.
+ * Why a job was rejected. `failed`: the worker or the commit threw. `timeout`: the job took longer than its `timeout`.
+ * `aborted`: the `signal` cancelled the job, or the job never began.
  */
 export type JobEnding = 'failed' | 'timeout' | 'aborted';
 
-/** What became of one input. */
+/** The outcome of one input. */
 export type JobOutcome<Input, Result> =
   | {
       readonly status: 'fulfilled';
@@ -19,6 +19,6 @@ export type JobOutcome<Input, Result> =
       readonly input: Input;
       readonly reason: unknown;
       readonly ending: JobEnding;
-      /** 0 when the job was not to begin any more. */
+      /** 0 when the job never began. */
       readonly attempts: number;
     };

@@ -1,37 +1,43 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { Type } from '@nestjs/common';
 
-/** What a worker is told of its job. */
+/** Describes a job to its worker. */
 export interface JobContext {
-  /** The place of the input in the inputs, from 0. That of the first one of a chunk for `handleMany`. */
+  /** The position of the input in the inputs, from 0. For `handleMany`, that of the first input of the chunk. */
   readonly index: number;
   /** Counts the attempts at this job, from 1. */
   readonly attempt: number;
-  /** Aborts when the job is cancelled, has taken too long, or should hurry because the application shuts down. */
+  /**
+   * Aborts when the job is cancelled, when its time is up, and when the application shuts down and waits for the job.
+   */
   readonly signal: AbortSignal;
 }
 
-/** Does the work on one input. The session is the job's own, or that of its chunk. */
+/** A worker that is a function: works on one input. The session belongs to the job, or to its chunk. */
 export type JobFunction<Em extends EntityManager, Input, Result> = (
   session: Em,
   input: Input,
   job: JobContext,
 ) => Result | Promise<Result>;
 
-/** A worker that NestJS makes per job, so that its whole tree of providers gets the job's session. */
+/**
+ * A worker that is a class: works on one input. With request-scoped injection, NestJS creates it for each job, with all
+ * its request-scoped providers, which get the session of the job.
+ */
 export interface JobWorker<Input, Result> {
   handle(input: Input, job: JobContext): Result | Promise<Result>;
 }
 
 /**
- * A worker that takes the inputs of a chunk at once, and gives their results in the same order. When it throws, its
- * chunk is rolled back, and it is called again with parts of it: it cannot know how many inputs it gets.
+ * A worker that is a class: works on all inputs of a chunk at once, and returns their results in the same order. When
+ * it throws, the chunk is rolled back, and the worker is called again with parts of it. So it may get any number of
+ * inputs.
  */
 export interface JobChunkWorker<Input, Result> {
   handleMany(inputs: readonly Input[], job: JobContext): readonly Result[] | Promise<readonly Result[]>;
 }
 
-/** What works on one input, or on the inputs of a chunk. */
+/** A worker of any form: a function, or a class with `handle` or `handleMany`. */
 export type AnyWorker<Em extends EntityManager, Input, Result> =
   | JobFunction<Em, Input, Result>
   | Type<JobWorker<Input, Result>>

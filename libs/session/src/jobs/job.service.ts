@@ -25,22 +25,36 @@ import { assertWorkerClass, toChunkWork } from './attempt/to-chunk-work.js';
 export interface JobServiceOptions<Em extends EntityManager> {
   readonly source: SessionSource<Em>;
   readonly moduleRef: ModuleRef;
-  /** Left out in a thread, whose jobs stay there. */
+  /** Undefined in a worker thread: its jobs run in that thread. */
   readonly threads: JobThreads | undefined;
   readonly defaults?: JobOptions | undefined;
   readonly watch: RunWatch;
 }
 
-/** What holds for all jobs of a run, wherever they run. */
+/** The options of all jobs of a run, in this thread or in others. */
 type Setup = Omit<RunSetup, 'worker' | 'hasSignal'>;
 
 /**
- * Runs work on many inputs in parallel, each job in a task, scope, session and transaction of its own: SQLAlchemy's
- * `pool.map(thread_worker, inputs)`. `Em` is the EntityManager of your driver: see SessionTypes.
+ * Runs a worker on many inputs in parallel. Each job has a task, scope, session and transaction of its own, as in
+ * SQLAlchemy's `pool.map(thread_worker, inputs)`. A worker is a function, or a class among the providers of the
+ * application. `Em` is the EntityManager of your driver: see SessionTypes.
+ *
+ * @example
+ * @Injectable()
+ * class SquareWorker implements JobWorker<number, number> {
+ *   constructor(@InjectSession() private readonly session: EntityManager) {}
+ *
+ *   handle(n: number, job: JobContext): number {
+ *     this.session.create(Square, { n, square: n * n });
+ *     return n * n;
+ *   }
+ * }
+ *
+ * const squares = await jobs.map([1, 2, 3], SquareWorker, { concurrency: 8 });
  */
 export class JobService<Em extends EntityManager = SessionEntityManager> implements BeforeApplicationShutdown {
   static {
-    // What NestJS calls a class that nobody provides, when it does not find it.
+    // NestJS shows this name in its error when no module provides the class.
     Object.defineProperty(this, 'name', { value: 'JobService (of SessionModule.forRoot())' });
   }
 
@@ -62,7 +76,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
   }
 
   /**
-   * Returns the results in the order of the inputs. Waits for every job that began, also when one fails.
+   * Returns the results in the order of the inputs. Waits for every job that began, even when one fails.
    *
    * @throws {AggregateError} of one JobError per job that failed, in the order of the inputs
    *
@@ -93,11 +107,12 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
   }
 
   /**
-   * Returns one outcome per input, in the order of the inputs, whatever becomes of the jobs. Inputs whose number is not
-   * known beforehand may never end: they are left when the jobs are aborted or stopped.
+   * Returns one outcome per input, in the order of the inputs, also for failed jobs. Inputs whose number is not known
+   * in advance may never end: they are not read any further when the jobs are aborted or stopped.
    *
    * @throws {TypeError} for wrong options, before a job begins
-   * @throws the reason of the signal that cut such inputs short, or what they threw, when the jobs that began have ended
+   * @throws the reason of the signal that ended the reading of such inputs, or the error of the inputs, after the end
+   * of all jobs that began
    */
   async settle<Input, Result>(
     inputs: Iterable<Input> | AsyncIterable<Input>,
@@ -110,14 +125,13 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
   }
 
   /**
-   * Returns the outcomes while the jobs run, over inputs of any number in constant memory: no more than a window of them
-   * is read ahead or held, so that a slow taker, or one slow job, makes the others wait. Nothing begins before the
-   * first outcome is asked for. Leaving the `for await` starts no further job, waits for the running ones and closes
-   * the inputs.
+   * Returns the outcomes while the jobs run, for any number of inputs in constant memory. At most `window` inputs are
+   * read ahead, so that a slow reader, or one slow job, makes the others wait. Nothing begins before the first outcome
+   * is asked for. A `break` in the `for await` starts no further job, waits for the running jobs and closes the inputs.
    *
    * @throws {TypeError} at once, for wrong options
-   * @throws the error of the inputs, or the reason of the signal that cut them short, after the outcomes of all jobs
-   * that began
+   * @throws the error of the inputs, or the reason of the signal that ended their reading, after the outcomes of all
+   * jobs that began
    *
    * @example
    * for await (const outcome of jobs.stream(orders(), ShipOrder, { concurrency: 8 })) { ... }
@@ -135,7 +149,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
     });
   }
 
-  /** Starts no further job and waits for those that run, while the database can still be reached. */
+  /** Starts no further job, and waits for the running jobs while the database can still be reached. */
   async beforeApplicationShutdown(): Promise<void> {
     this.#shutdown.abort(new DOMException('The application is shutting down', 'AbortError'));
     await Promise.allSettled(this.#running);

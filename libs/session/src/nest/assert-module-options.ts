@@ -57,7 +57,7 @@ const threadRules: Record<keyof ThreadsOptions, Rule> = {
   resourceLimits: anObject,
 };
 
-/** What a module that takes its options from elsewhere is given beside the extras. */
+/** The options of forRootAsync() beside the extras. */
 const asyncRules: Record<string, Rule> = {
   imports: { what: 'an array', holds: (value) => Array.isArray(value) },
   inject: { what: 'an array', holds: (value) => Array.isArray(value) },
@@ -67,17 +67,17 @@ const asyncRules: Record<string, Rule> = {
   useExisting: anything,
 };
 
-/** @throws {TypeError} for the first option of forRoot() that is not known, or is not as it has to be */
+/** @throws {TypeError} for the first option of forRoot() that is unknown or has a wrong value */
 export function assertModuleOptions(options: SessionModuleOptions & SessionModuleExtras): void {
   assertAll(options, { ...rules, ...extraRules });
 }
 
-/** @throws {TypeError} for the first option from a factory that is not known, or is not as it has to be */
+/** @throws {TypeError} for the first option from a factory that is unknown or has a wrong value */
 export function assertProvidedOptions(options: SessionModuleOptions): void {
   assertAll(options, rules);
 }
 
-/** @throws {TypeError} for the first option beside a factory that is not known, or is not as it has to be */
+/** @throws {TypeError} for the first option beside a factory that is unknown or has a wrong value */
 export function assertAsyncOptions(options: object): void {
   const extra = Object.keys(options).find((name) => Object.hasOwn(rules, name));
   if (extra !== undefined) {

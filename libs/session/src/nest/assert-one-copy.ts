@@ -4,10 +4,10 @@ import type { ModulesContainer } from '@nestjs/core';
 import { SessionSetupError } from '../session/session-error.js';
 
 /**
- * Makes sure that MikroORM, where there is one, is of the package that this library imports. Two copies of it have two
- * contexts, and neither sees the sessions of the other.
+ * Checks that the application uses the copy of MikroORM that this library imports. Two copies have two contexts, and
+ * neither sees the sessions of the other.
  *
- * @throws {SessionSetupError} where it is of another copy
+ * @throws {SessionSetupError} where the application uses another copy
  */
 export function assertOneCopy(orm: MikroORM | undefined, modules: ModulesContainer): void {
   const isOther =

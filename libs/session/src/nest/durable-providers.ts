@@ -6,8 +6,8 @@ import { injectedBy, listProviders, type ProviderWrapper, reachableFrom } from '
 import type { SessionConnections } from './session-connections.js';
 
 /**
- * Refuses durable providers that would keep the session of one request for all that come after it. Until a strategy is
- * applied, NestJS makes them for each request as others.
+ * Refuses durable providers that would keep the session of one request for all later requests. Without a strategy for
+ * them, NestJS makes durable providers for each request, and nothing is wrong.
  */
 export class DurableProviders implements OnApplicationBootstrap {
   constructor(
@@ -15,7 +15,7 @@ export class DurableProviders implements OnApplicationBootstrap {
     private readonly connections: SessionConnections,
   ) {}
 
-  /** @throws {SessionSetupError} naming the first of them */
+  /** @throws {SessionSetupError} for the first such provider */
   onApplicationBootstrap(): void {
     if (this.connections.requestScoped.size === 0 || !hasStrategy()) {
       return;

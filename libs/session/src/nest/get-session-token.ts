@@ -25,12 +25,12 @@ export function getJobServiceToken(contextName?: string): InjectionToken<JobServ
   return contextName === undefined ? JobService : `JobService of ${describeModule(contextName)}`;
 }
 
-/** Returns the injection token of what makes the sessions of a connection, for the decorators of this package. */
+/** Returns the injection token of the SessionSource of a connection, for the decorators of this package. */
 export function getSessionSourceToken(contextName?: string): InjectionToken<SessionSource> {
   return contextName === undefined ? SessionSource : `SessionSource of ${describeModule(contextName)}`;
 }
 
-/** What NestJS says when nobody provides a token is its text: it tells what to import. */
+/** The text of the token. NestJS shows it in its error when no module provides the token, so it says what to import. */
 function describeModule(contextName: string | undefined): string {
   return `SessionModule.forRoot(${contextName === undefined ? '' : `{ contextName: '${contextName}' }`})`;
 }

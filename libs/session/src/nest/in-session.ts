@@ -9,25 +9,29 @@ import { assertMethodTransaction, type MethodTransactionOptions } from './method
 import { type Propagation, runSessionMethod } from './run-session-method.js';
 import { getSessionSourceToken } from './get-session-token.js';
 
-/** Options of one `@InSession()`. */
+/** Options of `@InSession()`. */
 export interface InSessionOptions {
   /**
    * `join` runs the method in the current scope, or in a new one where there is none. `new` always opens one, isolated
-   * from the session and the transaction of the caller. `mandatory` wants a current scope, `never` wants none.
+   * from the session and the transaction of the caller. `mandatory` throws where there is no current scope, `never`
+   * throws where there is one.
    *
-   * @default 'join', on a listener of @nestjs/event-emitter the scope of the call: there 'join' has to be asked for
+   * @default 'join'. On a listener of @nestjs/event-emitter, the listener has a scope of its own by default
    */
   readonly propagation?: Propagation;
   /**
-   * Commits when the method returns and rolls back when it throws. Joins a transaction that the scope has open, which
-   * must have been begun with the same options, unless its own `propagation` says otherwise.
+   * Runs the method in a transaction: commits when the method returns, and rolls back when it throws. Joins an open
+   * transaction of the scope, which must have the same options. The `propagation` of the transaction can change that.
    */
   readonly transaction?: true | MethodTransactionOptions;
   /** Names the connection. @default the default connection */
   readonly contextName?: string;
 }
 
-/** Decorates methods that return a promise. On others it is a type error: their session would end before their work. */
+/**
+ * Decorates methods that return a promise. On other methods it is a type error, because their session would end before
+ * their work.
+ */
 export type InSessionDecorator = <Method extends (...args: never[]) => Promise<unknown>>(
   target: object,
   key: string | symbol,
@@ -39,13 +43,14 @@ type Method = (this: unknown, ...args: unknown[]) => unknown;
 const OPTIONS = 'nestjs-mikro-session:in-session';
 
 /**
- * Runs a method of a provider in a session scope, which `SessionContext.current`, an injected EntityManager and a
- * repository reach. Stands above or below other decorators alike. In a method with a session of its own, an
- * `@InjectSession()` of request-scoped injection is still that of the caller, and is refused.
+ * Runs a method of a provider in a session scope. `SessionContext.current`, an injected EntityManager and a repository
+ * use its session. May stand above or below other decorators. With request-scoped injection, an `@InjectSession()` of
+ * the class is the session of the caller: a method with a session of its own cannot use it.
  *
  * @throws {NoActiveSessionError} with `mandatory`, outside of every scope
- * @throws {SessionStateError} with `never`, in a scope; where `transaction` does not allow the transaction of the scope
- * @throws {SessionSetupError} on an instance that NestJS did not make, or without SessionModule
+ * @throws {SessionStateError} with `never`, in a scope; where the options of `transaction` do not fit the open
+ * transaction
+ * @throws {SessionSetupError} on an instance that NestJS did not create, or without SessionModule
  *
  * @example
  * @Cron('0 3 * * *')
@@ -68,7 +73,7 @@ export function InSession(options: InSessionOptions = {}): InSessionDecorator {
   };
 }
 
-/** Returns the options that a method was decorated with. */
+/** Returns the options of the `@InSession()` of a method. */
 export function findInSessionOptions(method: unknown): InSessionOptions | undefined {
   return typeof method === 'function' ? (Reflect.getMetadata(OPTIONS, method) as InSessionOptions) : undefined;
 }
@@ -76,13 +81,13 @@ export function findInSessionOptions(method: unknown): InSessionOptions | undefi
 interface Wrapping {
   readonly name: string | symbol;
   readonly className: string;
-  /** Where NestJS puts the source of the sessions into the instance. */
+  /** The property in which NestJS injects the SessionSource. */
   readonly key: symbol;
   readonly options: InSessionOptions;
 }
 
 function wrap(method: Method, { name, className, key, options }: Wrapping): Method {
-  // @Transactional() of MikroORM takes nothing but an async function.
+  // @Transactional() of MikroORM accepts only an async function.
   const wrapper = async function (this: unknown, ...args: unknown[]): Promise<unknown> {
     const source = (this as Partial<Record<symbol, SessionSource>> | undefined)?.[key];
     if (source === undefined) {
@@ -119,7 +124,10 @@ function assertInSessionOptions(options: InSessionOptions): void {
   }
 }
 
-/** Copies what decorators below have put on a method: name and length too. BullMQ looks at the length for a signal. */
+/**
+ * Copies the metadata of other decorators, the name and the length of a method. BullMQ reads the length to decide
+ * whether to pass a signal.
+ */
 function keepMembers(from: Method, to: Method): Method {
   for (const key of Reflect.getOwnMetadataKeys(from) as unknown[]) {
     Reflect.defineMetadata(key, Reflect.getOwnMetadata(key, from), to);

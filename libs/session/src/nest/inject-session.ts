@@ -3,10 +3,10 @@ import { Inject } from '@nestjs/common';
 import { getSessionToken } from './get-session-token.js';
 
 /**
- * Injects the session of this request or job. Its type is the EntityManager of your driver, or
- * SessionEntityManager, which is the same where you have told SessionTypes of it.
+ * Injects the session of this request or job. Its type is the EntityManager of your driver, or SessionEntityManager
+ * where you have declared SessionTypes.
  *
- * @param contextName the connection, when it is not the default one
+ * @param contextName the name of the connection. Leave it out for the default one
  *
  * @example
  * constructor(@InjectSession() private readonly session: EntityManager) {}

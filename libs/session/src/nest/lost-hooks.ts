@@ -20,8 +20,8 @@ const HOOKS = [
 ] as const;
 
 /**
- * Warns at start of the hooks that NestJS does not call any more, because a session made their class request-scoped.
- * Who has chosen that scope knows.
+ * Warns at start of lifecycle hooks that NestJS does not call, because an injected session made their class
+ * request-scoped. Does not warn where the user has set that scope.
  */
 export class LostHooks implements OnModuleInit {
   constructor(

@@ -9,21 +9,21 @@ import type { BeginOptions } from '../session/transaction/begin-options.js';
 /** The transaction of a method with `@InSession()`. */
 export interface MethodTransactionOptions extends BeginOptions {
   /**
-   * What the method makes of the transaction that its scope has open. `required` joins it, else begins one.
-   * `requires_new` begins one beside it, on a connection of its own, and `nested` a savepoint within it; both begin one
-   * where there is none. `supports` joins it, `not_supported` runs outside of it; neither begins one. `mandatory` joins
-   * it, and throws where there is none; `never` throws where there is one.
+   * How the method uses an open transaction of its scope. `required` joins it, or begins one. `requires_new` always
+   * begins one, on a connection of its own. `nested` makes a savepoint in it, or begins one. `supports` joins it, and
+   * never begins one. `not_supported` runs outside of it, and never begins one. `mandatory` joins it, and throws where
+   * there is none. `never` throws where there is one.
    *
    * @default 'required'
    */
   readonly propagation?: TransactionPropagation | `${TransactionPropagation}`;
 }
 
-/** Where a method is called. */
+/** The place of a call of a method. */
 interface MethodCall {
-  /** Names the method. */
+  /** The name of the method, for errors. */
   readonly label: string;
-  /** Names the scope around it. */
+  /** The label of the scope around the call. */
   readonly around: string;
 }
 
@@ -31,9 +31,9 @@ type TransactionMode = `${TransactionPropagation}`;
 
 const beginning: ReadonlySet<TransactionMode> = new Set(['required', 'requires_new', 'nested']);
 
-/** What one method makes of the transaction of its scope. */
+/** Runs a method in the transaction that its options ask for. */
 export class MethodTransaction {
-  /** What a transaction of its own is begun with, where it may begin one. */
+  /** The options of a transaction that the method begins. Undefined where it may not begin one. */
   readonly own: BeginOptions | undefined;
   readonly #options: BeginOptions;
   readonly #mode: TransactionMode;
@@ -57,9 +57,10 @@ export class MethodTransaction {
   }
 
   /**
-   * Runs the method in the transaction that the session has open, outside of it, or in one that it begins.
+   * Runs the method in the open transaction of the session, outside of it, or in a new one.
    *
-   * @throws {SessionStateError} in a transaction that must not be, without one that must, in one begun with other options
+   * @throws {SessionStateError} in a transaction with `never`, without one with `mandatory`, or in one with other
+   * options
    */
   run<Result>(session: EntityManager, { label, around }: MethodCall, work: () => Promise<Result>): Promise<Result> {
     const open: unknown = session.getTransactionContext();
@@ -93,7 +94,7 @@ export class MethodTransaction {
 
 const aPropagation = oneOf(...Object.values(TransactionPropagation));
 
-/** @throws {TypeError} for what is not an option, is not as it has to be, or would mean nothing */
+/** @throws {TypeError} for an unknown option, a wrong value, or an option without effect */
 export function assertMethodTransaction(wanted: MethodTransactionOptions): void {
   const { propagation, ...options } = wanted;
   if (propagation !== undefined) {

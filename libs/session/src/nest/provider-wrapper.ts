@@ -1,7 +1,7 @@
 import type { InjectionToken, Scope } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 
-/** The little that is needed of what NestJS knows of a provider or a controller. */
+/** The members of NestJS's wrapper of a provider or controller that are used here. */
 export interface ProviderWrapper {
   readonly token: InjectionToken;
   readonly name: string;
@@ -13,14 +13,14 @@ export interface ProviderWrapper {
   getEnhancersMetadata(): readonly ProviderWrapper[] | undefined;
 }
 
-/** Lists all that NestJS makes. */
+/** Lists all providers, controllers and injectables of an application. */
 export function listProviders(modules: ModulesContainer): ProviderWrapper[] {
   return [...modules.values()].flatMap(({ controllers, providers, injectables, middlewares }) =>
     [controllers, providers, injectables, middlewares].flatMap((all) => [...all.values()]),
   );
 }
 
-/** Returns a provider and all that it depends on, however far. */
+/** Returns a provider and all its dependencies, direct and indirect. */
 export function reachableFrom(wrapper: ProviderWrapper, findDependencies = dependenciesOf): ProviderWrapper[] {
   const reached = new Set([wrapper]);
   for (const each of reached) {
@@ -29,12 +29,12 @@ export function reachableFrom(wrapper: ProviderWrapper, findDependencies = depen
   return [...reached];
 }
 
-/** Returns what a provider injects, and the guards, pipes, interceptors and filters of a controller. */
+/** Returns the providers that a provider injects, and the guards, pipes, interceptors and filters of a controller. */
 export function dependenciesOf(wrapper: ProviderWrapper): ProviderWrapper[] {
   return [...injectedBy(wrapper), ...(wrapper.getEnhancersMetadata() ?? [])];
 }
 
-/** Returns what a provider injects. */
+/** Returns the providers that a provider injects. */
 export function injectedBy(wrapper: ProviderWrapper): ProviderWrapper[] {
   return [
     ...(wrapper.getCtorMetadata() ?? []),

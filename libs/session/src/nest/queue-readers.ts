@@ -1,18 +1,18 @@
-/** What is in a queue of durable jobs. */
+/** The number of jobs in a durable queue, by their state. */
 export interface QueueDepth {
   readonly name: string;
   readonly ready: number;
   readonly active: number;
   readonly deferred: number;
   readonly failed: number;
-  /** The queue that its jobs go to when they have failed for good. */
+  /** The dead letter queue, which gets the jobs that have failed for good. */
   readonly deadLetter: string | undefined;
 }
 
-/** Counts the jobs of queues, whenever it is called. */
+/** Counts the jobs of queues. */
 export type ReadQueues = () => Promise<readonly QueueDepth[]>;
 
-/** Knows how to count the durable jobs of the application, where it has any. */
+/** Collects the functions that count the durable jobs of the application. */
 export class QueueReaders {
   readonly #readers: ReadQueues[] = [];
 

@@ -9,12 +9,12 @@ const CONTEXT_ID: Seam = {
 };
 
 /**
- * The property in which NestJS keeps the context id of a request, a client or a GraphQL context. No version of NestJS
- * exports it where all others do, but `getByRequest()` asks for it first.
+ * The property in which NestJS keeps the context id of a request, a client or a GraphQL context. Versions of NestJS
+ * export it from different files, but in all of them `getByRequest()` reads it first.
  */
 export const REQUEST_CONTEXT_ID: symbol = findProperty() ?? Symbol('unknown');
 
-/** Warns when NestJS does not look for the request-scoped providers of an object where it did. */
+/** Warns when NestJS no longer reads the context id of an object from this property. */
 export function checkContextId(): void {
   const id = ContextIdFactory.create();
   if (ContextIdFactory.getByRequest({ [REQUEST_CONTEXT_ID]: id }) !== id) {
@@ -24,7 +24,7 @@ export function checkContextId(): void {
 
 function findProperty(): symbol | undefined {
   let found: symbol | undefined;
-  // The answer ends the search: NestJS hands what it knows nothing of to the strategy of the application.
+  // Returns an id to end the search. Otherwise NestJS would call the strategy of the application with this object.
   const get = (_: object, property: string | symbol): unknown => {
     found ??= typeof property === 'symbol' ? property : undefined;
     return ContextIdFactory.create();

@@ -3,7 +3,7 @@ import { NoActiveSessionError, SessionStateError } from '../session/session-erro
 import type { SessionSource } from '../session/session-source.js';
 import { MethodTransaction, type MethodTransactionOptions } from './method-transaction.js';
 
-/** What a method with `@InSession()` makes of the scope that it is called in. */
+/** How a method with `@InSession()` uses the scope in which it is called. */
 export type Propagation = 'join' | 'new' | 'mandatory' | 'never';
 
 export interface SessionMethodOptions {
@@ -12,7 +12,7 @@ export interface SessionMethodOptions {
   readonly transaction?: true | MethodTransactionOptions;
 }
 
-/** Runs one call of a method in the scope that its options ask for. */
+/** Runs one call of a method in the scope that its `propagation` asks for. */
 export function runSessionMethod<Result>(
   source: SessionSource,
   { label, propagation = 'join', transaction: wanted }: SessionMethodOptions,
@@ -58,7 +58,7 @@ function assertSome(label: string, scope: LiveScope | undefined): void {
 function assertNone(label: string, scope: LiveScope | undefined): void {
   if (scope?.state === 'open') {
     throw new SessionStateError(
-      `"${label}", which is never to run in a session scope, was called in "${scope.label}". ` +
+      `"${label}" must not run in a session scope, but was called in "${scope.label}". ` +
         'Call it from outside, or give its @InSession() another propagation.',
     );
   }

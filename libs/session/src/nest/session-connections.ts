@@ -14,14 +14,14 @@ interface Connection {
   readonly options: SessionModuleOptions;
 }
 
-/** A transaction that a request is to have. */
+/** A transaction that a request asks for. */
 export interface WantedTransaction {
   readonly source: SessionSource;
   readonly options: BeginOptions;
   readonly http: HttpOptions;
 }
 
-/** Knows the options of every connection that SessionModule was imported for. */
+/** Keeps the options of every connection that SessionModule was imported for. */
 export class SessionConnections {
   /** The tokens of the sessions that are request-scoped providers. */
   readonly requestScoped = new Set<InjectionToken>();
@@ -43,7 +43,7 @@ export class SessionConnections {
     return this.#connections.some(({ options: { http } }) => http !== false && http?.transaction !== undefined);
   }
 
-  /** Returns the transactions that the options of all connections want for a request. */
+  /** Returns the transactions for a request, from the options of all connections. */
   transactionsOf(request: HttpRequest): WantedTransaction[] {
     return this.#connections.flatMap(({ source, options: { http } }) => {
       const options = http === false ? undefined : beginOptions(http?.transaction, request);
@@ -51,7 +51,7 @@ export class SessionConnections {
     });
   }
 
-  /** Returns what the options of all connections have to say of a request. */
+  /** Returns the info of a request, from the options of all connections. */
   httpInfo(request: HttpRequest): ScopeInfo {
     let info: ScopeInfo = {};
     for (const { options } of this.#connections) {
@@ -59,7 +59,9 @@ export class SessionConnections {
       if (http !== false && http?.info !== undefined) {
         const told: object = http.info(request);
         if (told instanceof Promise) {
-          throw new TypeError('Expected `http.info` to return an object, got a promise, which tells too late.');
+          throw new TypeError(
+            'Expected `http.info` to return an object, got a promise, whose value would come too late.',
+          );
         }
         info = { ...info, ...told };
       }
@@ -74,7 +76,9 @@ function beginOptions(wanted: HttpOptions['transaction'], request: HttpRequest):
   }
   const options = wanted(request);
   if (types.isPromise(options)) {
-    throw new TypeError('Expected `http.transaction` to return an object, got a promise, which tells too late.');
+    throw new TypeError(
+      'Expected `http.transaction` to return an object, got a promise, whose value would come too late.',
+    );
   }
   if (options !== undefined) {
     assertBeginOptions('SessionModule', options, 'http.transaction.');

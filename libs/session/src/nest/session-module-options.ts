@@ -5,17 +5,17 @@ import type { ThreadsOptions } from '../jobs/threads/threads-options.js';
 
 /** Options of SessionModule for one connection. */
 export interface SessionModuleOptions extends SessionDefaults {
-  /** What HTTP requests get. `false` opens no scope for them. @default a scope for each request */
+  /** Options for HTTP requests. `false` opens no scope for them. @default a scope for each request */
   readonly http?: HttpOptions | false;
   /** Defaults for the options of JobService. */
   readonly jobs?: JobOptions;
-  /** Where the worker threads of jobs with the option `threads` get their application from. */
+  /** The application of the worker threads, for jobs with the option `threads`. */
   readonly threads?: ThreadsOptions;
 }
 
-/** Options that decide which providers there are, and so cannot come from a factory. */
+/** Options that decide which providers exist. They cannot come from a factory. */
 export interface SessionModuleExtras {
-  /** Names the connection: the `contextName` given to MikroOrmModule. @default the default connection */
+  /** The name of the connection: the `contextName` of MikroOrmModule. @default the default connection */
   readonly contextName?: string | undefined;
   /** Provides the sessions to every module of the application. @default true */
   readonly isGlobal?: boolean;

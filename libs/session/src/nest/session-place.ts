@@ -8,19 +8,19 @@ import type { SessionScopes } from './session-scopes.js';
 const PLACE = 'nestjs-mikro-session:place';
 
 /**
- * A provider that gives sessions to code which something else runs: the consumer of a broker, a bot, a file watcher. Those
- * of this package for `@nestjs/schedule` and others are made the same way.
+ * A provider that opens scopes for code which another package calls: the consumer of a broker, a bot, a file watcher.
+ * This package supports `@nestjs/schedule` and others in the same way.
  */
 export interface SessionPlace {
   /**
-   * Wraps what calls that code, so that each call is in a scope. It is called once, when all providers are made and before
-   * any `onModuleInit()`, in which many packages begin to call.
+   * Wraps the calls of that code, so that each call runs in a scope. It is called once, when all providers exist, and
+   * before any `onModuleInit()`, because many packages begin their calls there.
    */
   install(scopes: SessionScopes): void;
 }
 
 /**
- * Decorates the class of a SessionPlace, which is listed in the `providers` of any module and is a singleton.
+ * Decorates the class of a SessionPlace. The class must be a singleton, listed in the `providers` of any module.
  *
  * @example
  * @Injectable()
@@ -38,9 +38,9 @@ export function SessionPlace(): (target: new (...args: never[]) => SessionPlace)
 }
 
 /**
- * Finds the places of an application, which are providers of any module.
+ * Finds the SessionPlaces among the providers of an application.
  *
- * @throws {SessionSetupError} for one that is made for each request
+ * @throws {SessionSetupError} for a SessionPlace that is request-scoped
  */
 export function findSessionPlaces(modules: ModulesContainer): Set<SessionPlace> {
   const found = new Set<SessionPlace>();
@@ -51,8 +51,8 @@ export function findSessionPlaces(modules: ModulesContainer): Set<SessionPlace> 
       }
       if (!wrapper.isDependencyTreeStatic()) {
         throw new SessionSetupError(
-          `"${wrapper.name}" has @SessionPlace(), but is made for each request, as what it injects is. Inject providers ` +
-            'there that are made once.',
+          `"${wrapper.name}" has @SessionPlace(), but is request-scoped, because it injects a request-scoped provider. ` +
+            'Inject only singletons there.',
         );
       }
       found.add(wrapper.instance as SessionPlace);

@@ -14,17 +14,17 @@ import type { TaskScopes } from '../session/scope/task-scopes.js';
 
 /** Options of a scope that a SessionPlace opens. */
 export interface PlaceScopeOptions {
-  /** What the code is called for. */
+  /** The kind of the scope. */
   readonly kind: Extract<ScopeKind, 'event' | 'job' | 'message' | 'operation' | 'tick'>;
   /** Names the scope in errors and logs: `mail 7 of queue "orders"`. */
   readonly label: string;
-  /** What people say of the scope: a tenant, a user. It goes along with jobs that are started in it. */
+  /** Data about the scope: a tenant, a user. It is sent along with jobs that are started in the scope. */
   readonly info?: ScopeInfo;
-  /** What came with the call: a payload, a message. It is part of `info`, and goes along with nothing. */
+  /** Data of the call: a payload, a message. It is part of `info`, and is never sent along with jobs. */
   readonly origin?: ScopeInfo;
-  /** The scope that the call was made in, whose `info` goes along: SessionScopes.current. @default none */
+  /** The scope in which the call was made. Its `info` is inherited: give SessionScopes.current. @default none */
   readonly startedIn?: Scope | undefined;
-  /** Aborts the signal of the scope, when nobody waits for the call any more. */
+  /** When this signal aborts, the signal of the scope aborts too: nobody waits for the call any more. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -51,8 +51,9 @@ export class SessionScopes {
   }
 
   /**
-   * Runs `work` as a task of its own in a new scope, which ends when `work` has settled: isolated from the session and the
-   * transaction of the caller, with a session of each connection that it uses. Commits nothing that `work` did not commit.
+   * Runs `work` as a task of its own in a new scope. The scope ends when `work` has settled. It is isolated from the
+   * session and the transaction of the caller, and has a session for each connection that it uses. Commits only what
+   * `work` itself commits.
    */
   run<Result>(options: PlaceScopeOptions, work: () => Promise<Result>): Promise<Result> {
     assertOptions('SessionScopes.run()', options, rules);

@@ -2,19 +2,22 @@ import type { ModulesContainer } from '@nestjs/core';
 
 import { type Seam, warnOfSeam } from '../session/assert-seam.js';
 
-/** How a class of an optional package is told apart, without an import of the package. */
+/** How to recognise a class of an optional package without importing the package. */
 export interface UpstreamClass extends Pick<Seam, 'seam' | 'of'> {
-  /** Its name, which a bundler may have changed. */
+  /** The name of the class. A bundler may have changed it. */
   readonly className: string;
-  /** The name of a class beside it, where its own name is that of other packages' classes too. */
+  /** The name of another class of the same module, where classes of other packages have the same name. */
   readonly beside?: string;
-  /** The methods of it that are needed. */
+  /** The methods of the class that are used. */
   readonly methods: readonly string[];
-  /** What its users have, for the warning when the class has changed. */
+  /** What users lose when the class has changed, for the warning. */
   readonly what: string;
 }
 
-/** Finds the instances of a class of an optional package by its methods. There are none when the package is not used. */
+/**
+ * Finds the instances of a class of an optional package by its methods. Returns none when the application does not use
+ * the package.
+ */
 export function findInstances<Instance>(modules: ModulesContainer, known: UpstreamClass): Set<Instance> {
   const found = new Set<Instance>();
   let isNamed = false;
@@ -33,7 +36,7 @@ export function findInstances<Instance>(modules: ModulesContainer, known: Upstre
   return found;
 }
 
-/** Tells that a class is there, but is not as it was when this package was written. */
+/** Warns that a class exists, but is not the class that this library knows. */
 export function warnOfUnknownClass({ what, className, seam, of }: UpstreamClass): void {
   const loss = `No sessions are opened for ${what}`;
   warnOfSeam([className], { seam, of, loss, remedy: 'Open one in each with @InSession()' });

@@ -4,19 +4,22 @@ const COPIES = Symbol.for('nestjs-mikro-session/copies');
 
 type Shared = typeof globalThis & { [COPIES]?: Set<string> };
 
-/** The copies of this package that the process has loaded, each by its place. It is all that they share. */
+/** The paths of the copies of this library that the process has loaded. All copies share this set. */
 function loadedCopies(): Set<string> {
   return ((globalThis as Shared)[COPIES] ??= new Set());
 }
 
-/** Lets other copies know of this one. A bundle has no place, and one copy. */
+/** Registers this copy. A bundle has no path, and only one copy. */
 export function announceCopy(place: string | undefined): void {
   if (place !== undefined) {
     loadedCopies().add(new URL('..', place).href);
   }
 }
 
-/** Warns where there is another copy: what the module of one provides is not what the decorators of the other ask for. */
+/**
+ * Warns where there is another copy: the decorators of one copy ask for other tokens than the module of the other
+ * provides.
+ */
 export function warnOfCopies(): void {
   const copies = [...loadedCopies()];
   if (copies.length > 1) {

@@ -4,7 +4,7 @@ import { reportEndFailure } from '../../session/scope/report-end-failure.js';
 import { CommitUnknownError } from '../../session/session-error.js';
 import type { LiveScope } from '../../session/scope/live-scope.js';
 
-/** How long a commit that has begun may go on after the end of its time. */
+/** Milliseconds that a commit gets after the time-out, if it has begun before. */
 const LATE_MS = 800;
 
 /** Why an attempt is cancelled before its worker ends. */
@@ -14,8 +14,8 @@ export interface Cancellation {
 }
 
 /**
- * Ends one attempt before its worker does: its statement is cancelled, its session closed, its transaction rolled back.
- * Its code may run on, but its session throws SessionClosedError.
+ * Ends one attempt before its worker ends: cancels its statement, closes its session, and rolls back its transaction.
+ * The code of the worker may run on, but its session throws SessionClosedError.
  */
 export class AttemptLimit {
   readonly #signals: AttemptSignals;
@@ -33,7 +33,7 @@ export class AttemptLimit {
     this.#signals = signals;
   }
 
-  /** Cancels what runs on the server. Aborts when the attempt is cancelled. */
+  /** Aborts when the attempt is cancelled. Cancels the statement that runs on the server. */
   get statements(): AbortSignal {
     return this.#statements.signal;
   }
@@ -46,7 +46,7 @@ export class AttemptLimit {
     this.#scope = scope;
   }
 
-  /** Cancels the attempt after some time, unless it is finished or gets more time before. */
+  /** Cancels the attempt after some milliseconds, unless it finishes or gets a new time before. */
   allow(milliseconds: number, makeReason: () => unknown): void {
     clearTimeout(this.#timer);
     if (!this.#isFinished) {
@@ -71,21 +71,21 @@ export class AttemptLimit {
   }
 
   /**
-   * Declares the attempt finished: what is left is its commit, which nobody could take back, or its rollback. It is given up
-   * only when its time is up and the server does not answer.
+   * Declares the work finished. Only the commit or the rollback is left, and a commit cannot be taken back. It is given
+   * up only when the time is up and the server does not answer.
    */
   finish(): void {
     this.#isFinished = true;
   }
 
-  /** Forgets the attempt, of which nothing is left. */
+  /** Stops the timers: the attempt has ended. */
   forget(): void {
     this.#isForgotten = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#lateTimer);
   }
 
-  /** Waits for the attempt, or for its session to be closed when it is cancelled. */
+  /** Waits for the attempt. When it is cancelled, waits only until its session is closed. */
   async guard<Result>(attempt: Promise<Result>): Promise<Result> {
     let result: Result | void;
     try {
@@ -101,7 +101,7 @@ export class AttemptLimit {
 
   #endLate(ending: Cancellation['ending'], reason: unknown): void {
     this.#lateTimer ??= setTimeout(
-      // The answer may have come, and not be read yet.
+      // The answer may have arrived without being read yet.
       () =>
         setImmediate(() => {
           if (!this.#isForgotten) {

@@ -1,12 +1,12 @@
 /**
- * The signals that the jobs of one attempt are given: each its own, made when it is first asked for, since most workers
- * never look. They end with the attempt, and so does all that listens to them.
+ * The signals of the jobs of one attempt. Each job has its own, made on first use, because most workers never use it.
+ * The signals, and all listeners on them, end with the attempt.
  */
 export class AttemptSignals {
   #controllers: AbortController[] | undefined;
   #aborted: { readonly reason: unknown } | undefined;
 
-  /** Makes one more, for one job or for the scope. */
+  /** Makes a signal for one job, or for the scope. */
   create(): AbortSignal {
     if (this.#aborted !== undefined) {
       return AbortSignal.abort(this.#aborted.reason);

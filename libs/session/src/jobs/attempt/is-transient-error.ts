@@ -13,7 +13,7 @@ import { isEndUnknown } from './has-unknown-end.js';
  */
 const SQL_STATES = /^(40001|40P01|55P03|08...|53[23]00|57P0[1235]|25006)$/;
 
-/** The limits of idleness and time of a transaction: the same work takes as long again. */
+/** Idle and total time limits of a transaction. These are not transient: the same work would take as long again. */
 const TIME_LIMITS = /^25P0[34]$/;
 
 const SYSTEM_CODES = new Set([
@@ -29,18 +29,19 @@ const SYSTEM_CODES = new Set([
   'EAI_AGAIN',
 ]);
 
-/** What node-postgres says without a code. The last two are of a wait for a connection that took too long. */
+/** Messages of node-postgres that have no code. The last two mean that the wait for a connection took too long. */
 const MESSAGES =
   /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired$)/;
 
-/** No error that is of use has more causes. */
+/** The number of nested causes that are looked at. Useful errors have fewer. */
 const DEEPEST = 100;
 
 /**
- * Whether the database says that the same work may succeed when it is done again: a conflict with another transaction, a
- * lock that was not free, a connection that was lost or could not be had, a server that restarts or became a standby. So
- * it is for a thread that was ended because another job blocked it. It looks into causes, and into the parts of an
- * AggregateError, all of which must be such errors. A commit whose end is unknown is none, wherever it is found.
+ * Whether the same work may succeed when it is repeated: after a conflict with another transaction, a lock that was not
+ * free, a lost connection, a connection that could not be opened, a restart of the server, or a server that became a
+ * standby. True too for the error of a thread that was ended because another job blocked it. It looks into causes, and
+ * into the parts of an AggregateError, which must all be transient. False for every error that contains a
+ * CommitUnknownError.
  *
  * @example
  * retry: { when: (error) => isTransientError(error) || error instanceof RateLimitError }
@@ -53,7 +54,10 @@ function isFinal(part: object): boolean {
   return isEndUnknown(part) || TIME_LIMITS.test(readCode(part));
 }
 
-/** Who an error is of. The code of a broken connection is that of the database only where no other could have thrown it. */
+/**
+ * Where an error comes from. The code of a broken connection counts only where nothing but the database could have
+ * thrown it.
+ */
 type Origin = 'database' | 'anybody';
 
 class Judgement {
@@ -99,7 +103,7 @@ function isOfDatabase(error: object): boolean {
 
 function isConnectionLoss(error: object): boolean {
   const code = readCode(error);
-  // A file that is not there has the same code as a socket that is not there.
+  // A missing file has the same code as a missing socket.
   return SYSTEM_CODES.has(code) || (code === 'ENOENT' && readProperty(error, 'syscall') === 'connect');
 }
 
@@ -116,7 +120,7 @@ function readText(error: object, name: string): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** A revoked Proxy is an instance of nothing. */
+/** Like `instanceof`, but returns false for a revoked Proxy, where `instanceof` throws. */
 function isInstance(error: object, of: abstract new (...args: never[]) => Error): boolean {
   try {
     return error instanceof of;

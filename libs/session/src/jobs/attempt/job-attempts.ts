@@ -18,26 +18,29 @@ export interface JobAttemptsOptions<Em extends EntityManager, Input, Result> {
   readonly startedIn: LiveScope | undefined;
   readonly work: ChunkWork<Em, Input, Result>;
   readonly label: string;
-  /** Names the scope of a chunk. Left out, it is named by the label and the places of its inputs. */
+  /** Returns the label of the scope of a chunk. @default a label with the positions of its inputs */
   readonly nameScope?: (chunk: Chunk<Input>) => string;
-  /** Tells a worker more of its job than where its input stands. */
+  /** Adds to the JobContext of a job. */
   readonly describe?: (job: JobContext) => JobContext;
-  /** Adds to the transaction of a chunk whose work is done and flushed. */
+  /** Runs in the transaction of a chunk after its work and its flush, before the commit. */
   readonly beforeCommit?: (session: Em, chunk: Chunk<Input>, values: readonly Result[]) => Promise<void>;
   readonly info: Readonly<Record<string, unknown>> | undefined;
-  /** What the scopes know beside, which does not go along with what the jobs send. */
+  /** Data for `info` of the scopes that is not sent along with jobs that these jobs send. */
   readonly origin?: Readonly<Record<string, unknown>>;
   readonly transaction: BeginOptions | undefined;
   readonly timeout: number | undefined;
   readonly signals: RunSignals;
-  /** Told of the time that an attempt gets, anew for each input, and of nothing when it cannot be cut any more. */
+  /**
+   * Called with the time that an attempt gets, again for each input. Called with undefined when the attempt cannot be
+   * cancelled any more.
+   */
   readonly onAllowance?: (allowance: Allowance | undefined) => void;
 }
 
 /** The time that an attempt has from now on. */
 export interface Allowance {
   readonly milliseconds: number;
-  /** Which of the inputs it is for, where it is for one. */
+  /** The input that the time is for. Undefined where it is for all inputs of the chunk. */
   readonly culprit: number | undefined;
 }
 
@@ -47,9 +50,9 @@ export type AttemptEnd<Result> =
       readonly status: 'rejected';
       readonly reason: unknown;
       readonly ending: JobEnding;
-      /** Which of the inputs it was, where that is known. */
+      /** The input that failed, where that is known. */
       readonly culprit: number | undefined;
-      /** Set where it was aborted before it began. */
+      /** Set when the attempt was aborted before it began. */
       readonly isUnbegun?: true;
     };
 
@@ -75,7 +78,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
       return { status: 'fulfilled', values: await this.#open(chunk, attempt, running) };
     } catch (reason) {
       releaseFrames(reason);
-      // One that could not begin fails the job that would have been the first.
+      // An attempt that could not begin fails the job of its first input.
       const culprit = attempt.hasBegun ? attempt.culprit : 0;
       const cancellation = running.limit?.cancellation;
       return cancellation === undefined
@@ -120,7 +123,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
     };
   }
 
-  /** The one place where jobs open scopes. */
+  /** Opens the scope of a chunk. Jobs open scopes only here. */
   async #open(
     chunk: Chunk<Input>,
     attempt: OpenAttempt,
@@ -150,7 +153,7 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
       } finally {
         limit?.finish();
       }
-      // A job that has failed is watched on until what it threw has been looked at.
+      // The time limit of a failed job goes on until its error has been read.
       onAllowance?.(undefined);
       await beforeCommit?.(session, chunk, values);
       return values;
@@ -182,7 +185,10 @@ export class JobAttempts<Em extends EntityManager, Input, Result> {
   }
 }
 
-/** Until its stack is read for the first time, an error keeps alive all that its frames refer to: the whole session. */
+/**
+ * Reads the stack of an error once. Until then, the error keeps alive all objects of its stack frames, such as the
+ * whole session.
+ */
 function releaseFrames(reason: unknown): void {
   listErrorParts(reason).forEach((part) => readProperty(part, 'stack'));
 }

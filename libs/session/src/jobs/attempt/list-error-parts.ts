@@ -1,9 +1,9 @@
 import { readProperty } from '../../session/read-property.js';
 
-/** More than any error has that is of use. A getter may make a new cause each time. */
+/** The most parts that are listed. A getter may return a new cause each time, without end. */
 const MOST_PARTS = 1_000;
 
-/** Lists an error, its causes and the errors it is made of, each once, the nearest first. Never throws. */
+/** Lists an error, its causes and the parts of its AggregateErrors, each once, the nearest first. Never throws. */
 export function listErrorParts(error: unknown): readonly object[] {
   const parts = new Set<object>();
   const found: unknown[] = [error];
@@ -19,7 +19,7 @@ export function listErrorParts(error: unknown): readonly object[] {
   return [...parts];
 }
 
-/** Reads the list of an AggregateError. */
+/** Returns the `errors` of an AggregateError. */
 export function listErrors(error: unknown): readonly unknown[] {
   const errors = readProperty(error, 'errors');
   try {

@@ -11,19 +11,21 @@ const DEFAULT_BACKOFF = 2;
 const DEFAULT_JITTER = 0.5;
 const LONGEST_DELAY_MS = 30_000;
 
-/** When a job that failed is tried again, each time in a session and a transaction of its own. */
+/** When a failed job gets another attempt. Each attempt has a session and a transaction of its own. */
 export interface RetryOptions {
-  /** How many attempts a job gets after its first. @default 3 */
+  /** The number of attempts after the first one. @default 3 */
   readonly limit?: number;
   /** Milliseconds before the second attempt. @default 50 */
   readonly delay?: number;
-  /** What the pause is multiplied by after each attempt. It never grows past 30 seconds. @default 2 */
+  /** The factor by which the pause grows after each attempt. It never grows past 30 seconds. @default 2 */
   readonly backoff?: number;
-  /** The share of each pause that is left to chance, from 0 to 1, so that jobs in conflict part. @default 0.5 */
+  /**
+   * The random share of each pause, from 0 to 1, so that jobs in conflict do not repeat at the same time. @default 0.5
+   */
   readonly jitter?: number;
   /**
-   * Whether an error is worth another attempt. A job is rejected when this throws, with an AggregateError of what it and
-   * the job threw.
+   * Whether another attempt makes sense after an error. When this function throws, the job is rejected with an
+   * AggregateError of both errors.
    *
    * @default isTransientError
    */
@@ -47,9 +49,10 @@ export class Retry {
   }
 
   /**
-   * Waits for its time when there is to be an attempt after `attempt`, which failed. The signal ends the wait, and all attempts.
+   * Called after the failed attempt number `attempt`. Returns whether to try again, and waits for the pause before
+   * that. An abort of the signal ends the wait, and the answer is false.
    *
-   * @throws {AggregateError} of the error and what `when` has thrown at it
+   * @throws {AggregateError} of the error and the error that `when` threw
    */
   async again(error: unknown, attempt: number, signal: AbortSignal): Promise<boolean> {
     if (attempt > this.#limit || signal.aborted || !this.#isWorthIt(error)) {
@@ -59,7 +62,7 @@ export class Retry {
       await pause(this.#delayAfter(attempt), undefined, { signal });
       return true;
     } catch {
-      // The only thing that a pause throws.
+      // A pause throws only when the signal aborts.
       return false;
     }
   }

@@ -1,7 +1,7 @@
 /**
- * Waits for a promise, but not longer than some milliseconds. Returns whether it was fulfilled by then.
+ * Waits for a promise, at most some milliseconds. Returns whether it was fulfilled in that time.
  *
- * @throws what it is rejected with by then. Later it is of no interest
+ * @throws the error of the promise, if it is rejected in that time. A later error is ignored
  */
 export async function settleWithin(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>();

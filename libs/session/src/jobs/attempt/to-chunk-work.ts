@@ -18,8 +18,8 @@ function isClass(worker: object): boolean {
 }
 
 /**
- * Makes of a worker of any form what does the work on the inputs of a chunk. A class is made per call when it or what it
- * needs is request-scoped. Its `handleMany` is used for chunks, and where it has no `handle`.
+ * Turns a worker of any form into a function that works on the inputs of a chunk. A class is created per call when it,
+ * or one of its dependencies, is request-scoped. Its `handleMany` is used for chunks, and where it has no `handle`.
  */
 export function toChunkWork<Em extends EntityManager, Input, Result>(
   worker: AnyWorker<Em, Input, Result>,
@@ -47,7 +47,7 @@ export function toChunkWork<Em extends EntityManager, Input, Result>(
   return oneByOne(worker as JobFunction<Em, Input, Result>);
 }
 
-/** @throws {TypeError} for a worker that cannot be found in another thread */
+/** @throws {TypeError} for a worker that is not a class, and so cannot be found in another thread */
 export function assertWorkerClass(worker: object): void {
   if (typeof worker === 'function' && (hasMethod(worker, 'handle') || hasMethod(worker, 'handleMany'))) {
     return;
@@ -83,7 +83,7 @@ function isSingleton(worker: Type, moduleRef: ModuleRef): boolean {
   }
 }
 
-/** Makes one request-scoped tree of providers. Its `REQUEST` is the job. */
+/** Creates a worker with its request-scoped providers. Their `REQUEST` is the job. */
 function makeFor<Instance>(job: JobContext, type: Type<Instance>, moduleRef: ModuleRef): Promise<Instance> {
   const contextId = ContextIdFactory.create();
   moduleRef.registerRequestByContextId(job, contextId);

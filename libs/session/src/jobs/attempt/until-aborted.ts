@@ -1,7 +1,7 @@
 /**
- * Waits for a promise, but not longer than until a signal aborts. Returns nothing then.
+ * Waits for a promise, at most until a signal aborts. Returns undefined then.
  *
- * @throws what the promise is rejected with before. Later it is of no interest
+ * @throws the error of the promise, if it is rejected before. A later error is ignored
  */
 export async function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value | undefined> {
   const { promise: aborted, resolve } = Promise.withResolvers<undefined>();

@@ -6,17 +6,17 @@ import type { JobContext, JobFunction } from '../job-worker.js';
 
 /** One attempt at the inputs of a chunk. */
 export interface Attempt {
-  /** What the worker is told of the job of one input of the chunk. */
+  /** Returns the JobContext of one input of the chunk. */
   contextOf(offset: number): JobContext;
-  /** Which input of the chunk is being worked on, where they are worked on one by one. */
+  /** The input of the chunk that is being worked on. Undefined where the worker gets all inputs at once. */
   culprit: number | undefined;
-  /** Gives one input its time. */
+  /** Starts the time of one input. */
   begin(culprit: number): void;
-  /** Gives so many inputs their time, together. */
+  /** Starts the time of several inputs together. */
   beginAll(count: number): void;
 }
 
-/** Does the work on all inputs of a chunk, in one session. */
+/** Works on all inputs of a chunk, in one session. */
 export type ChunkWork<Em extends EntityManager, Input, Result> = (
   session: Em,
   chunk: Chunk<Input>,
@@ -34,7 +34,7 @@ export function oneByOne<Em extends EntityManager, Input, Result>(
       attempt.begin(culprit);
       values.push(await work(session, input, attempt.contextOf(culprit)));
     }
-    // What is left, the flush and the commit, is for all of them.
+    // The flush and the commit belong to all inputs.
     attempt.beginAll(inputs.length);
     return values;
   };

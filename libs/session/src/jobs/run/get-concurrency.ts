@@ -6,8 +6,8 @@ import { getPool } from '../../session/pool/get-pool.js';
 export const DEFAULT_CONCURRENCY = 4;
 
 /**
- * Returns the size of the pool, which driver options may have set beside MikroORM's own. Where nothing has connected yet
- * it does not wait for the database: whether that can be reached is for each job to find out.
+ * Returns the size of the pool, from MikroORM's options or from the driver options. Does not wait for a connection to
+ * the database: if the database cannot be reached, each job fails by itself.
  */
 export async function getPoolSize({ config, driver }: MikroORM): Promise<number> {
   const knowledge = findKnowledge({ driver });
@@ -26,8 +26,8 @@ export async function getPoolSize({ config, driver }: MikroORM): Promise<number>
 }
 
 /**
- * Returns the number of jobs to run at once: as asked for. A job waits for a connection at its first statement, so that
- * jobs which wait for something else may be more than the pool has connections.
+ * Returns the number of jobs to run at once. A wanted number is taken as it is, even above the size of the pool: a job
+ * waits for a connection only at its first statement.
  */
 export async function getConcurrency(orm: MikroORM, wanted: number | undefined): Promise<number> {
   return wanted ?? Math.min(DEFAULT_CONCURRENCY, await getPoolSize(orm));

@@ -5,30 +5,30 @@ import { Logger } from '@nestjs/common';
 
 import { settleWithin } from '../attempt/settle-within.js';
 
-/** How long a source may take to close. Then nobody waits for it any more. */
+/** Milliseconds that the inputs may take to close. Nobody waits longer. */
 const PATIENCE_MS = 2_000;
 
-/** How long, while it owes an input. A generator cannot be closed before it has yielded that, which may be never. */
+/** The same while a read is pending. A generator cannot close before that read has ended, which may be never. */
 const PATIENCE_WITH_PENDING_MS = 100;
 
 /** Consecutive inputs that run together. */
 export interface Chunk<Input> {
-  /** The place of the first one in the inputs. */
+  /** The position of the first one in the inputs. */
   readonly index: number;
   readonly inputs: readonly Input[];
 }
 
-/** Reads inputs when they are asked for, numbers them, and closes what it reads from when it is left early. */
+/** Reads the inputs on demand, numbers them, and closes their iterator when they are not read to the end. */
 export class InputSource<Input> {
-  /** How many there are, where the inputs tell it beforehand. */
+  /** The number of inputs, where it is known in advance. */
   readonly size: number | undefined;
-  /** True when nobody knows whether the inputs end: an input may never come, or always another one. */
+  /** True when the inputs may never end: an input may never come, or there may always be one more. */
   readonly mayNotEnd: boolean;
   readonly #isAsync: boolean;
   readonly #inputs: unknown;
   readonly #iterator: Iterator<Input> | AsyncIterator<Input>;
   readonly #chunkSize: number;
-  /** Who waits for a chunk. An asynchronous iterator is asked for one input at a time. */
+  /** The callers that wait for a chunk. An asynchronous iterator is asked for one input at a time. */
   #turns: PromiseWithResolvers<Chunk<Input> | undefined>[] = [];
   #count = 0;
   #isReading = false;
@@ -45,7 +45,7 @@ export class InputSource<Input> {
     this.#iterator = openIterator(inputs);
   }
 
-  /** What the iterator threw, after which there are no more inputs. */
+  /** The error of the iterator. There are no more inputs after it. */
   get failure(): { readonly error: unknown } | undefined {
     return this.#failure;
   }
@@ -55,7 +55,7 @@ export class InputSource<Input> {
     return this.#isOver;
   }
 
-  /** Returns the next inputs, or nothing when there are no more. Never throws: see `failure`. */
+  /** Returns the next inputs, or undefined when there are no more. Never throws: see `failure`. */
   read(): Chunk<Input> | undefined | Promise<Chunk<Input> | undefined> {
     if (this.#isOver || this.#isStopped) {
       return undefined;
@@ -71,7 +71,7 @@ export class InputSource<Input> {
     return turn.promise;
   }
 
-  /** Gives no more inputs, also to those who wait for one. */
+  /** Returns no more inputs, also to callers that wait for one. */
   stop(): void {
     this.#isStopped = true;
     const turns = this.#turns;
@@ -80,8 +80,8 @@ export class InputSource<Input> {
   }
 
   /**
-   * Tells the iterator that no more is asked of it, unless it has come to its end by itself, and waits for that. It does
-   * not wait for ever: what the iterator throws later is lost, as nobody is left to be told.
+   * Closes the iterator, unless it has ended by itself, and waits for that. Does not wait for ever: a later error of
+   * the iterator is lost, because nobody waits for it.
    */
   async close(): Promise<void> {
     this.stop();
@@ -117,7 +117,7 @@ export class InputSource<Input> {
   async #serve(iterator: AsyncIterator<Input>): Promise<void> {
     for (let [turn] = this.#turns; turn !== undefined; [turn] = this.#turns) {
       const chunk = await this.#readAsync(iterator);
-      // Those that waited when it was stopped have their answer.
+      // After stop(), the waiting callers have their answer already.
       if (!this.#isStopped) {
         this.#turns.shift();
         turn.resolve(chunk);
@@ -132,7 +132,7 @@ export class InputSource<Input> {
         this.#isReading = true;
         const result = await iterator.next();
         this.#isReading = false;
-        // What comes too late is not wanted any more, nor is an error.
+        // After stop(), a late input or error is dropped.
         if (!this.#isStopped) {
           this.#take(result, inputs);
         }
@@ -168,7 +168,7 @@ export class InputSource<Input> {
 }
 
 function isAsyncIterable<Input>(inputs: Iterable<Input> | AsyncIterable<Input>): inputs is AsyncIterable<Input> {
-  // A text is no object.
+  // Object(), because `in` throws for a string.
   return Symbol.asyncIterator in Object(inputs);
 }
 
@@ -176,7 +176,10 @@ function openIterator<Input>(inputs: Iterable<Input> | AsyncIterable<Input>): It
   return isAsyncIterable(inputs) ? inputs[Symbol.asyncIterator]() : inputs[Symbol.iterator]();
 }
 
-/** Knows only what cannot mean anything else: a `size` may be that of a page. */
+/**
+ * Returns the size only of well-known classes: the `size` of another object may mean something else, such as a page
+ * size.
+ */
 function getSize(inputs: unknown): number | undefined {
   if (Array.isArray(inputs) || types.isTypedArray(inputs)) {
     return inputs.length;

@@ -5,12 +5,12 @@ import type { Retry } from '../attempt/retry.js';
 import type { RunSignals } from './run-signals.js';
 import { hasUnknownEnd } from '../attempt/has-unknown-end.js';
 
-/** Runs the chunks of one run where they are to run: in this thread, or in others. */
+/** Runs the chunks of one run, in this thread or in others. */
 export interface ChunkRunner<Input, Result> {
   /**
-   * Gets ready, and gives the number of chunks to run at once.
+   * Gets ready, and returns the number of chunks to run at once.
    *
-   * @param inputs how many there are, where that is known
+   * @param inputs the number of inputs, where it is known
    */
   open(inputs: number | undefined): Promise<number>;
   /** Makes one attempt. Never throws. */
@@ -23,7 +23,7 @@ export interface JobChunksOptions<Input, Result> {
   readonly runner: Pick<ChunkRunner<Input, Result>, 'run'>;
   readonly retry: Retry;
   readonly signals: RunSignals;
-  /** Told of every input once, in the order of the inputs within a chunk. */
+  /** Called once for every input, in the order of the inputs within a chunk. */
   readonly put: (outcome: JobOutcome<Input, Result>) => void;
 }
 
@@ -32,19 +32,22 @@ interface Verdict {
   readonly ending: JobEnding;
 }
 
-/** Some inputs of a chunk, by their places in it: copies of the inputs would grow with the square of the chunk. */
+/**
+ * Some inputs of a chunk, given by their positions. Copies of the inputs would take memory that grows with the square
+ * of the chunk.
+ */
 interface Part {
   readonly from: number;
   readonly to: number;
-  /** How many attempts its inputs have been through as part of a larger one. */
+  /** The number of attempts that its inputs have had as part of a larger part. */
   readonly attempts: number;
-  /** Set where it is known already what becomes of it. */
+  /** Set where its outcome is known already. */
   readonly verdict?: Verdict;
 }
 
 /**
- * Runs chunks until what became of each of their inputs is known. One that fails is run again in parts, in the order of
- * its inputs, until the inputs that fail are alone: no other verdict on an input counts.
+ * Runs chunks until the outcome of each of their inputs is known. A chunk that fails is run again in parts, in the
+ * order of its inputs, until each failing input is alone. Only an attempt with the input alone can reject it.
  */
 export class JobChunks<Input, Result> {
   readonly #options: JobChunksOptions<Input, Result>;
@@ -60,7 +63,7 @@ export class JobChunks<Input, Result> {
     }
   }
 
-  /** Runs a part, and returns what is left to be done for it. */
+  /** Runs a part, and returns the smaller parts that are left to run. */
   async #runPart(chunk: Chunk<Input>, part: Part): Promise<readonly Part[]> {
     const { signals } = this.#options;
     if (part.verdict !== undefined) {
@@ -68,7 +71,7 @@ export class JobChunks<Input, Result> {
       return [];
     }
     if (signals.stopped !== undefined) {
-      // Stopped by the error of another job, these end as if they had never begun, as they would have without chunks.
+      // Stopped by the error of another job, these inputs count as never begun, as they would without chunks.
       const attempts = signals.abortSignal.aborted ? part.attempts : 0;
       this.#reject(chunk, { ...part, attempts }, { reason: signals.stopped.reason, ending: 'aborted' });
       return [];
@@ -129,20 +132,20 @@ export class JobChunks<Input, Result> {
 }
 
 /**
- * Sets the input apart that is to blame, where it is known. What is left of a part is halved, so that a chunk whose
- * inputs all fail is not run as a whole once for each of them.
+ * Separates the input that failed, where it is known, and halves the rest. Without the halves, a chunk whose inputs all
+ * fail would run as a whole once for each input.
  */
 function split(part: Part, verdict: Verdict & { readonly culprit: number | undefined }): Part[] {
   const { from, to, attempts } = part;
   const isFinal = hasUnknownEnd(verdict.reason);
   if (verdict.culprit === undefined) {
-    // What may have been committed is not done again.
+    // A commit whose end is unknown is never repeated.
     return isFinal ? [{ ...part, verdict }] : halve(part);
   }
   const culprit = from + verdict.culprit;
   const parts: Part[] = [
     { from, to: culprit, attempts },
-    // The first one has been alone in its session.
+    // The first input was alone in its session when it failed.
     { from: culprit, to: culprit + 1, attempts, ...((isFinal || culprit === from) && { verdict }) },
     ...halve({ from: culprit + 1, to, attempts }),
   ];

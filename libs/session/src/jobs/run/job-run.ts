@@ -9,7 +9,7 @@ import { Retry } from '../attempt/retry.js';
 import type { RunSignals } from './run-signals.js';
 import { untilAborted } from '../attempt/until-aborted.js';
 
-/** Enough to tell each input that it is not to begin. */
+/** One lane is enough to reject inputs that never begin. */
 const ONE_LANE = 1;
 
 export interface JobRunOptions<Input, Result> extends Pick<
@@ -21,19 +21,19 @@ export interface JobRunOptions<Input, Result> extends Pick<
   readonly chunkSize: number;
   readonly label: string;
   readonly signals: RunSignals;
-  /** Told of the run. */
+  /** Observes the run. */
   readonly watch: RunWatch | undefined;
-  /** Told of the jobs that run: a promise that resolves when all of them have ended. */
+  /** Called with a promise that resolves when all jobs have ended. */
   readonly track: (jobs: Promise<void>) => void;
 }
 
 export interface StreamOptions {
-  /** How many inputs may be held at once. Left out, two chunks for each lane. */
+  /** The largest number of inputs that are held at once. @default two chunks for each lane */
   readonly window: number | undefined;
   readonly order: OutcomeOrder;
 }
 
-/** Runs inputs through a fixed number of lanes, each of which takes the next input when it is free. */
+/** Runs inputs through a fixed number of lanes. Each lane takes the next input when it is free. */
 export class JobRun<Input, Result> {
   readonly #options: JobRunOptions<Input, Result>;
   readonly #inputs: InputSource<Input>;
@@ -48,8 +48,8 @@ export class JobRun<Input, Result> {
   }
 
   /**
-   * Returns an outcome for every input, also for those whose job never began. Inputs that may never end are left when the
-   * jobs are aborted or stopped.
+   * Returns an outcome for every input, also for those whose job never began. Inputs that may never end are not read
+   * any further when the jobs are aborted or stopped.
    *
    * @throws the reason of the signal when it aborts before their end
    */
@@ -64,11 +64,13 @@ export class JobRun<Input, Result> {
     return outcomes;
   }
 
-  /** Returns the outcomes while the jobs run. When it is left, waits for the running jobs and closes the inputs. */
+  /**
+   * Returns the outcomes while the jobs run. When the reader leaves, waits for the running jobs and closes the inputs.
+   */
   stream(options: StreamOptions): AsyncGenerator<JobOutcome<Input, Result>, void, undefined> {
     const outcomes = this.#stream(options);
     const leave = outcomes.return.bind(outcomes);
-    // A generator is left only after the outcome that was asked for, which an input that never comes keeps away.
+    // A generator ends only after the pending read, and that may wait for an input that never comes.
     outcomes.return = (value) => {
       this.#stop();
       return leave(value);
@@ -83,7 +85,7 @@ export class JobRun<Input, Result> {
     this.#window = outcomes;
     using _stopping = this.#stopOnAbort();
     const run = this.#run(lanes, (outcome) => outcomes.put(outcome)).finally(() => outcomes.end());
-    // It is awaited below, but perhaps not before it has failed.
+    // The run is awaited below, but it may fail before that.
     run.catch(() => undefined);
     try {
       for (let outcome = await outcomes.take(); outcome !== undefined; outcome = await outcomes.take()) {
@@ -95,7 +97,7 @@ export class JobRun<Input, Result> {
     }
   }
 
-  /** Gets ready, with as many attempts as a job may have. */
+  /** Gets ready. An error is retried like that of a job. */
   async #open(): Promise<number> {
     const { signals } = this.#options;
     try {
@@ -118,7 +120,7 @@ export class JobRun<Input, Result> {
     }
   }
 
-  /** Aborted meanwhile, the jobs are told so, each of them. */
+  /** If the signal aborts in the meantime, each job is rejected as aborted. */
   async #openOnce(): Promise<number> {
     const { runner, signals } = this.#options;
     const opening = runner.open(this.#inputs.size);
@@ -190,7 +192,7 @@ export class JobRun<Input, Result> {
     return onProgress && new ProgressMeter(onProgress, this.#options, this.#inputs.size, (error) => this.#break(error));
   }
 
-  /** Starts no further job, and fails with the error of a callback when the others have ended. */
+  /** Starts no further job. When the running jobs have ended, the run fails with this error of a callback. */
   #break(error: unknown): void {
     this.#broken ??= { error };
     this.#stop();
@@ -207,7 +209,7 @@ export class JobRun<Input, Result> {
     return { [Symbol.dispose]: () => abortSignal.removeEventListener('abort', stop) };
   }
 
-  /** @throws the reason of the signal that cut the inputs short */
+  /** @throws the reason of the signal that ended the reading of the inputs */
   #assertReadToEnd(): void {
     const { abortSignal } = this.#options.signals;
     if (abortSignal.aborted && !this.#inputs.isOver) {
@@ -215,13 +217,16 @@ export class JobRun<Input, Result> {
     }
   }
 
-  /** Lets the jobs at hand end, and reads no more inputs. */
+  /** Lets the running jobs end, and reads no more inputs. */
   #stop(): void {
     this.#inputs.stop();
     this.#window?.open();
   }
 
-  /** With `stopOnError`, starts no further job. Inputs that may never end are left: what was read of them counts. */
+  /**
+   * With `stopOnError`, starts no further job. Inputs that may never end are not read any further: only the inputs read
+   * so far have outcomes.
+   */
   #stopAt(index: number): void {
     const { signals, label } = this.#options;
     signals.stop(

@@ -1,4 +1,4 @@
-/** In which order a stream gives its outcomes. */
+/** The order in which a stream returns its outcomes. */
 export type OutcomeOrder = 'input' | 'completion';
 
 interface Waiter {
@@ -7,8 +7,8 @@ interface Waiter {
 }
 
 /**
- * Stands between the lanes that make outcomes and the one who takes them. No more inputs enter than it has places, and
- * one keeps its place until its outcome has been taken.
+ * Buffers the outcomes between the lanes and the reader of a stream. It has a fixed number of places. An input takes a
+ * place, and keeps it until the reader has taken its outcome.
  */
 export class OutcomeWindow<Outcome extends { readonly index: number }> {
   readonly #places: number;
@@ -38,7 +38,7 @@ export class OutcomeWindow<Outcome extends { readonly index: number }> {
     return promise;
   }
 
-  /** Gives places back. */
+  /** Frees places. */
   leave(count: number): void {
     this.#held -= count;
     this.#admit();
@@ -50,7 +50,7 @@ export class OutcomeWindow<Outcome extends { readonly index: number }> {
     this.#wakeTaker?.();
   }
 
-  /** Gives the next outcome, and its place to the next input. Nothing after the last. */
+  /** Returns the next outcome, and frees its place for the next input. Returns undefined after the last one. */
   async take(): Promise<Outcome | undefined> {
     for (;;) {
       const outcome = this.#outcomes.get(this.#taken);
@@ -67,13 +67,13 @@ export class OutcomeWindow<Outcome extends { readonly index: number }> {
     }
   }
 
-  /** Lets everybody in: there are no more inputs to be had. */
+  /** Lets all waiting callers in: there are no more inputs. */
   open(): void {
     this.#isOpen = true;
     this.#admit();
   }
 
-  /** Tells the taker that no more outcomes will come. */
+  /** Tells the reader that no more outcomes will come. */
   end(): void {
     this.#isEnded = true;
     this.#wakeTaker?.();

@@ -4,26 +4,31 @@ import type { JobOutcome } from '../job-outcome.js';
 
 const DEFAULT_INTERVAL_MS = 100;
 
-/** How far the work has come. `done` counts the jobs that succeeded, `failed` those that did not. One that never began is neither. */
+/**
+ * The progress of a run. `done` counts the jobs that succeeded, `failed` those that failed. Jobs that never began are
+ * not counted.
+ */
 export interface JobProgress {
   readonly done: number;
   readonly failed: number;
-  /** Missing where the inputs do not tell their number beforehand. */
+  /** The number of inputs. Missing where it is not known in advance. */
   readonly total?: number;
-  /** How many jobs have ended per second, on the whole. */
+  /** The jobs that have ended per second, since the start of the run. */
   readonly rate: number;
-  /** Milliseconds until the end, if it goes on at that rate. Missing without `total`, and before the first job has ended. */
+  /**
+   * Estimated milliseconds until the end, at that rate. Missing without `total`, and before the end of the first job.
+   */
   readonly timeLeft?: number;
 }
 
 export interface ProgressOptions {
-  /** Told how far the work has come: when a job has ended, but not more often than `progressInterval`, and at the end. */
+  /** Called with the progress when a job has ended, at most once per `progressInterval`, and at the end. */
   readonly onProgress?: (progress: JobProgress) => void;
-  /** The least number of milliseconds from one call of `onProgress` to the next. @default 100 */
+  /** The shortest time in milliseconds between two calls of `onProgress`. @default 100 */
   readonly progressInterval?: number;
 }
 
-/** Counts the jobs of one run, and tells of it a few times a second. */
+/** Counts the jobs of one run, and reports the progress a few times a second. */
 export class ProgressMeter {
   readonly #onProgress: (progress: JobProgress) => void;
   readonly #interval: number;
@@ -40,7 +45,7 @@ export class ProgressMeter {
     onProgress: (progress: JobProgress) => void,
     { progressInterval }: ProgressOptions,
     total: number | undefined,
-    /** Given what `onProgress` throws. */
+    /** Called with an error that `onProgress` throws. */
     onError: (error: unknown) => void,
   ) {
     this.#onProgress = onProgress;
@@ -66,7 +71,7 @@ export class ProgressMeter {
     this.#timer ??= setTimeout(() => this.#tell(), wait);
   }
 
-  /** Tells of what it has not told yet. */
+  /** Reports the last progress, if it was not reported yet. */
   end(): void {
     if (this.#hasNews) {
       this.#tell();

@@ -3,23 +3,23 @@ import { AttemptSignals } from '../attempt/attempt-signals.js';
 import { type Enrolled, Roster } from '../../session/scope/roster.js';
 
 export interface RunSignalsOptions {
-  /** Aborts when the application shuts down, which lets running jobs finish. */
+  /** Aborts when the application shuts down. Running jobs may finish. */
   readonly shutdown: AbortSignal;
   readonly signal: AbortSignal | undefined;
   readonly whenAborted: 'cancel' | 'finish';
   readonly timeout: number | undefined;
 }
 
-/** How one attempt can be reached from outside while it runs. */
+/** The signals and the limit of a running attempt. */
 export interface RunningAttempt extends Enrolled<RunningAttempt> {
   readonly signals: AttemptSignals;
-  /** Where there is anything to limit it. */
+  /** Undefined where neither a time-out nor a signal can end the attempt. */
   readonly limit: AttemptLimit | undefined;
 }
 
 /**
- * Knows what ends the jobs of one run early, and which of them it has to reach. The signals of the application and of the
- * user are listened to once for the whole run, and not at all after it: whatever a job adds a listener to is its own.
+ * Ends the jobs of one run early, when a signal of the application or the user aborts. It listens to these signals once
+ * for the whole run, and not after it. Each job gets a signal of its own to listen to.
  */
 export class RunSignals {
   readonly #options: RunSignalsOptions;
@@ -34,7 +34,7 @@ export class RunSignals {
     this.#isLimited = timeout !== undefined || (signal !== undefined && whenAborted === 'cancel');
   }
 
-  /** Aborts when no further job starts, while the signals are followed. */
+  /** Aborts with the signal of the user or of the application, while the run follows them. */
   get abortSignal(): AbortSignal {
     this.#abortSignal ??= new AbortController();
     const aborted = this.#aborted;
@@ -44,12 +44,12 @@ export class RunSignals {
     return this.#abortSignal.signal;
   }
 
-  /** Why no further job starts, if none does. */
+  /** The reason why no further job starts. Undefined while jobs may start. */
   get stopped(): { readonly reason: unknown } | undefined {
     return this.#aborted ?? this.#stop;
   }
 
-  /** Starts no further job, and lets the running ones be. */
+  /** Starts no further job. Running jobs go on. */
   stop(reason: unknown): void {
     this.#stop ??= { reason };
   }
@@ -69,7 +69,7 @@ export class RunSignals {
     };
   }
 
-  /** Reaches an attempt until it is left. */
+  /** Registers an attempt, until leave() is called for it. */
   enter(): RunningAttempt {
     const signals = new AttemptSignals();
     const attempt: RunningAttempt = { signals, limit: this.#isLimited ? new AttemptLimit(signals) : undefined };
@@ -100,7 +100,7 @@ export class RunSignals {
     this.#abortSignals(signal?.reason);
   }
 
-  /** Tells the workers, and leaves their jobs to them. */
+  /** Aborts the signals of the workers. The workers decide how to end. */
   #abortSignals(reason: unknown): void {
     this.#abortSignal?.abort(reason);
     [...this.#running].forEach(({ signals }) => signals.abort(reason));

@@ -1,22 +1,22 @@
 import type { JobOutcome } from '../job-outcome.js';
 
-/** What is known of a run when it begins. */
+/** Describes a run at its beginning. */
 export interface RunStart {
   readonly label: string;
-  /** How many inputs there are, where they tell it beforehand. */
+  /** The number of inputs, where it is known in advance. */
   readonly total: number | undefined;
-  /** How many chunks run at once. */
+  /** The number of chunks that run at once. */
   readonly lanes: number;
 }
 
-/** Is told of one run. */
+/** Observes one run. */
 export interface RunFollower {
   ended(outcome: JobOutcome<unknown, unknown>): void;
-  /** Called when every job of it has ended. */
+  /** Called when every job of the run has ended. */
   over(): void;
 }
 
-/** Knows who is told of the runs of an application, if anybody is. */
+/** Holds the observer of the runs of an application, if there is one. */
 export class RunWatch {
   /** Called when a run begins. */
   follow: ((start: RunStart) => RunFollower) | undefined;

@@ -1,6 +1,9 @@
 import { types } from 'node:util';
 
-/** Keeps a promise that was thrown, or returned where none is expected, from ending the process when it is rejected. */
+/**
+ * Ignores the rejection of a promise that was thrown, or returned where none is expected. Unhandled, it would end the
+ * process.
+ */
 export function silence(value: unknown): void {
   if (types.isPromise(value)) {
     value.then(

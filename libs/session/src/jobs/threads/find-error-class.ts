@@ -20,7 +20,10 @@ const byName: ReadonlyMap<string, ErrorClass> = new Map(
 
 const names: ReadonlyMap<object, string> = new Map([...byName].map(([name, { prototype }]) => [prototype, name]));
 
-/** Names the nearest class of an error that both threads have: one of the language, NestJS, MikroORM or this library. */
+/**
+ * Returns the name of the nearest class of an error that both threads know: a class of JavaScript, NestJS, MikroORM or
+ * this library.
+ */
 export function nameErrorClass(error: object): string {
   for (let prototype: unknown = error; isObject(prototype); prototype = Object.getPrototypeOf(prototype)) {
     const name = names.get(prototype);

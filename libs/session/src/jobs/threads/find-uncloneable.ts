@@ -1,7 +1,7 @@
 import { describeType } from '../../session/describe-type.js';
 import { readProperty } from '../../session/read-property.js';
 
-/** How many parts of parts are looked into. Structured clone itself copies no more than some thousand. */
+/** The depth of nested parts that are searched. Structured clone itself copies only some thousand levels. */
 const DEEPEST = 20;
 
 interface Search {
@@ -11,14 +11,14 @@ interface Search {
 }
 
 /**
- * Names the part of a value that structured clone cannot copy, and says what it is. Nothing when it can copy it all. Never
+ * Describes the part of a value that structured clone cannot copy. Returns undefined when it can copy all. Never
  * throws.
  */
 export function findUncloneable(value: unknown, path: string): string | undefined {
   return isCloneable(value) ? undefined : nameUncloneable(value, path);
 }
 
-/** Does the same for a value that could not be copied. */
+/** Describes the part of a value that could not be copied. */
 export function nameUncloneable(value: unknown, path: string): string {
   return search(value, { path, depth: 0, seen: new Set() }) ?? describe(value, path);
 }
@@ -34,12 +34,12 @@ export function isCloneable(value: unknown): boolean {
     structuredClone(value);
     return true;
   } catch {
-    // Whatever it is, a getter that throws included: it cannot be copied.
+    // Any error means that the value cannot be copied, even the error of a getter.
     return false;
   }
 }
 
-/** Goes on from part to part that cannot be copied. The last one is to blame. */
+/** Follows the parts that cannot be copied down to the innermost one, which is the cause. */
 function search(value: unknown, { path, depth, seen }: Search): string | undefined {
   if (seen.has(value)) {
     return undefined;
@@ -58,7 +58,7 @@ function search(value: unknown, { path, depth, seen }: Search): string | undefin
   return parts.length === 0 ? describe(value, path) : undefined;
 }
 
-/** Lists nothing of a Proxy that does not let itself be looked at. */
+/** Returns nothing for a Proxy whose traps throw. */
 function listPartsOf(value: unknown): (readonly [name: string, part: unknown])[] {
   try {
     return [...listNamed(value)];
@@ -82,7 +82,7 @@ function* listNamed(value: unknown): Iterable<readonly [name: string, part: unkn
     }
   } else {
     for (const key of Object.keys(value)) {
-      // A getter that throws stands for something that cannot be copied either.
+      // A property whose getter throws cannot be copied either.
       yield [toPath(value, key), readProperty(value, key) ?? Symbol(key)];
     }
   }

@@ -7,9 +7,10 @@ import type { JobChunkWorker, JobWorker } from '../job-worker.js';
 type WorkerClass = Type<JobWorker<unknown, unknown>> | Type<JobChunkWorker<unknown, unknown>>;
 
 /**
- * Finds a class among the providers of the application of a thread: a class itself does not get there, but its name.
+ * Finds a worker class by its name among the providers of the application of a thread. A class cannot be sent to a
+ * thread, but its name can.
  *
- * @throws {SessionSetupError} where there is none of that name, or several
+ * @throws {SessionSetupError} where no provider or more than one has that name
  */
 export function findWorker(name: string, modules: ModulesContainer, application: string): WorkerClass {
   const found = new Set<WorkerClass>();

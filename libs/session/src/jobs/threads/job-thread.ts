@@ -13,10 +13,10 @@ import type { AllowanceNotice, PackedEnd, ThreadAnswer } from './thread-answer.j
 import type { ThreadRequest } from './thread-request.js';
 import { ThreadWatch } from './thread-watch.js';
 
-/** How long a thread may take to answer before it counts as blocked. */
+/** Milliseconds without an answer after which a thread counts as blocked. */
 const PATIENCE_MS = 1_000;
 
-/** How long its application may take to close. */
+/** Milliseconds that the application of a thread may take to close. */
 const CLOSING_MS = 10_000;
 
 export interface JobThreadOptions {
@@ -29,9 +29,9 @@ export interface JobThreadOptions {
 /** One thread that runs jobs, from its start to its end. */
 export class JobThread {
   readonly watch = new ThreadWatch(this, PATIENCE_MS);
-  /** Rejects when its application cannot be made. */
+  /** Rejects when the application of the thread cannot be created. */
   readonly started: Promise<void>;
-  /** How many attempts it has been given and has not answered. */
+  /** The number of its attempts that have not been answered yet. */
   load = 0;
   readonly #piscina: Piscina;
   readonly #ended: Promise<number>;
@@ -40,7 +40,7 @@ export class JobThread {
   #failure: unknown;
   #closing: Promise<void> | undefined;
   #attempts = 0;
-  /** How many callers would be told of its end. */
+  /** The number of callers that would see the end of the thread. */
   #callers = 0;
 
   constructor(PiscinaOfOne: PiscinaClass, { entry, environment, resourceLimits }: JobThreadOptions) {
@@ -50,7 +50,8 @@ export class JobThread {
       minThreads: 1,
       maxThreads: 1,
       concurrentTasksPerWorker: Number.MAX_SAFE_INTEGER,
-      // Without jobs the thread would else sleep in a lock, and neither close idle connections nor see that one broke.
+      // With atomics, a thread without jobs sleeps in a lock: it would neither close idle connections nor notice a
+      // broken one.
       atomics: 'disabled',
       recordTiming: false,
       workerData: toWorkerData(environment),
@@ -63,7 +64,7 @@ export class JobThread {
     this.#piscina.on('workerDestroy', () => this.#retire());
     this.#piscina.on('error', (error) => this.#keep(error));
     this.started = this.#start(environment.application);
-    // Whoever needs the thread finds it out.
+    // The callers that need the thread get the error.
     this.started.catch(() => undefined);
   }
 
@@ -89,9 +90,7 @@ export class JobThread {
     return this.#attempts;
   }
 
-  /**
-   * @throws what was thrown in the thread, or an error of Piscina's when the thread has ended
-   */
+  /** @throws the error of the thread, or an error of Piscina when the thread has ended */
   async call(request: ThreadRequest): Promise<PackedEnd | undefined> {
     this.assertAlive();
     this.#callers += 1;
@@ -106,14 +105,14 @@ export class JobThread {
     }
   }
 
-  /** Sends what nobody waits for. It gets lost only with the thread, and then nothing is left there to be told. */
+  /** Sends a message without an answer. It can be lost only when the thread ends, and then it does not matter. */
   tell(request: ThreadRequest): void {
     if (!this.#isOver) {
       this.#piscina.run(request).catch(() => undefined);
     }
   }
 
-  /** Whether the thread gets to its messages. One that is over cannot be blocked. */
+  /** Whether the thread handles messages. True for a thread that has ended. */
   isResponsive(): Promise<boolean> {
     const pong = this.call({ kind: 'ping' }).then(
       () => true,
@@ -122,7 +121,7 @@ export class JobThread {
     return Promise.race([pong, this.#losePatience()]);
   }
 
-  /** Ends the thread, whatever it does. */
+  /** Ends the thread, whatever it is doing. */
   async kill(): Promise<void> {
     this.#isOver = true;
     await this.#piscina.destroy();
@@ -131,7 +130,7 @@ export class JobThread {
   /**
    * Closes the application of the thread, and ends it.
    *
-   * @throws what its shutdown hooks throw
+   * @throws the error of a shutdown hook of the application
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
@@ -157,7 +156,7 @@ export class JobThread {
     }
     try {
       if (this.#isStarted) {
-        // What is left of a job that was cut may block the thread, or its application, for ever.
+        // The code of a cancelled job may block the thread, or the close of its application, for ever.
         await Promise.race([this.call({ kind: 'end' }), this.#untilBlocked()]);
       }
     } finally {
@@ -167,7 +166,7 @@ export class JobThread {
 
   async #losePatience(): Promise<false> {
     await pause(PATIENCE_MS, undefined, { ref: false });
-    // Perhaps it is this thread that was blocked, and the answer is there.
+    // Perhaps the main thread was blocked, and the answer is waiting to be read.
     return nextTurn(false);
   }
 
@@ -178,7 +177,7 @@ export class JobThread {
     } while ((await this.isResponsive()) && performance.now() < end);
   }
 
-  /** Called when the thread dies by itself. Piscina would start another one in its place. */
+  /** Called when the thread ends by itself. Piscina would start another one in its place. */
   #retire(): void {
     if (this.#isOver) {
       return;

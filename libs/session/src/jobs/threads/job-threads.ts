@@ -19,12 +19,12 @@ import type { ThreadsOptions } from './threads-options.js';
 
 const PACKAGE = 'nestjs-mikro-session';
 
-/** Threads that a run has the use of. */
+/** The threads that a run may use. */
 export interface ThreadLease {
   readonly pool: ThreadPool;
-  /** How many of them are for this run. */
+  /** The number of threads for this run. */
   readonly count: number;
-  /** How many connections each of them has. */
+  /** The number of connections of each thread. */
   readonly share: number;
 }
 
@@ -33,11 +33,11 @@ interface Home {
   readonly sourceToken: string | undefined;
 }
 
-/** The threads that run the jobs of one connection. They start with the first run that wants them, and stay. */
+/** The threads that run the jobs of one connection. They start with the first run that needs them, and stay. */
 export class JobThreads {
   readonly #options: ThreadsOptions | undefined;
   readonly #home: Home;
-  /** Threads outlive the request that was the first to need them. */
+  /** Threads outlive the request that needed them first, so they must not start in its context. */
   readonly #outside = AsyncLocalStorage.snapshot();
   readonly #pools = new Set<ThreadPool>();
   #largest: ThreadPool | undefined;
@@ -57,8 +57,8 @@ export class JobThreads {
   }
 
   /**
-   * Gives some threads to a run, until it gives them back. A run that wants more than there are gets new ones, with
-   * smaller shares of the connections; the old ones end with the runs that use them.
+   * Lends threads to a run. A run that wants more threads than exist gets a new pool, with fewer connections per
+   * thread. The old threads end with the runs that use them.
    */
   async lease(wanted: number): Promise<ThreadLease> {
     const application = this.#application();
@@ -85,7 +85,7 @@ export class JobThreads {
     this.#closeUnused(pool);
   }
 
-  /** Ends all threads. Their applications are closed. */
+  /** Closes the applications of all threads, and ends the threads. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#pools].map((pool) => pool.close()));
@@ -139,12 +139,15 @@ export class JobThreads {
   }
 }
 
-/** Makes what runs the threads of a connection. In a thread there is nothing to run: its jobs stay there. */
+/** Makes the JobThreads of a connection. Returns undefined in a worker thread: its jobs run in that thread. */
 export function createThreads(options: ThreadsOptions | undefined, home: Home): JobThreads | undefined {
   return readThreadEnvironment() === undefined ? new JobThreads(options, home) : undefined;
 }
 
-/** The copy of this library that the application of the threads imports: those of another one would be strangers to it. */
+/**
+ * Finds the program of the threads in the copy of this library that the application of the threads imports. Another
+ * copy would not know its sessions.
+ */
 function findEntry(application: URL): string {
   const manifest = findManifest(application);
   return join(dirname(manifest), 'dist', 'jobs', 'threads', 'thread-entry.js');

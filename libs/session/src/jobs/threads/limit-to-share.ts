@@ -6,8 +6,8 @@ import { watchPools } from '../../session/pool/watch-pools.js';
 import { readThreadEnvironment, shareOf } from './thread-environment.js';
 
 /**
- * In a thread that runs jobs, limits the pools of a connection to the share that this thread has. All threads together
- * have as many connections as the pool of the application that started them.
+ * In a worker thread, limits the pools of a connection to the share of the thread. All threads together have as many
+ * connections as the pool of the main application.
  */
 export async function limitToShare(orm: MikroORM, sourceToken: string | undefined): Promise<void> {
   const environment = readThreadEnvironment();

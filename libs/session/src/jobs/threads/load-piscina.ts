@@ -2,7 +2,10 @@ import type { ResourceLimits, Worker } from 'node:worker_threads';
 
 import { SessionSetupError } from '../../session/session-error.js';
 
-/** The little that is needed of Piscina. Its own types are not named: an application without threads lacks them. */
+/**
+ * The members of Piscina that are used here. Its own types are not imported: an application without threads does not
+ * have them.
+ */
 export interface Piscina {
   readonly threads: Worker[];
   on(event: 'message' | 'workerDestroy' | 'error', listener: (value: unknown) => void): unknown;
@@ -25,9 +28,9 @@ interface PiscinaOptions {
 export type PiscinaClass = new (options: PiscinaOptions) => Piscina;
 
 /**
- * Returns the class that runs threads, from a package that only those need who use threads.
+ * Returns the class Piscina. Only applications that use threads need the package.
  *
- * @throws {SessionSetupError} where the application does not have it
+ * @throws {SessionSetupError} where the package is not installed
  */
 export async function loadPiscina(): Promise<PiscinaClass> {
   try {

@@ -6,7 +6,7 @@ import { readProperty } from '../../session/read-property.js';
 import { isCloneable } from './find-uncloneable.js';
 import { findErrorClass, nameErrorClass } from './find-error-class.js';
 
-/** What was thrown, in a form that structured clone can copy without loss. */
+/** A thrown value, in a form that structured clone can copy without loss. */
 export type PackedReason =
   | { readonly kind: 'value'; readonly value: unknown }
   | { readonly kind: 'list'; readonly items: readonly PackedReason[] }
@@ -14,7 +14,7 @@ export type PackedReason =
 
 interface PackedError {
   readonly kind: 'error';
-  /** The nearest class that both sides know. A DOMException has its data where no property shows it. */
+  /** The nearest class that both sides know. The data of a DOMException is not in properties. */
   readonly className: string;
   readonly message: string;
   readonly name: string;
@@ -29,13 +29,13 @@ interface PackedProperty {
 
 const DOM_EXCEPTION = 'DOMException';
 
-/** More errors, or deeper ones, than anybody reads. Structured clone copies only what is some thousand levels deep. */
+/** Limits for the number and depth of errors. Structured clone copies only some thousand levels. */
 const MOST_ERRORS = 10_000;
 const DEEPEST = 100;
 
 /**
- * Packs errors with their class, message, stack, causes and own properties. A property that cannot be copied becomes
- * a text that shows it, and so does what is too deep. Never throws: whatever a job throws is its outcome.
+ * Packs errors with their class, message, stack, causes and own properties. A property that cannot be copied, or is too
+ * deep, becomes a text that shows it. Never throws: whatever a job throws is its outcome.
  */
 export function packReason(reason: unknown): PackedReason {
   return pack(reason, new Map(), 0);
@@ -45,7 +45,7 @@ export function unpackReason(packed: PackedReason): unknown {
   return unpack(packed, new Map());
 }
 
-/** An error may be the cause of itself, by way of others: structured clone keeps such circles. */
+/** An error may be its own cause, through other errors. Structured clone can copy such circles. */
 function pack(value: unknown, packed: Map<object, PackedError>, depth: number): PackedReason {
   if (isError(value)) {
     const known = packed.get(value);
@@ -62,7 +62,7 @@ function pack(value: unknown, packed: Map<object, PackedError>, depth: number): 
   return { kind: 'value', value: isCloneable(value) ? value : show(value) };
 }
 
-/** A Proxy may let nobody look at it. */
+/** The traps of a Proxy may throw. */
 function tryToPackError(error: object, packed: Map<object, PackedError>, depth: number): PackedReason {
   try {
     return packError(error, packed, depth);
@@ -91,7 +91,7 @@ function packError(error: object, packed: Map<object, PackedError>, depth: numbe
   return result;
 }
 
-/** Does not call the `inspect` of a class, which may do anything. */
+/** Does not call the custom `inspect` of a class, which may do anything. */
 function show(value: unknown): string {
   try {
     return inspect(value, { depth: 0, customInspect: false });
@@ -127,7 +127,8 @@ function createError({ className, message, name }: PackedError): Error {
   if (className === DOM_EXCEPTION) {
     return new DOMException(message, name);
   }
-  // Neither a constructor, which may want other arguments, nor Object.create(), which makes no real error.
+  // Not with the constructor of the class, which may need other arguments, and not with Object.create(), which makes no
+  // native error.
   const error = new Error(message);
   Object.setPrototypeOf(error, findErrorClass(className).prototype);
   return error;
@@ -137,7 +138,7 @@ function define(error: Error, name: string, value: unknown, enumerable: boolean)
   Object.defineProperty(error, name, { value, enumerable, writable: true, configurable: true });
 }
 
-/** Nothing keeps the message of an error from being something else, or nothing. */
+/** Returns a property of an error as text: `message` may be of any type, or missing. */
 function toText(value: unknown): string {
   return typeof value === 'string' ? value : describeThrown(value ?? '');
 }

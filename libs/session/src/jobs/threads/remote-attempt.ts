@@ -46,12 +46,12 @@ export class RemoteAttempt<Input, Result> {
     }
   }
 
-  /** Expects it to end soon: its thread has been told to cancel it. */
+  /** Called when the thread was told to cancel the attempt: it should end soon. */
   cancel(): void {
     this.#options.thread.watch.cancel(this.#watched);
   }
 
-  /** Tells which of the inputs was not sent, and why, if that is what went wrong. */
+  /** Returns the end of the attempt if an input could not be copied. */
   #findUncloneable(): AttemptEnd<Result> | undefined {
     const { inputs } = this.#options.chunk;
     for (const [culprit, input] of inputs.entries()) {
@@ -64,12 +64,12 @@ export class RemoteAttempt<Input, Result> {
     return undefined;
   }
 
-  /** Returns how it ended when it has no end of its own. */
+  /** Returns the end of an attempt whose thread gave no answer. */
   async #afterThread(error: unknown): Promise<AttemptEnd<Result>> {
     const { thread, setup } = this.#options;
     const { due, nameJob } = this.#watched;
     if (!thread.isOver) {
-      // It could not be sent, or was not understood.
+      // The request could not be sent, or the thread did not understand it.
       return { status: 'rejected', reason: error, ending: 'failed', culprit: undefined };
     }
     await thread.ended;

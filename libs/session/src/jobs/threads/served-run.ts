@@ -21,7 +21,7 @@ export interface ServedRunOptions {
   readonly moduleRef: ModuleRef;
 }
 
-/** One run of jobs, as a thread that takes part in it knows it. */
+/** One run of jobs, inside a thread that takes part in it. */
 export class ServedRun {
   readonly #options: ServedRunOptions;
   readonly #work: ChunkWork<EntityManager, unknown, unknown>;
@@ -76,8 +76,8 @@ export class ServedRun {
   }
 
   /**
-   * Copies the results before the commit, so that a job whose result cannot be copied is rolled back like any other that
-   * fails, but after the flush, which gives entities their keys.
+   * Copies the results before the commit, so that a job whose result cannot be copied is rolled back like any other
+   * failed job. Copies them after the flush, because the flush sets the keys of new entities.
    */
   #copyResults(work: ChunkWork<EntityManager, unknown, unknown>): ChunkWork<EntityManager, unknown, unknown> {
     const { label, transaction } = this.#options.setup;

@@ -2,14 +2,14 @@ import { workerData } from 'node:worker_threads';
 
 const KEY = 'nestjs-mikro-session';
 
-/** What a thread knows of itself. */
+/** The settings of a worker thread. */
 export interface ThreadEnvironment {
-  /** The URL of the file that makes its application. */
+  /** The URL of the file that creates the application of the thread. */
   readonly application: string;
   readonly data: unknown;
-  /** Which of the connections the jobs belong to: the token of its SessionSource, left out for the default one. */
+  /** The token of the SessionSource of the connection of the jobs. Undefined for the default connection. */
   readonly sourceToken: string | undefined;
-  /** The connections of the application, and how many threads share as many. */
+  /** The number of connections of the main application, and the number of threads that share them. */
   readonly connections: number;
   readonly threads: number;
 }
@@ -18,12 +18,12 @@ export function toWorkerData(environment: ThreadEnvironment): unknown {
   return { [KEY]: environment };
 }
 
-/** Returns what this thread was started with, when it is one of those that run jobs. */
+/** Returns the settings of this thread. Undefined where it does not run jobs. */
 export function readThreadEnvironment(): ThreadEnvironment | undefined {
   return (workerData as Readonly<Record<string, ThreadEnvironment>> | null)?.[KEY];
 }
 
-/** Returns the share that one of several threads has in a number of connections. */
+/** Returns the number of connections that each thread gets. */
 export function shareOf(connections: number, threads: number): number {
   return Math.max(1, Math.floor(connections / threads));
 }

@@ -1,8 +1,11 @@
 import { JobThread } from './job-thread.js';
 
-/** Some threads with an equal share of connections. Each starts when it is first needed, and is replaced when it has died. */
+/**
+ * A number of threads with equal shares of connections. Each starts when it is first needed, and is replaced when it
+ * has ended by itself.
+ */
 export class ThreadPool {
-  /** How many runs use it. */
+  /** The number of runs that use the threads. */
   users = 0;
   readonly #threads: JobThread[] = [];
 

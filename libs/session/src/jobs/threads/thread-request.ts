@@ -1,9 +1,9 @@
 import type { BeginOptions } from '../../session/transaction/begin-options.js';
 import type { PackedReason } from './packed-reason.js';
 
-/** What a thread is told of a run, once. */
+/** Describes a run to a thread. Sent once. */
 export interface RunSetup {
-  /** The name of the class that does the work. */
+  /** The name of the worker class. */
   readonly worker: string;
   readonly chunkSize: number;
   readonly label: string;
@@ -14,6 +14,7 @@ export interface RunSetup {
   readonly hasSignal: boolean;
 }
 
+/** Asks a thread for one attempt at a chunk. */
 export interface AttemptRequest {
   readonly kind: 'attempt';
   readonly run: number;
@@ -23,7 +24,7 @@ export interface AttemptRequest {
   readonly number: number;
 }
 
-/** What a thread is asked for. */
+/** A request to a thread. */
 export type ThreadRequest =
   | { readonly kind: 'start' }
   | { readonly kind: 'open'; readonly run: number; readonly setup: RunSetup }

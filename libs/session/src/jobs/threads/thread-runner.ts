@@ -12,12 +12,12 @@ import { packReason } from './packed-reason.js';
 import { RemoteAttempt } from './remote-attempt.js';
 import type { RunSetup, ThreadRequest } from './thread-request.js';
 
-/** How many threads may die under an attempt that waits for its beginning. */
+/** The number of threads that may end while an attempt waits to begin. Then the attempt fails. */
 const MOST_TRIES = 3;
 
 export interface ThreadRunnerOptions {
   readonly threads: JobThreads;
-  /** How many threads to use. */
+  /** The number of threads to use. */
   readonly wanted: number;
   readonly concurrency: number | undefined;
   readonly setup: RunSetup;
@@ -26,7 +26,7 @@ export interface ThreadRunnerOptions {
   readonly shutdown: AbortSignal;
 }
 
-/** Runs the chunks of one run in worker threads. Each attempt is one message there and one back. */
+/** Runs the chunks of one run in worker threads. Each attempt takes one message to the thread and one back. */
 export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
   readonly #options: ThreadRunnerOptions;
   readonly #run: number;
@@ -56,7 +56,7 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
       return lanes;
     } catch (error) {
       this.close();
-      // Aborted meanwhile, the jobs are told so, each of them.
+      // If the signal aborts in the meantime, each job is rejected as aborted.
       if (signals.abortSignal.aborted) {
         return 1;
       }
@@ -83,7 +83,7 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
       const end: AttemptEnd<Result> = abortSignal.aborted
         ? { status: 'rejected', reason: abortSignal.reason, ending: 'aborted', culprit: undefined, isUnbegun: true }
         : await attempt.make();
-      // It is the same object as without threads.
+      // The reason is the original object, as without threads, and not a copy.
       return end.status === 'rejected' && end.ending === 'aborted'
         ? { ...end, reason: (signal ?? abortSignal).reason }
         : end;
@@ -105,7 +105,7 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
     }
   }
 
-  /** Returns the thread that has the least to do, one attempt more than before. */
+  /** Returns the thread with the fewest attempts, and counts one attempt more for it. */
   async #enter(): Promise<JobThread> {
     for (let tries = 1; ; tries += 1) {
       const thread = this.#pick();
@@ -127,7 +127,7 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
     return threads.reduce((least, thread) => (thread.load < least.load ? thread : least));
   }
 
-  /** Lets a thread take part in the run. */
+  /** Opens the run in a thread. */
   async #openIn(thread: JobThread): Promise<void> {
     const opening = this.#opened.get(thread) ?? this.#sendSetup(thread);
     this.#opened.set(thread, opening);
@@ -165,7 +165,7 @@ export class ThreadRunner<Input, Result> implements ChunkRunner<Input, Result> {
   }
 }
 
-/** @throws {JobCloneError} for options that all jobs need */
+/** @throws {JobCloneError} for options that cannot be copied */
 function assertCloneable(setup: RunSetup): void {
   for (const name of ['info', 'transaction'] as const) {
     const obstacle = findUncloneable(setup[name], name);

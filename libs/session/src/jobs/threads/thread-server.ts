@@ -10,7 +10,7 @@ import type { ThreadEnvironment } from './thread-environment.js';
 import type { AllowanceNotice, PackedEnd, ThreadAnswer } from './thread-answer.js';
 import type { AttemptRequest, RunSetup, ThreadRequest } from './thread-request.js';
 
-/** The inside of a thread: its application, and the runs it takes part in. */
+/** The inside of a worker thread: its application, and the runs that it takes part in. */
 export class ThreadServer {
   readonly #environment: ThreadEnvironment;
   readonly #notify: (notice: AllowanceNotice) => void;
@@ -22,7 +22,7 @@ export class ThreadServer {
     this.#notify = notify;
   }
 
-  /** Never throws: an error would lose its class on the way. */
+  /** Never throws: an error would lose its class on the way to the main thread. */
   async answer(request: ThreadRequest): Promise<ThreadAnswer> {
     try {
       const end = await this.#serve(request);
@@ -81,7 +81,7 @@ export class ThreadServer {
   }
 }
 
-/** What a file of CommonJS exports as its default is a property of what is imported as its default. */
+/** Returns the default export of a file. In an import of CommonJS, it is a property of the default import. */
 function defaultOf(exported: unknown): unknown {
   return typeof exported === 'object' && exported !== null && 'default' in exported ? exported.default : exported;
 }

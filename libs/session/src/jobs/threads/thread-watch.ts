@@ -11,18 +11,18 @@ interface Thread {
 
 /** An attempt that a thread has begun. */
 export interface WatchedAttempt {
-  /** Counts the attempts of all runs. */
+  /** The number of the attempt, unique over all runs. */
   readonly id: number;
-  /** Names the job of an input, for errors. */
+  /** Returns the name of the job of an input, for errors. */
   readonly nameJob: (culprit: number | undefined) => string;
-  /** Why it should have ended by now, if it should. */
+  /** Why the attempt should have ended by now. Undefined while it may go on. */
   due: { readonly ending: Exclude<JobEnding, 'failed'>; readonly culprit: number | undefined } | undefined;
   timer: NodeJS.Timeout | undefined;
 }
 
 /**
- * Watches the attempts of one thread. A thread ends them itself when their time is up or they are cancelled, unless it
- * is blocked by a loop that never awaits: then all of it is ended, since nothing else would help.
+ * Watches the attempts of one thread. The thread itself ends them when their time is up or when they are cancelled. A
+ * thread that is blocked by a loop without `await` cannot do that: then the whole thread is ended.
  */
 export class ThreadWatch {
   readonly #thread: Thread;
@@ -36,7 +36,7 @@ export class ThreadWatch {
     this.#patience = patience;
   }
 
-  /** Whose time was up when the thread was found blocked, if that is why it has ended. */
+  /** The job whose time was up when the thread was found blocked, if the thread was ended because of that. */
   get blockedBy(): string | undefined {
     return this.#blockedBy;
   }
@@ -50,7 +50,7 @@ export class ThreadWatch {
     this.#attempts.delete(attempt.id);
   }
 
-  /** Gives an attempt its time, or all the time there is. */
+  /** Starts the time of an attempt. Without an allowance, the attempt has no limit. */
   allow({ attempt: id, allowance }: AllowanceNotice): void {
     const attempt = this.#attempts.get(id);
     if (attempt === undefined || attempt.due?.ending === 'aborted') {
@@ -64,7 +64,7 @@ export class ThreadWatch {
     }
   }
 
-  /** Expects the end of an attempt that its thread was told to cancel. */
+  /** Called when the thread was told to cancel an attempt: the attempt should end soon. */
   cancel(attempt: WatchedAttempt): void {
     this.#expect(attempt, 'aborted', undefined);
   }
@@ -78,7 +78,7 @@ export class ThreadWatch {
     }
   }
 
-  /** Looks after the thread for as long as it owes the end of an attempt. */
+  /** Checks the thread as long as an attempt should have ended and has not. */
   async #look(): Promise<void> {
     while (this.#due.length > 0) {
       if (!(await this.#thread.isResponsive()) && this.#mayKill()) {
@@ -94,7 +94,10 @@ export class ThreadWatch {
     return [...this.#attempts.values()].filter(({ due }) => due !== undefined);
   }
 
-  /** A time-out is kept at any price. For a mere cancellation no other jobs of the thread are lost. */
+  /**
+   * Whether the thread may be ended. A time-out is always enforced. For a cancellation alone, no other jobs of the
+   * thread are lost.
+   */
   #mayKill(): boolean {
     const due = this.#due;
     return (

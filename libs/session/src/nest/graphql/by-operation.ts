@@ -1,8 +1,8 @@
 import type { OperationNode } from './describe-operation.js';
 
 /**
- * Keeps one value per operation for as long as the operation is known. Contexts may be shared by operations, and parsed
- * documents by requests, so only both together tell one operation from another.
+ * Keeps one value per operation. Several operations may share a context, and several requests may share a parsed
+ * document: only both together identify an operation.
  */
 export class ByOperation<Value> {
   readonly #values = new WeakMap<object, WeakMap<OperationNode, Value>>();

@@ -1,6 +1,9 @@
 import type { ScopeEnding } from '../../session/scope/scope-ending.js';
 
-/** What is needed of the operation of a GraphQL document. It is the same object for all resolvers of an operation. */
+/**
+ * The members of the operation of a GraphQL document that are used here. All resolvers of an operation get the same
+ * object.
+ */
 export interface OperationNode {
   readonly operation: string;
   readonly name?: { readonly value: string } | undefined;
@@ -10,7 +13,7 @@ interface FieldPath {
   readonly prev: FieldPath | undefined;
 }
 
-/** What is needed of the `info` that each resolver is given. */
+/** The members of the `info` of a resolver that are used here. */
 export interface ResolveInfo {
   readonly fieldName: string;
   readonly operation: OperationNode;
@@ -19,17 +22,17 @@ export interface ResolveInfo {
 
 export type Resolver = (source: unknown, args: unknown, context: unknown, info: ResolveInfo) => unknown;
 
-/** Names an operation to people: `query GetUsers`, or `query` when it has no name. */
+/** Returns the name of an operation for people: `query GetUsers`, or `query` when it has no name. */
 export function describeOperation({ operation, name }: OperationNode): string {
   return name === undefined ? operation : `${operation} ${name.value}`;
 }
 
-/** Tells how an operation ended, which with errors may have a result, too. */
+/** Returns how an operation ended. An operation with errors may have a result too. */
 export function endingOf(errors: readonly unknown[] = []): ScopeEnding {
   return errors.length === 0 ? 'returned' : 'threw';
 }
 
-/** Returns an object that all resolvers below one root field share, and no others: each event of a subscription has one. */
+/** Returns an object that exactly the resolvers below one root field share. Each event of a subscription has one. */
 export function rootOf({ path }: ResolveInfo): object {
   let root = path;
   while (root.prev !== undefined) {

@@ -9,15 +9,15 @@ import { type UpstreamClass, warnOfUnknownClass } from '../upstream-class.js';
 
 type Filter = (this: unknown, ...args: unknown[]) => unknown;
 
-/** What is needed of the driver of a GraphQLModule. */
+/** The members of the driver of a GraphQLModule that are used here. */
 export interface GraphqlDriver {
-  /** Fastify, where the driver is one of Mercurius. */
+  /** The Fastify instance of a driver for Mercurius. */
   readonly instance?: FastifyWithMercurius | undefined;
   start(options: object): Promise<unknown>;
   subscriptionWithFilter(resolver: object, filter: Filter, subscribe: unknown): unknown;
 }
 
-/** The token that each GraphQLModule has its options under. */
+/** The token under which each GraphQLModule provides its options. */
 const MODULE_OPTIONS = 'GqlModuleOptions';
 
 // Seam: nestjs/graphql-driver
@@ -36,7 +36,10 @@ export class GraphqlDrivers implements OnModuleInit {
     private readonly operations: GraphqlOperations,
   ) {}
 
-  /** The hook of a global module runs before that of GraphQLModule, which explores the resolvers and starts the driver. */
+  /**
+   * This hook of a global module runs before the hook of GraphQLModule, which explores the resolvers and starts the
+   * driver.
+   */
   onModuleInit(): void {
     const drivers = [...this.#find()];
     if (drivers.length > 0) {
@@ -65,7 +68,7 @@ export class GraphqlDrivers implements OnModuleInit {
       ? (options: ApolloOptions) => start(surroundApollo(options, this.operations))
       : async (options) => {
           await start(options);
-          // What a gateway asks other servers for has no resolver here.
+          // A gateway asks other servers for its fields, and has no resolvers here.
           if (!surroundMercurius(driver.instance, options, this.operations) && !('gateway' in options)) {
             // Seam: mercurius/graphql
             warnOfUnknownClass({ ...GRAPHQL_DRIVER, className: driver.constructor.name });
@@ -88,14 +91,14 @@ export class GraphqlDrivers implements OnModuleInit {
   }
 }
 
-/** Its class may have any name: bundlers shorten them. */
+/** Checks members, not the name of the class: bundlers shorten names. */
 function isDriver(instance: unknown): instance is GraphqlDriver {
   return (
     typeof instance === 'object' && instance !== null && GRAPHQL_DRIVER.methods.every((method) => method in instance)
   );
 }
 
-/** Tells the drivers that run an Apollo Server, in this process and on a schema of its own. */
+/** Whether a driver runs an Apollo Server in this process, on a schema of its own. */
 function isApollo(driver: GraphqlDriver): boolean {
   return 'registerExpress' in driver && 'registerFastify' in driver;
 }

@@ -8,7 +8,7 @@ import { describeOperation, endingOf, type OperationNode, type ResolveInfo, root
 import { identifyByOperation, OperationScope } from './operation-scope.js';
 import { SubscriptionEvents } from './subscription-events.js';
 
-/** Knows the scope of each GraphQL operation, and of each event of a subscription. */
+/** Keeps the scope of each GraphQL operation, and of each event of a subscription. */
 export class GraphqlOperations {
   readonly #operations = new ByOperation<OperationScope>();
   readonly #subscriptions = new ByOperation<SubscriptionEvents>();
@@ -33,7 +33,7 @@ export class GraphqlOperations {
     return scope;
   }
 
-  /** Runs `work` in a scope, unless it does so already. */
+  /** Runs `work` in a scope, unless the code runs in it already. */
   enter<Result>(scope: OperationScope | undefined, work: () => Result): Result {
     return scope === undefined || this.storage.current === scope ? work() : this.tasks.enter(scope, work);
   }
@@ -43,7 +43,7 @@ export class GraphqlOperations {
     return this.tasks.runIn(scope, work);
   }
 
-  /** The same for all that an operation does: its result tells whether it has failed. */
+  /** Runs a whole operation in a scope. The result shows whether the operation has failed. */
   async execute<Result extends { readonly errors?: readonly unknown[] }>(
     scope: OperationScope,
     work: () => Promise<Result>,
@@ -74,7 +74,10 @@ export class GraphqlOperations {
     return scope;
   }
 
-  /** Returns the scope of the event that a resolver runs for, if it is for one. The first resolver of an event opens it. */
+  /**
+   * Returns the scope of the event of a subscription that a resolver runs for. Undefined for other resolvers. The first
+   * resolver of an event opens the scope.
+   */
   eventOf(context: unknown, info: ResolveInfo): OperationScope | undefined {
     const subscription =
       info.operation.operation === 'subscription' ? this.#subscriptions.get(context, info.operation) : undefined;
@@ -92,7 +95,7 @@ export class GraphqlOperations {
     return scope;
   }
 
-  /** Runs what starts a subscription in a scope of its own, and gives each event of what it returns one, too. */
+  /** Runs the code that starts a subscription in a scope of its own, and each event of the subscription in another. */
   async subscribe(context: unknown, info: ResolveInfo, subscribe: () => unknown): Promise<unknown> {
     const scope = this.open(context, () => describeOperation(info.operation));
     const source = await this.runIn(scope, async () => subscribe());
@@ -112,7 +115,7 @@ export class GraphqlOperations {
     }
   }
 
-  /** Ends the scope of an operation when nobody is left to read the rest of its answer, which comes in parts. */
+  /** Ends the scope of an operation whose answer comes in parts, when the client has left before the last part. */
   endWhenLeft(context: unknown, operation: OperationNode | undefined): void {
     const scope = this.#findOpen(context, operation);
     if (scope === undefined) {
@@ -126,7 +129,7 @@ export class GraphqlOperations {
     }
   }
 
-  /** Ends the scopes of operations where a failure to do so can only be reported. */
+  /** Ends the scopes of operations. Logs the errors, because nobody is left to throw them to. */
   async endAll(context: unknown, operations: readonly OperationNode[], ending: ScopeEnding): Promise<void> {
     for (const operation of operations) {
       const scope = this.#findOpen(context, operation);
@@ -142,7 +145,10 @@ export class GraphqlOperations {
   }
 }
 
-/** A failure at the end of an operation fails it. When it has failed already, the first errors are what its client gets. */
+/**
+ * Ends a scope. An error here fails the operation. When the operation has failed already, its client gets the first
+ * errors.
+ */
 function end(scope: OperationScope, ending: ScopeEnding): Promise<void> {
   return ending === 'threw' ? endReporting(scope, ending) : scope.end(ending);
 }

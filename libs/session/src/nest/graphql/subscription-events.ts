@@ -2,8 +2,8 @@ import { reportEndFailure } from '../../session/scope/report-end-failure.js';
 import type { LiveScope } from '../../session/scope/live-scope.js';
 
 /**
- * The events of one subscription. GraphQL asks for the next one when it has delivered the last: then the scope of the
- * last one ends.
+ * The events of one subscription. GraphQL asks for the next event when it has delivered the last one. Then the scope of
+ * the last event ends.
  */
 export class SubscriptionEvents implements AsyncIterableIterator<unknown, unknown> {
   readonly #source: AsyncIterator<unknown, unknown>;

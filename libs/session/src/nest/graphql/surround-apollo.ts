@@ -60,7 +60,10 @@ export function surroundApollo<Options extends ApolloOptions>(
   };
 }
 
-/** An Apollo Server plugin. Its hooks run after the last resolver, and before the response, or the last part of it, is sent. */
+/**
+ * Makes a plugin of Apollo Server. Its hooks run after the last resolver, and before the response, or its last part, is
+ * sent.
+ */
 function createPlugin(operations: GraphqlOperations): object {
   return {
     requestDidStart: async () => {
@@ -85,13 +88,13 @@ function createPlugin(operations: GraphqlOperations): object {
         },
       };
     },
-    // When a hook has failed, this one or another. Apollo Server reports that failure itself.
+    // Called when a hook of this plugin or of another has failed. Apollo Server itself reports that error.
     unexpectedErrorProcessingRequest: ({ requestContext }: { readonly requestContext: RequestContext }) =>
       operations.end(requestContext.contextValue, requestContext.operation, 'threw'),
   };
 }
 
-/** Queries and mutations that come through a WebSocket do not pass Apollo Server, but graphql-ws alone. */
+/** Queries and mutations over a WebSocket go through graphql-ws only, not through Apollo Server. */
 function withSocketOperations(
   options: ApolloOptions,
   operations: GraphqlOperations,

@@ -12,19 +12,19 @@ interface Result {
 
 type Arguments = [source: unknown, context?: object | null, variables?: unknown, operationName?: string | null];
 
-/** What Mercurius adds to Fastify: a function that runs an operation, whichever way it came. */
+/** The function that Mercurius adds to Fastify. It runs every operation, over HTTP or a WebSocket. */
 interface Mercurius {
   (...args: Arguments): Promise<Result>;
   readonly schema: Schema;
   addHook(name: 'preExecution', hook: (schema: unknown, document: Document) => Promise<void>): void;
 }
 
-/** The Fastify instance of a driver, where it has one. */
+/** The Fastify instance of a driver. */
 export interface FastifyWithMercurius {
   graphql?: Mercurius;
 }
 
-/** What names an operation. Its document is known when it has been parsed. */
+/** The parts that give an operation its name. The document is set when it has been parsed. */
 interface Naming {
   document?: Document;
   readonly operationName: string | null | undefined;
@@ -33,7 +33,7 @@ interface Naming {
 /**
  * Opens a scope for each operation that Mercurius runs, and for each event of a subscription.
  *
- * @returns whether there is a Mercurius
+ * @returns whether the driver uses Mercurius
  */
 export function surroundMercurius(
   fastify: FastifyWithMercurius | undefined,

@@ -10,21 +10,21 @@ interface ObjectType {
   getFields(): Readonly<Record<string, Field>>;
 }
 
-/** What is needed of a GraphQLSchema. */
+/** The member of a GraphQLSchema that is used here. */
 export interface Schema {
   getTypeMap(): Readonly<Record<string, { readonly [Symbol.toStringTag]: string }>>;
 }
 
 export interface ResolverHooks {
-  /** Runs what resolves a field, code of the user. */
+  /** Runs a resolver of a field that is code of the user. */
   resolve(context: unknown, info: ResolveInfo, work: () => unknown): unknown;
-  /** Runs what starts a subscription. */
+  /** Runs the code that starts a subscription. */
   subscribe(context: unknown, info: ResolveInfo, work: () => unknown): unknown;
-  /** Resolves the fields without a resolver of their own. @default reads the property, or calls the method, of that name */
+  /** Resolves the fields without a resolver. @default reads the property, or calls the method, of that name */
   readonly defaultResolver?: Resolver | undefined;
 }
 
-/** Makes all resolvers of a schema run in the given hooks. */
+/** Makes all resolvers of a schema run inside these hooks. */
 export function surroundResolvers(schema: Schema, hooks: ResolverHooks): void {
   for (const field of findFields(schema)) {
     const { resolve = hooks.defaultResolver ?? readMember, subscribe } = field;
@@ -47,13 +47,16 @@ function surround(resolver: Resolver, around: ResolverHooks['resolve']): Resolve
   return (source, args, context, info) => around(context, info, () => resolver(source, args, context, info));
 }
 
-/** Tells a resolver that only reads a property of its source: that of GraphQL, and that of @nestjs/graphql. */
+/** Whether a resolver only reads a property of its source: the default one of GraphQL, and that of @nestjs/graphql. */
 function isReader(resolver: Resolver): boolean {
   // Seam: nestjs/graphql-readers
   return resolver === readMember || (resolver.name === 'rootFieldResolver' && resolver.length === 1);
 }
 
-/** Nearly all fields are plain properties: reading those runs no code of the user, and stays as fast as it was. */
+/**
+ * Surrounds a reader only where it calls a method. Nearly all fields are plain properties: reading them runs no code of
+ * the user, and stays as fast as before.
+ */
 function surroundReader(reader: Resolver, around: ResolverHooks['resolve']): Resolver {
   const surrounded = surround(reader, around);
   return (source, args, context, info) =>
@@ -62,7 +65,7 @@ function surroundReader(reader: Resolver, around: ResolverHooks['resolve']): Res
       : surrounded(source, args, context, info);
 }
 
-/** Does what GraphQL does for a field without a resolver: reads the property, or calls the method, of its name. */
+/** Resolves a field as GraphQL does by default: reads the property, or calls the method, with the name of the field. */
 function readMember(source: unknown, args: unknown, context: unknown, info: ResolveInfo): unknown {
   if (!isObject(source)) {
     return undefined;

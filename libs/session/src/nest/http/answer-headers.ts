@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 
-/** What knows the headers of an answer: a response, or Fastify's reply, which keeps some of its own. */
+/** An object that holds headers of an answer: a response, or Fastify's reply, which keeps some headers itself. */
 export interface HeaderHolder {
   getHeaders(): OutgoingHttpHeaders;
   removeHeader(name: string): unknown;
@@ -8,7 +8,7 @@ export interface HeaderHolder {
   header?(name: string, value: unknown): unknown;
 }
 
-/** Remembers the headers of an answer that has not begun, and can make it have those again. */
+/** Remembers the headers of an answer that has not begun, and can restore them. */
 export class AnswerHeaders {
   readonly #holder: HeaderHolder;
   readonly #before: OutgoingHttpHeaders;

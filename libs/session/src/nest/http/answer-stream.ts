@@ -4,25 +4,25 @@ import { EMPTY, Observable } from 'rxjs';
 
 import type { MessageScope } from '../messages/message-scope.js';
 
-/** Hands on what a handler's stream emits, to one reader. Its end waits for the end of the scope. */
+/** Passes the values of a handler's stream to one reader. Completes only after the end of the scope. */
 export class AnswerStream {
   readonly #source: Observable<unknown>;
   readonly #scope: MessageScope;
   readonly #enter = AsyncLocalStorage.snapshot();
   readonly #finished = Promise.withResolvers<void>();
 
-  /** Takes a stream in the scope that it is to be subscribed to in. */
+  /** Call this in the scope in which the stream must be subscribed to. */
   constructor(source: Observable<unknown>, scope: MessageScope) {
     this.#source = source;
     this.#scope = scope;
   }
 
-  /** Settles as the stream does. Resolves, too, when nobody reads it any more. */
+  /** Settles as the stream does. Also resolves when the reader unsubscribes. */
   get finished(): Promise<void> {
     return this.#finished.promise;
   }
 
-  /** @param end settles when the scope has ended, with what is to be said after the last value: EMPTY, or a failure */
+  /** @param end settles when the scope has ended, with the values to add at the end: EMPTY, or a failure */
   endWith(end: () => Promise<Observable<unknown>>): Observable<unknown> {
     const { resolve, reject } = this.#finished;
     return new Observable((subscriber) => {
@@ -49,7 +49,7 @@ export class AnswerStream {
         this.#source.subscribe({
           next: (value) => {
             if (held.push(value) === 1) {
-              // The result of a promise comes right before the end, and is handed on when the session is closed.
+              // The result of a promise comes directly before the end. It is passed on when the session is closed.
               queueMicrotask(() => void ((isFinished && this.#scope.isIdle) || release()));
             }
           },

@@ -15,17 +15,17 @@ interface Call {
 
 interface HeldAnswerOptions {
   readonly transaction: HttpTransaction;
-  /** Called when the commit has failed, before the answer that takes the place of this one. */
+  /** Called when the commit has failed, before another answer replaces this one. */
   readonly onDrop: () => void;
   readonly onFailure: (error: unknown) => void;
 }
 
-/** How much of an answer is held before its writer is asked to wait, where the response does not say. */
+/** The number of bytes that are held before the writer is asked to wait, where the response names no limit. */
 const HIGH_WATER_MARK = 16_384;
 
 /**
- * Holds back what is written to a response by hand until the transaction of its request has ended, which the first write
- * brings about. It is sent then, or dropped when the commit failed.
+ * Holds an answer that a handler writes by hand until the transaction of its request has ended. The first write starts
+ * the commit. Then the answer is sent, or dropped when the commit failed.
  */
 export class HeldAnswer {
   readonly #response: AnyResponse;
@@ -41,7 +41,7 @@ export class HeldAnswer {
     this.#options = options;
   }
 
-  /** Takes the methods of a response over. */
+  /** Replaces the methods of a response that write. */
   static watch(response: AnyResponse, options: HeldAnswerOptions): void {
     const held = new HeldAnswer(response, options);
     const writable = response as unknown as Writable;
@@ -97,7 +97,7 @@ export class HeldAnswer {
     const response = this.#response;
     const { statusCode } = response;
     const headers = new AnswerHeaders(response);
-    // Whoever asks may write no other answer: this one may be on its way.
+    // Code that checks `headersSent` must not write another answer: this one has begun.
     Object.defineProperty(response, 'headersSent', { configurable: true, get: () => true });
     const { transaction, onFailure } = this.#options;
     transaction
@@ -133,7 +133,7 @@ export class HeldAnswer {
     }
   }
 
-  /** Forgets what was written, and lets its writers write nothing into the answer that takes its place. */
+  /** Drops the held answer. Its writers can write nothing into the answer that replaces it. */
   #drop(): void {
     this.#calls.splice(0).forEach(({ args }) => drop(...args));
     this.#options.onDrop();
@@ -149,18 +149,18 @@ export class HeldAnswer {
         drop(...late);
         return response;
       };
-      // Over HTTP/2 it writes by that.
+      // Over HTTP/2, the response writes with this method.
       writable.write = write;
       end.apply(response, args);
       writable.write = drop;
       return response;
     };
-    // Whoever waits for room goes on, when that cannot end the answer of somebody else any more.
+    // A writer that waits for `drain` goes on only now. Before, it could have ended the other answer.
     watchResponse(response, () => response.emit('drain'));
   }
 }
 
-/** Writes nothing, and calls back all the same: somebody may wait for that. */
+/** Writes nothing, but calls the callback: the writer may wait for it. */
 function drop(...args: unknown[]): boolean {
   const callback = args.at(-1);
   if (typeof callback === 'function') {

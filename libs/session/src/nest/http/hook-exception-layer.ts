@@ -4,7 +4,7 @@ import { ExceptionsHandler } from '@nestjs/core/exceptions/exceptions-handler.js
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 
 type Next = (this: unknown, exception: unknown, host: ArgumentsHost) => void;
-/** Runs what answers an exception: at once, or when the transaction of the request was rolled back. */
+/** Runs the answer to an exception: at once, or after the rollback of the transaction of the request. */
 export type AroundException = (answer: () => void) => void;
 
 const EXCEPTIONS: Seam = {
@@ -20,8 +20,8 @@ type Hooked = { next: Next; [HOOKED]?: true };
 type Answering = { readonly raw?: Answering; [AROUND]?: AroundException };
 
 /**
- * Lets requests put something around the work of exception filters. NestJS makes the handler of exceptions by itself, for
- * each route, and asks nobody: its class is changed, once per process. Requests that want nothing pass through.
+ * Lets a request run code around its exception filters. NestJS makes the exception handler of each route itself and has
+ * no hook for it, so its class is changed, once per process. Requests that do not register anything are unaffected.
  */
 export function hookExceptionLayer(): void {
   const prototype = ExceptionsHandler.prototype as unknown as Hooked;
@@ -43,7 +43,7 @@ export function hookExceptionLayer(): void {
   };
 }
 
-/** @param response that of Node */
+/** @param response the response of Node */
 export function aroundExceptions(response: object, around: AroundException): void {
   (response as Answering)[AROUND] = around;
 }

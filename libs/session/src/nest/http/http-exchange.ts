@@ -11,7 +11,7 @@ import { HttpTransaction } from './http-transaction.js';
 import type { AnyResponse } from './watch-response.js';
 import type { WantedTransaction } from '../session-connections.js';
 
-/** What a handler gets to answer with: Node's response under Express, one that wraps it under Fastify. */
+/** The response that a handler gets: Node's response under Express, a wrapper of it under Fastify. */
 export type PlatformResponse = HeaderHolder & {
   readonly raw?: AnyResponse;
   readonly sent?: boolean;
@@ -19,7 +19,7 @@ export type PlatformResponse = HeaderHolder & {
   send?(body: unknown): unknown;
 };
 
-/** What a handler is called with, and the scope of its request. */
+/** The arguments of a handler, and the scope of its request. */
 export interface HandlerCall {
   readonly scope: HttpScope;
   readonly request: HttpRequest;
@@ -57,15 +57,15 @@ export class HttpExchange {
     await this.#transaction.begin(wanted);
     const outcome = await handler();
     if (this.#answering !== undefined) {
-      // NestJS 11 does not wait for a redirect, nor hear of its failure.
+      // NestJS 11 neither awaits a redirect nor sees its failure.
       await this.#answering.catch((error: unknown) => this.#report(error));
       return this.#call.response;
     }
-    // The answer of an exception filter may be still to come: Fastify waits for a reply, and takes nothing for one.
+    // The answer of an exception filter may still come. For Fastify, a returned undefined would be the reply.
     return this.#transaction.hasFailed ? this.#call.response : outcome;
   }
 
-  /** Sends an answer when the transaction is over. */
+  /** Sends an answer after the end of the transaction. */
   answer(status: number, send: () => unknown): Promise<unknown> {
     this.#answering = this.#answer(status, send);
     return this.#answering;
@@ -94,13 +94,13 @@ export class HttpExchange {
       .catch((error: unknown) => this.#report(error));
   }
 
-  /** Lets nothing that was said of the answer be said of the error that takes its place: its length, its cookies. */
+  /** Removes the headers of the answer, such as its length and its cookies, from the error that replaces it. */
   #forgetAnswer(): void {
     this.#headers.restore();
     this.#raw.statusCode = 500;
   }
 
-  /** Hands an error that comes too late for the route to the exception filters of the application. */
+  /** Passes an error that comes too late for the route to the exception filters of the application. */
   #report(thrown: unknown): void {
     const { scope, response, next } = this.#call;
     const error = types.isNativeError(thrown) ? thrown : new Error(describeThrown(thrown), { cause: thrown });
@@ -108,7 +108,7 @@ export class HttpExchange {
       if (response.send === undefined || response.raw === undefined) {
         (next as (error: unknown) => void)(error);
       } else if (response.sent === true) {
-        // The reply was given up for the response itself.
+        // The handler took over the response from Fastify's reply (`hijack`).
         this.#raw.end();
       } else {
         response.send(error);

@@ -15,11 +15,11 @@ interface HttpScopeOptions {
   readonly response: AnyResponse;
   readonly live: Roster<LiveScope>;
   readonly getInfo: HttpInfo;
-  /** The scopes of requests that wait for the connection of their client, behind others. */
+  /** The scopes of requests that wait behind other requests on the same connection. */
   readonly waiting: ClientScopes<HttpScope>;
 }
 
-/** The scope of an HTTP request. It ends when the response is over and no handler is at work. */
+/** The scope of an HTTP request. It ends when the response is over and no handler runs. */
 export class HttpScope extends LiveScope {
   readonly #request: IncomingMessage & { readonly originalUrl?: string };
   readonly #response: AnyResponse;
@@ -45,7 +45,7 @@ export class HttpScope extends LiveScope {
     return `${this.#request.method} ${path}`;
   }
 
-  /** Asked anew each time: a guard may tell the tenant of the request, and be the first to use a session. */
+  /** Computed on each access: a guard may set the tenant of the request, and may be the first to use a session. */
   override get info(): ScopeInfo {
     return this.#getInfo(this.#handled);
   }
@@ -54,7 +54,7 @@ export class HttpScope extends LiveScope {
     return this.info;
   }
 
-  /** @param request what the handler gets, which Fastify makes around the one of Node */
+  /** @param request the request that the handler gets. Fastify wraps the one of Node in it */
   enterHandler(request: HttpRequest): void {
     this.#handled = request;
     this.#handlers += 1;
@@ -69,7 +69,7 @@ export class HttpScope extends LiveScope {
     this.#endWhenSettled();
   }
 
-  /** Does not end before `work` has settled. */
+  /** Keeps the scope open until `work` has settled. */
   async keepOpen(work: () => Promise<void>): Promise<void> {
     this.#handlers += 1;
     try {
@@ -79,12 +79,12 @@ export class HttpScope extends LiveScope {
     }
   }
 
-  /** Whether nobody is left to get an answer that has not begun. */
+  /** Whether the client has disconnected before the answer began. */
   get isAbandoned(): boolean {
     return this.#responseEnding === 'disconnected' || isOver(this.#response);
   }
 
-  /** Says that the connection is gone which the response was to be sent on. */
+  /** Tells the scope that the connection of its response is lost. */
   abandon(): void {
     this.#onResponseOver(false);
   }
@@ -94,7 +94,9 @@ export class HttpScope extends LiveScope {
     return super.end(ending);
   }
 
-  /** Listens for the end only from the first use on: a request that needs no session pays for none. */
+  /**
+   * Listens for the end of the response only from the first use on: a request without a session does not pay for it.
+   */
   protected override onFirstUse(): void {
     if (this.#responseEnding === 'disconnected') {
       this.#abort();
@@ -110,7 +112,7 @@ export class HttpScope extends LiveScope {
     watchResponse(this.#response, (isSent) => this.#onResponseOver(isSent));
     const { socket } = this.#request;
     if (this.#response.socket === null && socket instanceof EventEmitter) {
-      // Its turn has not come: Node tells nobody when the connection breaks before.
+      // The request waits for its turn on the connection. Node emits nothing on it when the connection breaks before.
       this.#ofClient = this.#waiting.of(socket, (onGone) => socket.once('close', onGone)).add(this);
     }
   }

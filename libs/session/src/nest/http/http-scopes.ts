@@ -25,7 +25,7 @@ const HANDLERS: Seam = {
 const VERBS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options', 'all'];
 
 type ScopedRequest = IncomingMessage & { [SCOPE]?: HttpScope };
-/** What a handler gets: Node's request under Express, one that wraps it under Fastify. */
+/** The request that a handler gets: Node's request under Express, a wrapper of it under Fastify. */
 type HandlerRequest = ScopedRequest & { readonly raw?: ScopedRequest };
 type Handler = (request: HandlerRequest, response: unknown, next: unknown) => unknown;
 type Register = (...args: unknown[]) => unknown;
@@ -45,7 +45,7 @@ export class HttpScopes implements OnModuleInit {
     this.#connections = connections;
     this.#transactions = new HttpTransactions(connections);
     this.#getInfo = (request) => connections.httpInfo(request);
-    // Emits at once under NestFactory, later under a testing module. A standalone application has no adapter.
+    // Under NestFactory this emits at once, under a testing module later. A standalone application has no adapter.
     host.init$.subscribe(() => {
       const adapter = host.httpAdapter as AbstractHttpAdapter | null;
       if (adapter !== null) {
@@ -54,7 +54,7 @@ export class HttpScopes implements OnModuleInit {
     });
   }
 
-  /** All connections are known by now. */
+  /** By now, all connections are registered. */
   onModuleInit(): void {
     const adapter = this.#host.httpAdapter as AbstractHttpAdapter | null;
     if (adapter !== null) {
@@ -64,7 +64,7 @@ export class HttpScopes implements OnModuleInit {
 
   #install(adapter: AbstractHttpAdapter): void {
     adapter.use((request: ScopedRequest, response: ServerResponse, next: () => void) => {
-      // A connection that became a WebSocket lives on: its messages are the tasks, not the request that opened it.
+      // A connection that becomes a WebSocket stays open. Its messages get scopes, not the request that opened it.
       if (!this.#connections.wantHttpScopes || isUpgrade(request)) {
         next();
         return;
@@ -84,9 +84,9 @@ export class HttpScopes implements OnModuleInit {
   }
 
   /**
-   * Makes every route tell its scope when its handler has settled, which may be after the response has ended, or never
-   * come to a response when the client is gone. An interceptor would tell as well, but NestJS then takes the slow path
-   * for every route: a third of its requests per second.
+   * Makes every route report to its scope when its handler has settled. That may be after the end of the response, or
+   * without a response when the client has disconnected. An interceptor could report too, but then NestJS takes a slow
+   * path for every route, which costs a third of its requests per second.
    */
   #watchHandlers(adapter: AbstractHttpAdapter): void {
     // Seam: nestjs/http-verbs
@@ -109,7 +109,7 @@ export class HttpScopes implements OnModuleInit {
   }
 
   #watch(handler: Handler): Handler {
-    // Server-sent events go on for hours.
+    // Server-sent events may last for hours.
     const isTransactional = !isSseRoute(handler) && !isWithoutTransaction(handler);
     const watched: Handler = (request, response, next) => {
       const scope = request[SCOPE] ?? request.raw?.[SCOPE];
@@ -135,7 +135,7 @@ export class HttpScopes implements OnModuleInit {
     return copyRoute(handler, watched);
   }
 
-  /** Enters the scope anew where Fastify left it: it parses the body in the context of the socket. */
+  /** Enters the scope again after Fastify has left it: Fastify parses the body in the context of the socket. */
   #runIn(scope: HttpScope, work: () => unknown): unknown {
     return this.#storage.current === scope ? work() : this.#storage.run(scope, work);
   }
@@ -145,7 +145,7 @@ function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean }): b
   return request.upgrade === true;
 }
 
-/** Fastify's adapter finds the version, the schema and other options of a route on its handler. */
+/** Fastify's adapter reads the version, the schema and other options of a route from properties of its handler. */
 function copyRoute(from: Handler, to: Handler): Handler {
   for (const key of Reflect.getMetadataKeys(from) as unknown[]) {
     Reflect.defineMetadata(key, Reflect.getMetadata(key, from), to);

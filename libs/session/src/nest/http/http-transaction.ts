@@ -11,18 +11,23 @@ interface Part {
   readonly http: HttpOptions;
 }
 
-/** The unit of work of a request: a transaction on each connection that wants one, ended once and together. */
+/**
+ * The unit of work of a request: a transaction on each connection whose options ask for one. All end together, once.
+ */
 export class HttpTransaction {
   readonly #scope: HttpScope;
   readonly #request: HttpRequest;
   readonly #parts: Part[] = [];
-  /** Who writes an answer decides where that runs: a stream, a transaction within this one. */
+  /**
+   * The context of the request. The code that writes an answer may run in another context, such as an inner
+   * transaction.
+   */
   readonly #enter = AsyncLocalStorage.snapshot();
   #end: Promise<void> | undefined;
   #isOver = false;
   #hasFailed = false;
 
-  /** Takes a request in the scope of it. */
+  /** Call this in the scope of the request. */
   constructor(scope: HttpScope, request: HttpRequest) {
     this.#scope = scope;
     this.#request = request;
@@ -32,7 +37,7 @@ export class HttpTransaction {
     return this.#isOver;
   }
 
-  /** Whether something was thrown in the request while it was open. */
+  /** Whether an error was thrown in the request while the transaction was open. */
   get hasFailed(): boolean {
     return this.#hasFailed;
   }
@@ -44,15 +49,15 @@ export class HttpTransaction {
   }
 
   /**
-   * Commits for an answer, or rolls back for one that is a refusal or that nobody gets.
+   * Commits before an answer. Rolls back instead when its status is 400 or more, or when the client has disconnected.
    *
-   * @throws what is to be told instead, when the commit failed
+   * @throws the error to answer with, when the commit failed
    */
   answer(status: number): Promise<void> {
     return this.#finish(() => (status >= 400 || this.#scope.isAbandoned ? this.#rollBack() : this.#commit()));
   }
 
-  /** Rolls back because of an error. When an answer was faster, it waits for the end that this one made. */
+  /** Rolls back because of an error. When an answer has ended the transaction already, only waits for that end. */
   async fail(): Promise<void> {
     this.#hasFailed = true;
     await this.#finish(() => this.#rollBack()).catch(() => undefined);
@@ -67,7 +72,7 @@ export class HttpTransaction {
     return this.#end;
   }
 
-  /** What one connection cannot write is found before another has committed. */
+  /** Flushes all connections before the first commit, so that an error of one prevents the commit of the others. */
   async #commit(): Promise<void> {
     const others = this.#parts.length > 1 ? this.#parts : [];
     for (const part of others) {

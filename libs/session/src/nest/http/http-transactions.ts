@@ -14,14 +14,14 @@ const ANSWERS: Seam = {
   loss: 'The exception filters of a route do not see that the transaction of its request could not be committed',
 };
 
-/** The methods of an adapter that answer with what a handler returned, and where each of them has the status. */
+/** The methods of an adapter that send the result of a handler, and how to find the status of the answer in each. */
 const STATUS: Readonly<Record<string, (response: PlatformResponse, args: readonly unknown[]) => unknown>> = {
   reply: (response, [, status]) => status ?? response.statusCode,
   redirect: (_response, [status]) => status,
   render: (response) => response.statusCode,
 };
 
-/** Makes requests units of work, where the options of a connection want it, over Express and over Fastify. */
+/** Makes requests units of work, where the options of a connection say so, over Express and over Fastify. */
 export class HttpTransactions {
   readonly #connections: SessionConnections;
   readonly #exchanges = new WeakMap<object, HttpExchange>();
@@ -31,8 +31,8 @@ export class HttpTransactions {
   }
 
   /**
-   * Makes what NestJS answers with wait for the commit. Its error is one of the route then, which exception filters get,
-   * and nothing of the answer has been made.
+   * Makes the answers of NestJS wait for the commit. An error of the commit is then an error of the route, which
+   * exception filters get before any part of the answer exists.
    */
   install(adapter: AbstractHttpAdapter): void {
     if (!this.#connections.wantTransactions) {
@@ -57,7 +57,7 @@ export class HttpTransactions {
     }
   }
 
-  /** Runs a handler in the transaction of its request, which is begun where there is none yet. */
+  /** Runs a handler in the transaction of its request. Begins the transaction if there is none yet. */
   run(call: HandlerCall, handler: () => unknown): unknown {
     const raw = rawOf(call.response);
     if (this.#exchanges.has(raw)) {

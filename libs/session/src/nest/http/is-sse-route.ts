@@ -6,7 +6,7 @@ import { type Seam, warnOfSeam } from '../../session/assert-seam.js';
 const SSE: Seam = {
   seam: 'nestjs/sse-metadata',
   of: '@nestjs/common',
-  loss: 'With the option `http.transaction`, a route of server-sent events is a transaction as long as its client listens',
+  loss: 'With the option `http.transaction`, a route of server-sent events keeps a transaction open while its client listens',
 };
 const SSE_METADATA = '__sse__';
 
@@ -16,7 +16,7 @@ export function isSseRoute(handler: object): boolean {
   return Reflect.hasMetadata(SSE_METADATA, handler);
 }
 
-/** Warns when `@Sse()` marks a route in another way than it did. */
+/** Warns when `@Sse()` no longer marks a route in the known way. */
 export function checkSseMetadata(): void {
   const probe = { events: checkSseMetadata.bind(undefined) };
   Sse()(probe, 'events', { value: probe.events });

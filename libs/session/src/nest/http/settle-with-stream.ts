@@ -8,8 +8,9 @@ interface FastifyReply {
 }
 
 /**
- * Ends the wait for a Fastify reply with its stream. NestJS awaits what it sends, and Fastify then waits for an end that
- * a response over HTTP/2 does not tell of when it was reset before: the handler would never settle.
+ * Ends the wait for a Fastify reply when its stream closes. NestJS awaits the reply, and Fastify waits for the end of
+ * the response. A response over HTTP/2 that was reset before does not report its end, so that the handler would never
+ * settle.
  */
 export function settleWithStream(response: unknown): void {
   const reply = response as FastifyReply;

@@ -2,39 +2,39 @@ import { errorMonitor } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 
-/** What is known of responses: those of Node over HTTP/1 and HTTP/2, and what runtimes without sockets put in their place. */
+/** A response of Node over HTTP/1 or HTTP/2, or the object that a runtime without sockets uses instead. */
 export type AnyResponse = ServerResponse & {
   /** The stream of a response over HTTP/2. */
   readonly stream?: Pick<ServerHttp2Stream, 'once' | 'aborted' | 'destroyed'>;
 };
 
 /**
- * Calls back when a response is over, at the first sign of it, maybe again at a later one. Node emits `close` last, but
- * a runtime without sockets may stop at `finish` or `error`, and a response over HTTP/2 that was reset may emit nothing.
+ * Calls back at the first sign that a response is over, and maybe again at a later sign. Node emits `close` last, but a
+ * runtime without sockets may stop at `finish` or `error`, and a response over HTTP/2 that was reset may emit nothing.
  */
 export function watchResponse(response: AnyResponse, onOver: (isSent: boolean) => void): void {
   const onClose = (): void => onOver(isSent(response));
   response.once('close', onClose);
   response.stream?.once('close', onClose);
-  // Not a listener to `error`: it would hide an error that nobody else listens to.
+  // Not a listener to `error`, which would hide an error that has no other listener.
   response.once(errorMonitor, onClose);
   response.once('finish', () => {
-    // Over HTTP/2 it says no more than that the stream is closed.
+    // Over HTTP/2, `finish` only says that the stream is closed.
     const isFinished = response.stream === undefined || isSent(response);
-    // The listeners of the user may want the session once more.
+    // Listeners of the user may still use the session.
     queueMicrotask(() => onOver(isFinished));
   });
 }
 
-/** Whether a response is over, also one that emits nothing. */
+/** Whether a response is over, even one that emits no event. */
 export function isOver(response: AnyResponse): boolean {
   return response.closed || response.destroyed || isSent(response);
 }
 
-/** Whether all of a response was handed to the network, or to its taker where it has no socket. */
+/** Whether the whole response was passed to the network, or to the runtime where there is no socket. */
 export function isSent({ stream, writableFinished, writableEnded, destroyed, socket }: AnyResponse): boolean {
   if (stream !== undefined) {
-    // A stream that is reset is finished by Node itself.
+    // Node itself finishes the response of a stream that is reset.
     return writableEnded && writableFinished && !stream.aborted;
   }
   return writableFinished || (writableEnded && !destroyed && (socket === null || socket === undefined));

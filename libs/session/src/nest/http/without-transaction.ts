@@ -2,7 +2,7 @@ import { SetMetadata } from '@nestjs/common';
 
 const WITHOUT_TRANSACTION = 'nestjs-mikro-session/without transaction';
 
-/** Marks a route that is no unit of work, whatever the application wants of its requests. */
+/** Marks a route that gets no transaction, even with the option `http.transaction`. */
 export const WithoutTransaction = (): MethodDecorator => SetMetadata(WITHOUT_TRANSACTION, true);
 
 export function isWithoutTransaction(handler: object): boolean {

@@ -1,9 +1,9 @@
 interface ClientScope {
-  /** Says that the client is gone. */
+  /** Called when the client has disconnected. */
   abandon(): void;
 }
 
-/** Knows the open scopes of each client, and tells them when it disconnects, with one listener per client. */
+/** Keeps the open scopes of each client, and tells them when it disconnects. Needs only one listener per client. */
 export class ClientScopes<Scope extends ClientScope> {
   readonly #scopes = new WeakMap<object, Set<Scope>>();
 

@@ -64,7 +64,7 @@ export class GatewayScopes {
         scope,
         async () => {
           const result = await handler(client, ...args);
-          // The adapter has stopped listening to this client: it would never subscribe.
+          // The client is gone: the adapter would never subscribe to the result.
           return scope.isAbandoned && isObservable(result) ? undefined : result;
         },
         EXCEPTION,
@@ -73,7 +73,7 @@ export class GatewayScopes {
   }
 }
 
-/** NestJS does nothing with what these handlers return, streams included. */
+/** NestJS ignores the results of these handlers, even streams. */
 function ignoreResult(handler: GatewayHandler): GatewayHandler {
   return async (client, ...args) => {
     await handler(client, ...args);

@@ -29,7 +29,7 @@ interface GatewayPipeline {
   readonly wsProxy: { handleError(...args: unknown[]): unknown };
 }
 
-/** The little that is needed of the WebSocketsController of @nestjs/websockets: one per application. */
+/** The members of the WebSocketsController of @nestjs/websockets that are used here. Each application has one. */
 export interface GatewayController {
   readonly config: {
     getIoAdapter(): { bindClientDisconnect?(client: object, listener: () => void): void };
@@ -39,7 +39,7 @@ export interface GatewayController {
   };
 }
 
-/** Wraps the handlers of gateways, which have names. */
+/** Wraps the handlers of gateways. Each gateway is given by its name. */
 interface GatewayWatch {
   /** The scope of the message that the running code handles. */
   readonly current: MessageScope | undefined;
@@ -55,7 +55,7 @@ interface GatewayWrapper {
   isDependencyTreeStatic(): boolean;
 }
 
-/** NestJS 11 gives the gateway itself, and no handlers of connections. */
+/** NestJS 11 passes the gateway itself, and no handlers of connections. */
 type SubscribeEvents = (
   this: GatewayController,
   gateway: GatewayWrapper | GatewayInstance,
@@ -88,9 +88,9 @@ type HookedPrototype = { subscribeEvents: SubscribeEvents; [HOOKED]?: true };
 /**
  * Lets `scopes` wrap the handlers of all gateways of the application that `modules` belongs to.
  *
- * An adapter sees neither the name of a gateway nor `handleConnection` of a request-scoped one, which NestJS makes a
- * tree of providers for, and no provider can reach the controller that does. So its class is changed, once per process;
- * applications without scopes of their own are passed through.
+ * An adapter does not see the name of a gateway, nor `handleConnection` of a request-scoped gateway. The
+ * WebSocketsController sees both, but no provider can reach it. So its class is changed, once per process. Applications
+ * without this library are unaffected.
  */
 export async function installGatewayHook(modules: HookedModules, scopes: GatewayWatch): Promise<void> {
   modules[SCOPES] = scopes;
@@ -122,7 +122,7 @@ export async function installGatewayHook(modules: HookedModules, scopes: Gateway
     const scoped = messages.map((message) =>
       scopes.watchMessage({ ...message, callback: prepare(message.callback) }, name, this),
     );
-    // For a request-scoped gateway NestJS makes an instance per connection even where there is no method to call.
+    // For a request-scoped gateway, NestJS passes a handler even where the gateway has no such method.
     const connect = instance.handleConnection && (onConnect ?? instance.handleConnection.bind(instance));
     const disconnect = instance.handleDisconnect && (onDisconnect ?? instance.handleDisconnect.bind(instance));
     const handlers = {
@@ -151,8 +151,8 @@ function isWrapper(gateway: GatewayWrapper | GatewayInstance): gateway is Gatewa
 }
 
 /**
- * Tells the scope of a message what cannot be seen from outside of the pipeline: when its handler has settled, which
- * may be after the stream of an interceptor was unsubscribed from, and whether an exception filter had to answer.
+ * Reports to the scope of a message what only the pipeline sees: when the handler has settled, which may be after the
+ * stream of an interceptor was unsubscribed from, and whether an exception filter answered.
  */
 function watchPipeline(pipeline: GatewayPipeline, currentScope: () => MessageScope | undefined): void {
   const { interceptorsConsumer, wsProxy } = pipeline;

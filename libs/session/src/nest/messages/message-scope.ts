@@ -3,11 +3,11 @@ import type { ScopeEnding } from '../../session/scope/scope-ending.js';
 
 export interface MessageScopeOptions extends Pick<LiveScopeOptions, 'origin' | 'live'> {
   readonly label: string;
-  /** The scopes of all messages of the same client, which learn together that it is gone. */
+  /** The scopes of all messages of the same client. All are told when it disconnects. */
   readonly ofClient?: Set<MessageScope> | undefined;
 }
 
-/** The scope of one message or event. It knows whether its client is still there, and which handlers are at work. */
+/** The scope of one message or event. It knows whether its client is still connected, and which handlers run. */
 export class MessageScope extends LiveScope {
   readonly #ofClient: Set<MessageScope> | undefined;
   readonly #handlers = new Set<Promise<unknown>>();
@@ -24,18 +24,18 @@ export class MessageScope extends LiveScope {
     return this.#isAbandoned;
   }
 
-  /** Says that the client is gone, so that nobody will read the answer. */
+  /** Tells the scope that the client is gone: nobody will read the answer. */
   abandon(): void {
     this.#isAbandoned = true;
     this.#abortIfAbandoned();
   }
 
-  /** Says that an exception filter has taken what the handler threw. */
+  /** Tells the scope that an exception filter has handled an error of the handler. */
   fail(): void {
     this.#hasFailed = true;
   }
 
-  /** Keeps the scope open until `handler` has settled, also when its answer is not wanted any more. */
+  /** Keeps the scope open until `handler` has settled, even when nobody waits for its answer any more. */
   follow<Result>(handler: Promise<Result>): Promise<Result> {
     const forget = (): void => void this.#handlers.delete(handler);
     this.#handlers.add(handler);

@@ -6,10 +6,10 @@ import type { TaskScopes } from '../../session/scope/task-scopes.js';
 import { AnswerStream } from '../http/answer-stream.js';
 import { MessageScope, type MessageScopeOptions } from './message-scope.js';
 
-/** What the client of a message is told when the session could not be ended well, in the words of NestJS. */
+/** The answer to a client when the end of the session failed, in the words of NestJS. */
 export const END_FAILURE = { status: 'error', message: 'Internal server error' };
 
-/** Opens a scope for each message, and keeps it open while the answer is being made. */
+/** Opens a scope for each message, and keeps it open until the answer is complete. */
 export class MessageScopes {
   readonly #tasks: TaskScopes;
   readonly #storage: ScopeStorage;
@@ -19,7 +19,7 @@ export class MessageScopes {
     this.#storage = storage;
   }
 
-  /** The scope of the message that the running code is about. */
+  /** The scope of the message that the running code handles. */
   get current(): MessageScope | undefined {
     const task = this.#storage.current?.task;
     return task instanceof MessageScope ? task : undefined;
@@ -30,10 +30,10 @@ export class MessageScopes {
   }
 
   /**
-   * Calls a handler in a scope, and ends the scope before the last of its answer is handed on. An answer that is a
+   * Calls a handler in a scope, and ends the scope before the last part of the answer is passed on. An answer that is a
    * stream keeps the scope open until it completes, fails or is unsubscribed from.
    *
-   * @param failure what is answered when the end of the scope fails, which is logged
+   * @param failure the answer when the end of the scope fails. The error itself is logged
    */
   answer(scope: MessageScope, handle: () => unknown, failure: Observable<unknown>): Promise<unknown> {
     const handedOn = Promise.withResolvers<unknown>();

@@ -8,14 +8,14 @@ import { ClientScopes } from './client-scopes.js';
 import type { MessageScope } from './message-scope.js';
 import { END_FAILURE, type MessageScopes } from './message-scopes.js';
 
-/** What @nestjs/microservices calls when a message or an event arrives, and what it keeps on it. */
+/** The handler that @nestjs/microservices calls for a message or an event, with the properties that it sets. */
 interface RpcHandler {
   (...args: unknown[]): unknown;
   /** The next handler of the same event. */
   next?: RpcHandler;
 }
 
-/** The little that is needed of a server of @nestjs/microservices, or of a custom transport. */
+/** The member of a server of @nestjs/microservices, or of a custom transport, that is used here. */
 interface RpcServer {
   readonly transportId?: number | symbol | undefined;
   addHandler?(pattern: unknown, handler: RpcHandler, isEventHandler?: boolean, extras?: unknown): void;
@@ -47,8 +47,8 @@ export class RpcScopes {
 
   constructor(modules: ModulesContainer, messages: MessageScopes) {
     this.#messages = messages;
-    // Emits every server before its handlers are added, in hybrid applications and in microservices.
-    // Seam: nestjs/rpc-servers
+    // Emits each server before its handlers are added, in hybrid applications and in microservices. Seam:
+    // nestjs/rpc-servers
     if (checkSeam(modules, ['getRpcTargetRegistry'], SERVERS)) {
       modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => this.#install(server));
     }
@@ -71,7 +71,8 @@ export class RpcScopes {
   #watch(handler: RpcHandler, label: string, pattern: unknown): RpcHandler {
     const watched: RpcHandler = (...args) => {
       const answer = this.#handle(handler, { label, origin: { pattern, data: args[0], context: args[1] } }, args);
-      // NestJS would call the next handler from within this one, in its scope and with its request-scoped providers.
+      // NestJS would call the next handler from inside this one, in the same scope and with the same request-scoped
+      // providers.
       return watched.next === undefined ? answer : forkJoin([settle(answer), settle(watched.next(...args))]);
     };
     return watched;
@@ -93,7 +94,10 @@ export class RpcScopes {
   }
 }
 
-/** The requests of a gRPC stream arrive in the context of their connection: what is done with them belongs to the scope. */
+/**
+ * Makes the requests of a gRPC stream arrive in the current context. They arrive in the context of their connection,
+ * but the work on them belongs to the scope.
+ */
 function withRequestsHere([data, ...rest]: readonly unknown[]): unknown[] {
   if (!isObservable(data)) {
     return [data, ...rest];
@@ -111,7 +115,10 @@ function withRequestsHere([data, ...rest]: readonly unknown[]): unknown[] {
   return [Object.assign(requests, { drainBuffer }), ...rest];
 }
 
-/** What tells that nobody waits for the answer any more: the socket over TCP, the call over gRPC. */
+/**
+ * Returns the emitter whose event says that nobody waits for the answer any more: the socket over TCP, the call over
+ * gRPC.
+ */
 function findClient([, context, call]: readonly unknown[]): { emitter: Emitter; goes: string } | undefined {
   const socket = (context as RpcContext | undefined)?.getSocketRef?.();
   if (socket !== undefined) {
@@ -124,7 +131,7 @@ function isGrpcCall(call: unknown): call is Emitter {
   return typeof call === 'object' && call !== null && 'cancelled' in call && 'on' in call;
 }
 
-/** Waits for one of several handlers of an event, which goes on when another one fails. */
+/** Waits for one of several handlers of an event. An error of one does not end the wait for the others. */
 async function settle(answer: unknown): Promise<unknown> {
   const result = await answer;
   return isObservable(result) ? lastValueFrom(from(result), { defaultValue: undefined }) : result;

@@ -20,8 +20,8 @@ interface EventController {
 }
 
 /**
- * Returns a controller of gateways that calls these handlers in place of the methods of a gateway. NestJS 11 calls the
- * methods itself, where 12 can be given what to call.
+ * Returns a controller of gateways that calls these handlers in place of the methods of a gateway. NestJS 12 takes the
+ * handlers as arguments, NestJS 11 always calls the methods itself.
  */
 export function withGatewayEvents<Controller extends object>(
   controller: Controller,

@@ -4,7 +4,7 @@ import { findInstances, type UpstreamClass } from '../upstream-class.js';
 import type { SessionPlace } from '../session-place.js';
 import type { SessionScopes } from '../session-scopes.js';
 
-/** A place that comes with this package, for an optional one that the application may have. */
+/** A SessionPlace of this library for another package that the application may use. */
 export class KnownPlace<Instance> implements SessionPlace {
   /** @param wrap opens a scope for each call that an instance of the class makes */
   constructor(

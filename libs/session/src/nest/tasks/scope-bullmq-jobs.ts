@@ -12,7 +12,7 @@ interface BullWorker {
   processFn?: (job: BullJob, token?: string, signal?: AbortSignal) => Promise<unknown>;
 }
 
-/** What is needed of the class that makes a worker for each processor of @nestjs/bullmq. */
+/** The members that are used here of the class that makes a worker for each processor of @nestjs/bullmq. */
 export interface BullExplorer {
   readonly workers: readonly BullWorker[];
   handleProcessor(...args: unknown[]): void;
@@ -29,15 +29,15 @@ export const BULL_EXPLORER: UpstreamClass = {
 };
 
 /**
- * Opens a scope for each job around all that a worker does for it: a request-scoped processor is made in it too, which
- * the decorators of @nestjs/bullmq would come too late for.
+ * Opens a scope for each job around all the work of a worker for it. A request-scoped processor is created inside the
+ * scope too. A decorator of @nestjs/bullmq would run too late for that.
  */
 export function scopeBullmqJobs(explorer: BullExplorer, scopes: SessionScopes): void {
   const handleProcessor = explorer.handleProcessor;
   explorer.handleProcessor = (...args) => {
     const known = new Set(explorer.workers);
     handleProcessor.apply(explorer, args);
-    // A worker that has just been made has not taken a job yet.
+    // A new worker has not taken a job yet.
     for (const worker of explorer.workers.filter((candidate) => !known.has(candidate))) {
       scopeWorker(worker, scopes);
     }

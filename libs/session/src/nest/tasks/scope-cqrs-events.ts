@@ -9,7 +9,7 @@ interface HandlerInstance {
   handle(event: object): unknown;
 }
 
-/** What NestJS knows of a class with `@EventsHandler()`. */
+/** NestJS's wrapper of a class with `@EventsHandler()`. */
 interface HandlerWrapper {
   readonly metatype: { readonly name: string; readonly prototype?: Partial<HandlerInstance> };
   readonly instance: HandlerInstance;
@@ -26,7 +26,7 @@ interface CommandExecutor {
 
 type Saga = (events: Observable<object>) => unknown;
 
-/** What is needed of the class of @nestjs/cqrs that hands events to handlers and sagas. */
+/** The members that are used here of the class of @nestjs/cqrs that passes events to handlers and sagas. */
 export interface EventBus extends Observable<object> {
   readonly moduleRef: Resolver;
   readonly commandBus: CommandExecutor;
@@ -45,8 +45,8 @@ export const EVENT_BUS: UpstreamClass = {
 };
 
 /**
- * Opens a scope for each call of an event handler, in which a request-scoped handler is made too, and for each command of
- * a saga. Commands and queries are calls: their handlers are in the scope of the caller.
+ * Opens a scope for each call of an event handler, and for each command of a saga. A request-scoped handler is created
+ * inside the scope. Handlers of commands and queries get no scope: they run in the scope of the caller.
  */
 export function scopeCqrsEvents(bus: EventBus, scopes: SessionScopes): void {
   const { bind, registerSaga } = bus;
@@ -99,12 +99,15 @@ function runHandler(
   return scopes.run({ kind: 'event', label, startedIn, origin: { event: name, payload: event } }, work);
 }
 
-/** Whether an event brings the request-scoped providers of its publisher along, which have the session of that. */
+/** Whether an event carries the request-scoped providers of its publisher. They have the session of the publisher. */
 function carriesContext(event: object): boolean {
   return Object.getOwnPropertySymbols(event).some(({ description }) => description === 'ASYNC_CONTEXT_ATTRIBUTE');
 }
 
-/** The operators of a saga see each event in a scope that is over with them: they make commands, and use no session. */
+/**
+ * The operators of a saga run for each event in a scope that ends with them: they only make commands, and use no
+ * session.
+ */
 function eventsInScopes(bus: EventBus, saga: string, scopes: SessionScopes): Observable<object> {
   return new Observable((subscriber) =>
     bus.subscribe({

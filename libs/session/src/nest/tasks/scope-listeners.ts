@@ -8,7 +8,7 @@ import type { SessionScopes } from '../session-scopes.js';
 type Listener = (...args: unknown[]) => unknown;
 type Members = Readonly<Record<string, unknown>>;
 
-/** What is needed of the class that registers the listeners of @nestjs/event-emitter. */
+/** The members that are used here of the class that registers the listeners of @nestjs/event-emitter. */
 export interface EventSubscribersLoader {
   readonly options: { readonly inheritRequestContextId?: boolean };
   subscribeToEventIfListener(instance: object, key: string, isRequestScoped: boolean, module: unknown): void;
@@ -31,8 +31,8 @@ export const EVENT_SUBSCRIBERS_LOADER: UpstreamClass = {
 };
 
 /**
- * Opens a scope for each call of a listener around all that is done for it: a request-scoped listener is made in it too.
- * The block that logs the errors of a listener goes around the scope, so that the scope knows of them.
+ * Opens a scope around each call of a listener. A request-scoped listener is created inside the scope. The block that
+ * logs the errors of a listener is outside of the scope, so that the scope sees the errors.
  */
 export function scopeListeners(loader: EventSubscribersLoader, scopes: SessionScopes): void {
   const subscribe = loader.subscribeToEventIfListener;
@@ -66,7 +66,7 @@ export function scopeListeners(loader: EventSubscribersLoader, scopes: SessionSc
   };
 }
 
-/** Whether a payload brings the request-scoped providers of its request along, which have the session of that. */
+/** Whether a payload carries the request-scoped providers of its request. They have the session of that request. */
 function carriesContext(args: readonly unknown[]): boolean {
   const payload = (args.length > 1 ? args : args[0]) as Record<string, unknown>;
   return ContextIdFactory.getByRequest(payload) === ContextIdFactory.getByRequest(payload);

@@ -12,7 +12,7 @@ interface RabbitMessage {
   readonly fields?: { readonly exchange?: string; readonly routingKey?: string };
 }
 
-/** What is needed of the module that registers the handlers of @golevelup/nestjs-rabbitmq. */
+/** The members that are used here of the module that registers the handlers of @golevelup/nestjs-rabbitmq. */
 export interface RabbitMqModule {
   externalContextCreator: { create: Create };
 }
@@ -33,12 +33,12 @@ const CREATOR: Seam = {
   remedy: 'Open one in each with @InSession()',
 };
 
-/** Where the context id stands in the arguments after the name of the method. */
+/** The position of the context id in the arguments after the name of the method. */
 const CONTEXT_ID = 2;
 
 /**
- * Opens a scope for each message around all that is done for it, guards and interceptors too. A handler whose class is
- * request-scoped is made in it: the package would call it on an object that nothing was injected into.
+ * Opens a scope around all the work on a message, with guards and interceptors. A handler with a request-scoped class
+ * is created inside the scope: the package itself would call it on an object without injected providers.
  */
 export function scopeRabbitHandlers(rabbit: RabbitMqModule, scopes: SessionScopes, moduleRef: ModuleRef): void {
   const creator = rabbit.externalContextCreator as RabbitMqModule['externalContextCreator'] | undefined;
@@ -80,7 +80,7 @@ function isStatic(moduleRef: ModuleRef, token: Type): boolean {
   return moduleRef.introspect(token).scope === Scope.DEFAULT;
 }
 
-/** Of a batch, the first message tells. */
+/** A batch is described by its first message. */
 function describe(message: RabbitMessage | readonly RabbitMessage[]): NonNullable<RabbitMessage['fields']> {
   const first = Array.isArray(message) ? (message[0] as RabbitMessage | undefined) : (message as RabbitMessage);
   return first?.fields ?? {};

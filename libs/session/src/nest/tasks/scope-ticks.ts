@@ -3,7 +3,7 @@ import type { SessionScopes } from '../session-scopes.js';
 
 type Method = (...args: unknown[]) => unknown;
 
-/** What is needed of the class that finds the methods which @nestjs/schedule is to run. */
+/** The members that are used here of the class that finds the methods for @nestjs/schedule. */
 export interface ScheduleExplorer {
   readonly metadataAccessor: {
     getCronMetadata(method: unknown): object | undefined;
@@ -22,7 +22,7 @@ export const SCHEDULE_EXPLORER: UpstreamClass = {
   what: 'the ticks of @nestjs/schedule',
 };
 
-/** Opens a scope for each tick of a method, within the block that logs the errors of the method. */
+/** Opens a scope for each tick of a method, inside the block that logs the errors of the method. */
 export function scopeTicks(explorer: ScheduleExplorer, scopes: SessionScopes): void {
   const lookupSchedulers = explorer.lookupSchedulers;
   explorer.lookupSchedulers = (instance, key) => {

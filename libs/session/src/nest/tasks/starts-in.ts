@@ -1,6 +1,9 @@
 import type { Propagation } from '../run-session-method.js';
 
-/** Tells whose scope a listener is called in. One that is made per call needs a scope before its @InSession() can open one. */
+/**
+ * Returns in whose scope a listener is called. A listener that is created per call needs its scope before its
+ * @InSession() can open one.
+ */
 export function startsIn(propagation: Propagation | undefined, needsScope: boolean): 'emitter' | 'own' {
   switch (propagation) {
     case 'join':

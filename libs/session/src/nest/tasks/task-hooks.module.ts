@@ -19,7 +19,10 @@ const DISTANCE: Seam = {
   remedy: 'Open one in each with @InSession()',
 };
 
-/** Gives a session to what @nestjs/bullmq, @nestjs/schedule and others run, and to the places of the application. */
+/**
+ * Opens scopes for the code that @nestjs/bullmq, @nestjs/schedule and others run, and for the SessionPlaces of the
+ * application.
+ */
 @Module({})
 export class TaskHooksModule implements OnModuleInit {
   readonly #modules: ModulesContainer;
@@ -46,7 +49,8 @@ export class TaskHooksModule implements OnModuleInit {
       if (module.metatype === TaskHooksModule) {
         // Seam: nestjs/module-distance
         checkSeam(module, ['distance'], DISTANCE);
-        // The farthest module is initialised first: before those packages look for what they are to run.
+        // NestJS initialises the module with the largest distance first. So this module comes before those packages
+        // look for the code that they run.
         module.distance = Infinity;
       }
     }
