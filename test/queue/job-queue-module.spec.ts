@@ -189,12 +189,12 @@ describe('JobQueueModule', () => {
       [
         'a name that pg-boss does not take',
         [handlerOf({ queue: 'my words' as 'words' })],
-        'Expected the queue "my words" to have a name and options that pg-boss takes. Name can only contain',
+        'Expected the queue "my words" to have a name and options that pg-boss accepts. Name can only contain',
       ],
       [
         'options that pg-boss does not take',
         [handlerOf({ queue: 'words', retryLimit: -1 })],
-        'Expected the queue "words" to have a name and options that pg-boss takes. retryLimit',
+        'Expected the queue "words" to have a name and options that pg-boss accepts. retryLimit',
       ],
     ])('with %s', async (_what, handlers, message) => {
       await expect(start(JobQueueModule.forRoot(), ...handlers)).rejects.toThrow(message);

@@ -392,7 +392,7 @@ describe('JobQueue', () => {
       await sessions.run(
         async () => {
           await expect(queue.send('letters', 'one')).rejects.toThrow(
-            "Expected `info.tenants` to be something that JSON can hold, since it goes along with the job, got `Set(1) { 'a' }`.",
+            "Expected `info.tenants` to be something that JSON can hold, since it is sent with the job, got `Set(1) { 'a' }`.",
           );
           await queue.send('letters', 'one', { info: { tenants: undefined } });
         },

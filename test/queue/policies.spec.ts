@@ -117,9 +117,9 @@ describe('the policies of pg-boss', () => {
     });
 
     it.each<[QueuePolicy, QueuePolicy, string]>([
-      [{}, { policy: 'short' }, 'has been made with `policy` standard, and cannot be changed to short'],
-      [{ policy: 'stately' }, {}, 'has been made with `policy` stately, and cannot be changed to standard'],
-      [{}, { partition: true }, 'has been made with `partition` false, and cannot be changed to true'],
+      [{}, { policy: 'short' }, 'was created with `policy` standard, and cannot be changed to short'],
+      [{ policy: 'stately' }, {}, 'was created with `policy` stately, and cannot be changed to standard'],
+      [{}, { partition: true }, 'was created with `partition` false, and cannot be changed to true'],
     ])('cannot be changed from %j to %j', async (before, after, message) => {
       await start({ work: false }, handlerOf(before, fail));
       await stop();

@@ -245,10 +245,10 @@ describe('what is stored of durable jobs', () => {
     nested.self = { again: nested };
 
     it.each<[string, unknown, string, string]>([
-      ['NaN', { n: NaN }, 'input.n', 'JSON makes null of it'],
-      ['Infinity', [1, Infinity], 'input[1]', 'JSON makes null of it'],
-      ['a BigInt', { a: [{ b: 1n }] }, 'input.a[0].b', 'JSON has no such number'],
-      ['a hole', { items: [1, undefined] }, 'input.items[1]', 'JSON makes null of it'],
+      ['NaN', { n: NaN }, 'input.n', 'JSON would turn it into null'],
+      ['Infinity', [1, Infinity], 'input[1]', 'JSON would turn it into null'],
+      ['a BigInt', { a: [{ b: 1n }] }, 'input.a[0].b', 'JSON cannot hold this number'],
+      ['a hole', { items: [1, undefined] }, 'input.items[1]', 'JSON would turn it into null'],
       ['a map', { items: [0, 1, 2, { price: new Map() }] }, 'input.items[3].price', 'JSON does not keep what it holds'],
       ['a set', new Set([1]), 'input', 'JSON does not keep what it holds'],
       ['an error', { error: new Error('x') }, 'input.error', 'JSON does not keep what it holds'],
@@ -256,9 +256,9 @@ describe('what is stored of durable jobs', () => {
       ['a promise', { late: Promise.resolve() }, 'input.late', 'JSON does not keep what it holds'],
       ['bytes', { bytes: new Uint8Array(3) }, 'input.bytes', 'JSON does not keep what it holds'],
       ['private fields', { price: new Hidden() }, 'input.price', 'JSON does not keep what it holds'],
-      ['a function', { 'to do': () => 1 }, 'input["to do"]', 'JSON has nothing for it'],
-      ['a symbol', { kind: Symbol('s') }, 'input.kind', 'JSON has nothing for it'],
-      ['no date', { at: new Date(NaN) }, 'input.at', 'JSON makes null of it'],
+      ['a function', { 'to do': () => 1 }, 'input["to do"]', 'JSON cannot hold it'],
+      ['a symbol', { kind: Symbol('s') }, 'input.kind', 'JSON cannot hold it'],
+      ['no date', { at: new Date(NaN) }, 'input.at', 'JSON would turn it into null'],
       ['a NUL', { name: 'a\0' }, 'input.name', 'PostgreSQL takes neither the character NUL'],
       ['a NUL in a key', { 'a\0': 1 }, String.raw`input["a\u0000"]`, 'PostgreSQL takes neither the character NUL'],
       ['half an emoji', ['\uDE00'], 'input[0]', 'PostgreSQL takes neither the character NUL'],
@@ -274,7 +274,7 @@ describe('what is stored of durable jobs', () => {
         'it throws when it is read',
       ],
       ['a revoked proxy', { it: revoked() }, 'input.it', 'it throws when it is read'],
-      ['what toJSON makes of it', { toJSON: () => ({ n: NaN }) }, 'input.n', 'JSON makes null of it'],
+      ['what toJSON makes of it', { toJSON: () => ({ n: NaN }) }, 'input.n', 'JSON would turn it into null'],
     ])('with %s is refused, with its path', async (_what, input, path, why) => {
       const sending = queue.send('store', input);
       const sendingMany = queue.sendMany('store', [{}, {}, input]);
@@ -320,7 +320,7 @@ describe('what is stored of durable jobs', () => {
         deep = [deep];
       }
 
-      await expect(queue.send('store', deep)).rejects.toThrow('it lies deeper than 1000 levels');
+      await expect(queue.send('store', deep)).rejects.toThrow('it is nested deeper than 1000 levels');
     });
   });
 

@@ -8,7 +8,7 @@ const rules: Record<keyof JobQueueModuleOptions, Rule> = {
   boss: anObject,
 };
 
-/** @throws {TypeError} for the first option that is not known, or is not as it has to be */
+/** @throws {TypeError} for the first option that is unknown or has a wrong value */
 export function assertQueueModuleOptions(options: JobQueueModuleOptions): void {
   assertOptions('JobQueueModule', options, rules);
 }

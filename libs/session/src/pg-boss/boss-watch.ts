@@ -1,18 +1,20 @@
 import type { Pool } from '../session/pool/pool.js';
 import { endForgotten, findAsking, isSilent } from './end-forgotten.js';
 
-/** How long a connection is silent before the server is asked of it, at least. Twice that at most. */
+/**
+ * Milliseconds of silence on a connection, after which the server is asked about it. It may take up to twice as long.
+ */
 const INTERVAL_MS = 5_000;
 
 /**
- * Ends the connections of pg-boss that wait for an answer which the network has lost: who sends a job in a transaction waits
- * for them, too. A statement that is only slow goes on, since the server says that it works on it.
+ * Ends the connections of pg-boss that wait for an answer which the network has lost. Otherwise a call that sends a job
+ * would wait for ever too. A slow statement goes on: the server says that it still works on it.
  */
 export class BossWatch {
   #timer: NodeJS.Timeout | undefined;
   #asking: ReturnType<typeof findAsking> = [];
 
-  /** @param findPool the connections of pg-boss, once it has some */
+  /** @param findPool returns the pool of pg-boss. Undefined before it exists */
   constructor(private readonly findPool: () => Pool | undefined) {}
 
   start(): void {

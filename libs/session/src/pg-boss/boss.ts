@@ -14,30 +14,30 @@ import { BossWatch } from './boss-watch.js';
 import { endForgotten } from './end-forgotten.js';
 import type { BossOptions } from './job-queue-module-options.js';
 
-/** Enough for what pg-boss does between the jobs, which run on the connections of MikroORM. */
+/** The connections of pg-boss itself. The jobs run on the connections of MikroORM. */
 const POOL_SIZE = 4;
 
-/** Finds a connection that is dead while nothing runs on it. */
+/** Lets the system find a dead connection while no statement runs on it. */
 const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 };
 
-/** Far more than a statement of pg-boss takes. Only its migrations may take longer. */
+/** Milliseconds that a statement of pg-boss may take. Only its migrations take longer. */
 const ANSWER_MS = 60_000;
 
-/** What pg-boss may take to stop when no job runs any more. */
+/** Milliseconds that pg-boss may take to stop when no job runs any more. */
 const STOP_MS = 3_000;
 
-/** What says how to reach a server, among the options of a pool of node-postgres. */
+/** The options of a pool of node-postgres that say how to reach a server. */
 const CONNECTION_OPTIONS = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'options'];
 
-/** Where pg-boss connects to, among its own options. */
+/** The options of pg-boss that say where it connects to. */
 const PLACES = ['connectionString', 'host', 'database', 'db'] as const;
 
-/** The pg-boss of an application. */
+/** Starts, watches and stops the pg-boss of an application. */
 export class Boss {
   readonly #logger = new Logger('JobQueueModule');
   readonly #orm: MikroORM;
   readonly #options: BossOptions;
-  /** Timers and workers are of no request, whoever is the first to need them. */
+  /** Timers and workers of pg-boss must not run in the context of the request that starts them. */
   readonly #outside = AsyncLocalStorage.snapshot();
   #starting: Promise<PgBoss> | undefined;
   #watch: BossWatch | undefined;
@@ -50,12 +50,12 @@ export class Boss {
     this.#options = options;
   }
 
-  /** Where its tables are. */
+  /** The schema of the tables of pg-boss. */
   get schema(): string {
     return this.#options.schema ?? 'pgboss';
   }
 
-  /** Gives pg-boss, started on first use. A start that failed is tried again by the next. */
+  /** Returns pg-boss, and starts it on first use. After a failed start, the next call tries again. */
   start(): Promise<PgBoss> {
     if (this.#isStopped) {
       const message = 'The job queue was used after the application had shut it down.';
@@ -65,14 +65,15 @@ export class Boss {
     return this.#starting;
   }
 
-  /** Runs `work` in the context that the application was made in. */
+  /** Runs `work` in the context in which the application was created. */
   outside<Result>(work: () => Result): Result {
     return this.#outside(work);
   }
 
   /**
-   * Ends what waits at the shutdown for an answer that cannot come: all of its connections when the server does not answer
-   * any more, else those whose answer the network has lost. Jobs that run get back to their queue when they expire.
+   * Ends the connections that wait at the shutdown for an answer that cannot come: all of them when the server does not
+   * answer any more, or else those whose answer the network has lost. Running jobs go back to their queue when they
+   * expire.
    */
   async endUnreachable(): Promise<void> {
     const boss = await this.#starting?.catch(() => undefined);
@@ -92,14 +93,14 @@ export class Boss {
     this.#unreachable.resolve();
     this.#isEnded = true;
     pool?._clients?.forEach(({ connection }) => connection?.stream?.destroy());
-    // What is left of pg-boss asks nothing more.
+    // No more statements of pg-boss are sent.
     void pool?.end().catch(() => undefined);
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     const boss = await this.#starting?.catch(() => undefined);
-    // It asks the database for this and that, waits for answers, and for the farewell of each connection.
+    // The stop of pg-boss sends statements, and waits for the end of each connection.
     const giveUp = setTimeout(() => this.#abandon(boss && findOwnPool(boss)), STOP_MS);
     await Promise.race([boss?.stop({ graceful: true }), this.#unreachable.promise]);
     clearTimeout(giveUp);
@@ -107,7 +108,7 @@ export class Boss {
     this.#isEnded = true;
   }
 
-  /** Waits for `work`, as long as there is a database. */
+  /** Waits for `work`, as long as the database can be reached. */
   async whileReachable(work: Promise<void>): Promise<void> {
     await Promise.race([work, this.#unreachable.promise]);
   }
@@ -132,14 +133,17 @@ export class Boss {
     }
   }
 
-  /** A worker that waits for ever for the answer to its fetch would fetch nothing any more, nor end. */
+  /** A worker whose fetch is never answered would neither fetch again nor end. */
   #limitAnswers(boss: PgBoss): void {
     if (this.#options.query_timeout === undefined) {
       limitAnswers(boss, ANSWER_MS);
     }
   }
 
-  /** A connection that is lost is opened again, and what it was for is done then. So it is for a statement without answer. */
+  /**
+   * pg-boss opens a lost connection again and repeats its work. It does the same after a statement without an answer.
+   * So both are only warnings.
+   */
   #report(error: Error): void {
     if (this.#isEnded) {
       return;
@@ -153,7 +157,7 @@ export class Boss {
     }
   }
 
-  /** Connects pg-boss as MikroORM connects, unless it is told where to. */
+  /** Returns the options to connect as MikroORM does, unless the options of pg-boss say where to connect to. */
   async #connect(): Promise<BossOptions> {
     if (PLACES.some((name) => this.#options[name] !== undefined)) {
       return {};

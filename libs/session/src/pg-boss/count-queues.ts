@@ -1,11 +1,11 @@
 import type { Boss } from './boss.js';
 
-/** How many jobs a queue holds. */
+/** The number of jobs in a queue, by their state. */
 export interface QueueDepth {
-  /** Those that could run now. */
+  /** Jobs that could run now. */
   readonly ready: number;
   readonly active: number;
-  /** Those whose time is yet to come. */
+  /** Jobs whose time has not come yet. */
   readonly deferred: number;
   readonly failed: number;
 }
@@ -22,8 +22,8 @@ export async function countQueues(boss: Boss, names: readonly string[]): Promise
 }
 
 /**
- * Counts as pg-boss does, whose own count may be a minute old. The list of states is that of its index of unfinished jobs,
- * word by word: those that are completed are not read.
+ * Counts as pg-boss does, but now: its own count may be a minute old. The list of states equals that of its index of
+ * unfinished jobs, so that completed jobs are not read.
  */
 function countJobs(schema: string): string {
   // Seam: pg-boss/job-table

@@ -7,12 +7,15 @@ interface Asking {
   readonly bytesRead: number | undefined;
 }
 
-/** The connections of a pool that wait for an answer now. */
+/** Finds the connections of a pool that wait for an answer now. */
 export function findAsking(pool: Pool): readonly Asking[] {
   return [...(pool._clients ?? [])].filter(isAsking).map((client) => ({ client, bytesRead: readBy(client) }));
 }
 
-/** Whether a connection has heard nothing since. One that has been answered and asks again may be in the same place. */
+/**
+ * Whether a connection has received nothing since then. A connection that was answered and has sent another statement
+ * is not silent.
+ */
 export function isSilent({ client, bytesRead }: Asking): boolean {
   return isAsking(client) && readBy(client) === bytesRead;
 }

@@ -2,7 +2,7 @@ import type { Db, PgBoss } from 'pg-boss';
 
 import { SessionSetupError } from '../session/session-error.js';
 
-/** Runs `work` in a transaction on a connection of pg-boss, which knows nothing of sessions and tenants. */
+/** Runs `work` in a transaction on a connection of pg-boss, outside of sessions and tenants. */
 export async function inBossTransaction<Result>(
   boss: PgBoss,
   work: (connection: { readonly db: Db }) => Promise<Result>,
@@ -11,7 +11,7 @@ export async function inBossTransaction<Result>(
   const transaction = await boss.getDb().beginTransaction?.();
   if (transaction === undefined) {
     throw new SessionSetupError(
-      'The `db` that pg-boss was given makes no transactions. Give it a method `beginTransaction()`, or leave it out.',
+      'The option `db` of pg-boss cannot begin transactions. Give it a method `beginTransaction()`, or leave it out.',
     );
   }
   try {

@@ -3,8 +3,8 @@ import { types } from 'node:util';
 import { SessionError } from '../session/session-error.js';
 
 /**
- * Thrown by a handler whose job will never succeed: its transaction is rolled back, and the job fails for good, whatever
- * its `retryLimit`, and goes to the dead letter queue, where there is one.
+ * Throw this in a handler when the job can never succeed. The transaction is rolled back. The job fails for good,
+ * whatever its `retryLimit`, and goes to the dead letter queue, if the queue has one.
  *
  * @example
  * throw new JobDeadLetterError(`There is no order ${id}`);
@@ -17,7 +17,7 @@ export class JobDeadLetterError extends SessionError {
   }
 }
 
-/** Whether a job is not to be tried again. A revoked Proxy, which may have been thrown, is not to be asked for its class. */
+/** Whether a job must not be tried again. Checks for a native error first: `instanceof` throws for a revoked Proxy. */
 export function isDeadLetter(reason: unknown): boolean {
   return types.isNativeError(reason) && reason instanceof JobDeadLetterError;
 }

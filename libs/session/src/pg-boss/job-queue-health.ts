@@ -9,7 +9,7 @@ export type JobQueueHealth<Key extends string> = Record<
 >;
 
 /**
- * Whether pg-boss can be reached, and how deep the queues are. The jobs are counted at each call.
+ * Checks that pg-boss can be reached, and counts the jobs of the queues. It counts at each call.
  *
  * @example
  * health.check([() => queue.check('queue')])

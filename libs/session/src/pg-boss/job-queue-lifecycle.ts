@@ -11,14 +11,14 @@ import type { QueueWorkers } from './worker/queue-workers.js';
 
 const SHUTDOWN_TIMEOUT_MS = 30_000;
 
-/** How long a shutdown is not suspected of a dead network. */
+/** Milliseconds of a shutdown before it is checked whether the network is dead. */
 const PATIENCE_MS = 300;
 
 export interface JobQueueLifecycleOptions {
   readonly boss: Boss;
   readonly workers: QueueWorkers<EntityManager>;
   readonly options: JobQueueModuleOptions;
-  /** Looks for them when all providers are known. */
+  /** Finds the handlers. Called when all providers are known. */
   readonly findHandlers: () => readonly QueueHandler[];
 }
 
@@ -37,13 +37,13 @@ export class JobQueueLifecycle implements OnApplicationBootstrap, BeforeApplicat
         await this.parts.boss.outside(() => workers.start(boss, this.parts.boss.schema, handlers));
       }
     } catch (error) {
-      // NestJS calls no hook of an application that did not start.
+      // NestJS calls no shutdown hook of an application that did not start.
       await this.parts.boss.stop();
       throw error;
     }
   }
 
-  /** While the database can still be reached. */
+  /** Ends the workers here, while the database can still be reached. */
   async beforeApplicationShutdown(): Promise<void> {
     const { boss, workers, options } = this.parts;
     const looking = setTimeout(() => void boss.endUnreachable(), PATIENCE_MS);
@@ -51,7 +51,7 @@ export class JobQueueLifecycle implements OnApplicationBootstrap, BeforeApplicat
     clearTimeout(looking);
   }
 
-  /** After all who may have something to send. */
+  /** Stops pg-boss here, after all providers that may still send jobs. */
   async onApplicationShutdown(): Promise<void> {
     const { boss } = this.parts;
     const looking = setTimeout(() => void boss.endUnreachable(), PATIENCE_MS);
@@ -69,7 +69,7 @@ function collectPolicies(
     if (policies.has(options.queue)) {
       throw new SessionSetupError(
         `The queue "${options.queue}" is described twice: by its handler "${handler.name}" and by the option \`queues\` ` +
-          'of JobQueueModule. Say it at the handler.',
+          'of JobQueueModule. Describe it only at the handler.',
       );
     }
     policies.set(options.queue, splitPolicy(options).queue);

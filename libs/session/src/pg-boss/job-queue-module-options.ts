@@ -2,13 +2,13 @@ import type { ConstructorOptions } from 'pg-boss';
 
 import type { QueuePolicy } from './queue-policy.js';
 
-/** What pg-boss is made with. */
+/** Options of pg-boss itself. */
 export interface BossOptions extends Omit<ConstructorOptions, '__test__enableSpies'> {
   /**
-   * Milliseconds that a statement of pg-boss may take, as node-postgres has it: its connection is closed then. 0 waits for
-   * ever. One that is given holds for its migrations, too.
+   * Milliseconds that a statement of pg-boss may take: the option of node-postgres, which closes the connection then. 0
+   * means no limit. A value that you set holds for the migrations too.
    *
-   * @default 60_000, but for the migrations at the start, which may take any time
+   * @default 60_000, without a limit for the migrations at the start
    */
   readonly query_timeout?: number;
 }
@@ -16,15 +16,15 @@ export interface BossOptions extends Omit<ConstructorOptions, '__test__enableSpi
 /** Options of JobQueueModule. */
 export interface JobQueueModuleOptions {
   /**
-   * Whether this process runs the jobs of its handlers. Without, it makes their queues and sends to them: a web server
-   * beside workers.
+   * Whether this process runs the jobs of its handlers. With `false`, it only creates their queues and sends jobs, as a
+   * web server does beside worker processes.
    *
    * @default true
    */
   readonly work?: boolean;
-  /** Milliseconds that running jobs get on shutdown before they go back to their queue. @default 30_000 */
+  /** Milliseconds that running jobs get at the shutdown. Then they go back to their queue. @default 30_000 */
   readonly shutdownTimeout?: number;
-  /** Queues without a handler in this application, by name: those that it only sends to. */
+  /** Queues to which this application only sends, by name: they have no handler here. */
   readonly queues?: Readonly<Record<string, QueuePolicy>>;
   /**
    * Options of pg-boss itself. Left out, it connects as MikroORM does, with a small pool of its own, and wakes its
@@ -33,15 +33,15 @@ export interface JobQueueModuleOptions {
   readonly boss?: BossOptions;
 }
 
-/** What decides on providers, and so cannot come from a factory. */
+/** Options that decide which providers exist. They cannot come from a factory. */
 export interface JobQueueModuleExtras {
-  /** Which connection the sessions of the jobs are of. @default the default connection */
+  /** The name of the connection of the jobs' sessions. @default the default connection */
   readonly contextName?: string | undefined;
-  /** @default true */
+  /** Whether every module of the application can inject the JobQueue. @default true */
   readonly isGlobal?: boolean;
 }
 
-/** Makes the options of JobQueueModule, for `forRootAsync({ useClass })`. */
+/** Makes the options of JobQueueModule, for `useClass` and `useExisting` of forRootAsync(). */
 export interface JobQueueOptionsFactory {
   createJobQueueOptions(): JobQueueModuleOptions | Promise<JobQueueModuleOptions>;
 }

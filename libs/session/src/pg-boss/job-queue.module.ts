@@ -38,8 +38,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     .build();
 
 /**
- * Gives durable jobs on pg-boss to an application with sessions: a JobQueue to send them, and workers for the classes
- * with `@JobHandler()` among its providers. Import it beside `SessionModule.forRoot()`.
+ * Adds durable jobs on pg-boss to an application with sessions: a JobQueue to send jobs, and workers for the providers
+ * with `@JobHandler()`. Import it beside `SessionModule.forRoot()`.
  *
  * @example
  * imports: [MikroOrmModule.forRoot({ ... }), SessionModule.forRoot(), JobQueueModule.forRoot()]
@@ -50,7 +50,10 @@ export class JobQueueModule extends ConfigurableModuleClass {
     return super.forRoot(options);
   }
 
-  /** Takes the options from `useFactory`, `useClass` or `useExisting`; the extras stand beside it. */
+  /**
+   * Takes the options from `useFactory`, `useClass` or `useExisting`; the extras (`contextName`, `isGlobal`) stand
+   * beside it.
+   */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return super.forRootAsync(options);
   }
@@ -118,7 +121,7 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
           MODULE_OPTIONS_TOKEN,
           DiscoveryService,
           ModuleRef,
-          // Without SessionModule there is none, and `source` tells of that.
+          // Missing without SessionModule. The provider of `source` throws the error for that.
           { token: QueueReaders, optional: true },
         ],
       },
@@ -128,7 +131,7 @@ function addQueue(definition: DynamicModule, { contextName, isGlobal }: Required
   };
 }
 
-/** Its jobs are in the transactions of sessions, and pg-boss is of PostgreSQL. */
+/** Jobs are sent in the transactions of sessions, and pg-boss needs PostgreSQL. */
 function assertPostgres(orm: MikroORM): void {
   const knowledge = findKnowledge(orm);
   if (knowledge !== undefined) {

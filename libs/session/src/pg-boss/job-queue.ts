@@ -24,10 +24,10 @@ import { toMessage } from './message/queue-message.js';
 import { readAffected } from './read-affected.js';
 import { toSentInfo } from './message/to-sent-info.js';
 
-/** How many jobs go into one statement. */
+/** The largest number of jobs in one statement. */
 const BATCH = 1_000;
 
-/** How many characters the jobs of one statement have, about. */
+/** The approximate number of characters of the jobs in one statement. */
 const STATEMENT_SIZE = 2 ** 24;
 
 interface SizedJob {
@@ -36,7 +36,7 @@ interface SizedJob {
 }
 
 interface InfoOption {
-  /** What the scope of the job is to know, beside what the scope that sends it knows: see `ScopeInfo`. */
+  /** The `info` of the scope of the job. It adds to that of the scope that sends the job: see `ScopeInfo`. */
   readonly info?: ScopeInfo;
 }
 
@@ -55,7 +55,7 @@ export interface UpsertOptions extends Omit<PgBossUpdateOptions, 'db' | 'id' | '
 /** A job of JobQueue.flow(). */
 export type FlowJob<Name extends QueueName = QueueName> = Name extends QueueName
   ? {
-      /** Names the job within the flow. */
+      /** The name of the job within the flow. */
       readonly ref: string;
       readonly queue: Name;
       readonly input: QueueInput<Name>;
@@ -69,12 +69,12 @@ export type FlowJob<Name extends QueueName = QueueName> = Name extends QueueName
 export type RedriveOptions = Omit<PgBossRedriveOptions, 'db'>;
 
 /**
- * Sends jobs to the queues of pg-boss. Where the running code is in an open transaction, what is done here is part of it:
- * on rollback, of a savepoint too, there is no job. Elsewhere it is done at once.
+ * Sends jobs to the queues of pg-boss. In an open transaction, each call is part of the transaction: if it, or the
+ * savepoint around the call, rolls back, the job never existed. Elsewhere, each call takes effect at once.
  */
 export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   static {
-    // What NestJS calls a class that nobody provides, when it does not find it.
+    // NestJS shows this name in its error when no module provides the class.
     Object.defineProperty(this, 'name', { value: 'JobQueue (of JobQueueModule.forRoot())' });
   }
 
@@ -87,7 +87,7 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * The pg-boss behind this, started: for all that is not here.
+   * Returns the started pg-boss, for everything that JobQueue does not offer.
    *
    * @example
    * const boss = await queue.boss();
@@ -97,7 +97,7 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
     return this.#boss.start();
   }
 
-  /** Sends one job. Gives its id, or null when a singleton or throttling option had no room for it. */
+  /** Sends one job. Returns its id, or null when a singleton or throttling option did not allow another job. */
   async send<Name extends QueueName>(
     queue: Name,
     input: QueueInput<Name>,
@@ -108,11 +108,11 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * Sends a job for each input, in batches of 1,000, and holds no more of them than that. Gives how many jobs were made.
-   * Each batch is one statement, or several in one transaction where the inputs are large. Outside of a transaction the
-   * batches before one that fails stay.
+   * Sends a job for each input, and returns the number of jobs that were made. It sends batches of 1,000 jobs, and
+   * holds only one batch in memory. Each batch is one statement, or several statements in one transaction where the
+   * inputs are large. Outside of a transaction, the batches before a failed batch stay sent.
    *
-   * @param options of every job, or a function that gives those of one
+   * @param options the options of every job, or a function that returns those of one job
    *
    * @example
    * await queue.sendMany('ship', orders(), (order) => ({ group: { id: order.customer }, priority: order.urgency }));
@@ -151,8 +151,8 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * Changes the job of a key that has not begun yet, what is left out stays as it was, and sends one where there is none.
-   * Says which of both it did.
+   * Changes the job with this key, if it has not begun yet, or sends one where there is none. Options that are left out
+   * stay as they were. Returns which of both it did.
    *
    * @example
    * await queue.upsert('remind', `order ${id}`, { id }, { startAfter: tomorrow });
@@ -170,7 +170,7 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * Sends jobs that wait for each other, all of them or none. Returns the id of each by its `ref`.
+   * Sends jobs that wait for each other: all of them or none. Returns the id of each job by its `ref`.
    *
    * @example
    * await queue.flow([
@@ -196,7 +196,10 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
     await this.#do(event, (boss, connection) => boss.publish(event, message, { ...options, ...connection }));
   }
 
-  /** Lets a queue have a job of each event that is published from now on, until `unsubscribe()`. Not of a transaction. */
+  /**
+   * Makes each published event send a job to a queue, until `unsubscribe()`. The subscription itself is not part of a
+   * transaction.
+   */
   async subscribe(event: string, queue: QueueName): Promise<void> {
     await this.#do(queue, (boss) => boss.subscribe(event, queue));
   }
@@ -206,9 +209,9 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * The `db` that makes a call of `boss()` part of the open transaction of a session.
+   * Returns a `db` that makes a call of `boss()` part of the open transaction of a session.
    *
-   * @throws {SessionStateError} where the session has none
+   * @throws {SessionStateError} where the session has no open transaction
    *
    * @example
    * await boss.deleteJob('ship', id, { db: queue.db(session) });
@@ -226,7 +229,7 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   /**
    * Sends a job at each time of a cron expression or a recurrence rule, in UTC unless `tz` says otherwise.
    *
-   * @throws {TypeError} for an expression or a time zone that is none
+   * @throws {TypeError} for an invalid expression or time zone
    */
   async schedule<Name extends QueueName>(
     queue: Name,
@@ -241,33 +244,36 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
     });
   }
 
-  /** Ends a schedule of a queue, the one of `key` where it has several. */
+  /** Ends the schedule of a queue, or the schedule with this `key` where the queue has several. */
   async unschedule(queue: QueueName, key?: string): Promise<void> {
     await this.#do(queue, (boss, connection) => boss.unschedule(queue, key, connection));
   }
 
-  /** Cancels jobs that have not ended. A handler that runs one is rolled back at its end. Gives how many there were. */
+  /**
+   * Cancels jobs that have not ended, and returns their number. If a handler runs one of them, its transaction is
+   * rolled back at its end.
+   */
   cancel(queue: QueueName, id: string | string[]): Promise<number> {
     return this.#count(queue, (boss, connection) => boss.cancel(queue, id, connection));
   }
 
-  /** Runs jobs again that have failed, once more each. Gives how many there were. */
+  /** Gives failed jobs one more attempt each, and returns their number. */
   retry(queue: QueueName, id: string | string[]): Promise<number> {
     return this.#count(queue, (boss, connection) => boss.retry(queue, id, connection));
   }
 
-  /** Moves jobs from a dead letter queue back to where they came from. Gives how many. */
+  /** Moves jobs from a dead letter queue back to their own queues, and returns their number. */
   redrive(queue: QueueName, options: RedriveOptions = {}): Promise<number> {
     return this.#do(queue, (boss, connection) => boss.redrive(queue, { ...options, ...connection }));
   }
 
-  /** Makes the jobs of one batch, all of them or none. */
+  /** Makes the jobs of one batch: all of them or none. */
   async #insertTogether(queue: string, parts: readonly (readonly JobInsert[])[], leavesOut: boolean): Promise<number> {
     return this.#do(queue, async (boss, connection) => {
       const insertAll = async (together: ConnectionOptions): Promise<number> => {
         let count = 0;
         for (const jobs of parts) {
-          // To ask for the ids takes a good part of the time again.
+          // Returning the ids would take much of the time of the insert again.
           const returnId = leavesOut || jobs.some(mayBeLeftOut);
           const ids = await boss.insert(queue, [...jobs], { ...together, returnId });
           count += returnId ? (ids?.length ?? 0) : jobs.length;
@@ -279,7 +285,7 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
     });
   }
 
-  /** Whether the policy of a queue may have no room for a job. */
+  /** Whether the policy of a queue may refuse a job. */
   async #leavesOut(queue: string): Promise<boolean> {
     const boss = await this.#boss.start();
     return (await boss.getQueue(queue))?.policy !== 'standard';
@@ -310,12 +316,12 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
   }
 }
 
-/** Whether pg-boss makes no second job like this one. */
+/** Whether pg-boss may refuse this job, because a similar one exists. */
 function mayBeLeftOut({ id, singletonKey, singletonSeconds }: JobInsert): boolean {
   return id !== undefined || singletonKey !== undefined || singletonSeconds !== undefined;
 }
 
-/** Parts jobs so that the text of each statement is far below what V8 and PostgreSQL take. */
+/** Splits jobs, so that the text of each statement stays far below the limits of V8 and PostgreSQL. */
 function splitBySize(jobs: readonly SizedJob[]): readonly (readonly JobInsert[])[] {
   const parts: JobInsert[][] = [];
   let room = 0;

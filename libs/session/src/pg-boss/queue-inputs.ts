@@ -1,5 +1,5 @@
 /**
- * Tells the inputs of the queues to the compiler. Add yours, in the file of their handler:
+ * Declares the type of the input of each queue. Add yours in the file of the handler:
  *
  * @example
  * declare module 'nestjs-mikro-session/pg-boss' {
@@ -8,10 +8,10 @@
  *   }
  * }
  */
-// An interface, because only that can be added to.
+// An interface, because the application can extend only an interface.
 export interface QueueInputs {}
 
-/** A queue that the compiler has been told of, or any name while it has been told of none. */
+/** The name of a queue that QueueInputs declares. Any name while it declares none. */
 export type QueueName = keyof QueueInputs extends never ? string : Extract<keyof QueueInputs, string>;
 
 export type QueueInput<Name extends string> = Name extends keyof QueueInputs ? QueueInputs[Name] : unknown;

@@ -4,25 +4,28 @@ import type { JobContext } from '../jobs/job-worker.js';
 import type { ScopeInfo } from '../session/scope/scope-info.js';
 import { type QueueMessage, readMessage } from './message/queue-message.js';
 
-/** What the handler of a queue is told of its job. */
+/** Describes a durable job to its handler. */
 export interface QueueJobContext extends JobContext {
-  /** The id that `send()` gave, the same in every attempt: a key for calls to others that must not be made twice. */
+  /**
+   * The id that `send()` returned. It is the same in every attempt: use it as the idempotency key of calls to other
+   * services.
+   */
   readonly id: string;
   readonly queue: string;
-  /** What pg-boss knows of the job, where the handler has the option `metadata`. */
+  /** The metadata of pg-boss. Set with the option `metadata` of the handler. */
   readonly metadata?: JobMetadata;
 }
 
 /**
- * What pg-boss knows of a job: its priority, keys, group, limits and times, and for a dead letter where it came from and
- * why (`sourceName`, `sourceOutput`).
+ * The metadata of a job in pg-boss: its priority, keys, group, limits and times. For a dead letter, also its queue and
+ * the reason (`sourceName`, `sourceOutput`).
  */
 export type JobMetadata = Omit<JobWithMetadata<unknown>, 'id' | 'name' | 'data' | 'signal'>;
 
-/** A job as it was fetched: `retryCount` tells this attempt from others. */
+/** A fetched job. `retryCount` identifies the attempt. */
 export type FetchedJob = Omit<Job<unknown>, 'heartbeatSeconds'>;
 
-/** A job with what was sent in it. */
+/** A job with its input and info. */
 export class QueueJob {
   readonly id: string;
   readonly retryCount: number;
@@ -30,7 +33,7 @@ export class QueueJob {
   readonly #message: QueueMessage;
   readonly #metadata: JobMetadata | undefined;
 
-  /** @throws {TypeError} for data that JobQueue has not written, where the input is a field of it */
+  /** @throws {TypeError} for data that JobQueue did not write, unless the whole data is the input */
   constructor(job: FetchedJob, input: 'field' | 'data' = 'field') {
     this.id = job.id;
     this.retryCount = job.retryCount;

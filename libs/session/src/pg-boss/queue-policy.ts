@@ -2,10 +2,10 @@ import type { Queue, WorkOptions } from 'pg-boss';
 
 import type { QueueName } from './queue-inputs.js';
 
-/** What pg-boss is told of a queue when it makes it: retries, expiry, heartbeat, dead letter, policy. */
+/** Options of a queue of pg-boss: retries, expiry, heartbeat, dead letter, policy. */
 export type QueuePolicy = Omit<Queue, 'name'>;
 
-/** How pg-boss fetches for a handler: polling, priorities, groups. */
+/** Options of the fetch of pg-boss for a handler: polling, priorities, groups. */
 export type FetchPolicy = Omit<
   WorkOptions,
   | 'batchSize'
@@ -18,38 +18,38 @@ export type FetchPolicy = Omit<
   | 'transactionTimeoutSeconds'
 >;
 
-/** Options of `@JobHandler()`. What is not explained here is pg-boss's own. */
+/** Options of `@JobHandler()`. Options without an explanation here are those of pg-boss. */
 export interface JobHandlerOptions<Name extends QueueName = QueueName> extends QueuePolicy, FetchPolicy {
   readonly queue: Name;
-  /** Which connection the sessions are of. @default the default connection */
+  /** The name of the connection of the sessions. @default the default connection */
   readonly contextName?: string;
   /**
-   * How many jobs, or chunks, this process runs at once. It may be more than the pool has connections: each takes one with
-   * its first statement, and waits for it there.
+   * The number of jobs, or chunks, that this process runs at once. It may be more than the connections of the pool: a
+   * job takes, and waits for, a connection at its first statement.
    *
    * @default 4, or the size of the pool where that is less
    */
   readonly localConcurrency?: number;
   /**
-   * How many jobs share a session and a transaction. When one fails, the others are run again without it, as by
-   * JobService.
+   * The number of jobs that share a session and a transaction. When one fails, the others are run again without it, as
+   * in JobService.
    *
    * @default 1
    */
   readonly chunkSize?: number;
   /**
-   * How many jobs, or chunks, are fetched at once to be run one after the other, each in a transaction of its own. Fetching
-   * takes pg-boss longer than a small job does. All of them together have `expireInSeconds`, and those that wait are not
-   * there for others.
+   * The number of jobs, or chunks, that are fetched at once. They are run one after the other, each in a transaction of
+   * its own. A fetch takes longer than a small job. All jobs of a fetch together have `expireInSeconds`, and no other
+   * process can take those that wait.
    *
    * @default 1
    */
   readonly prefetch?: number;
-  /** Whether `job.metadata` has what pg-boss knows of the job, which takes longer to fetch. @default false */
+  /** Whether `job.metadata` is set. The fetch takes longer then. @default false */
   readonly metadata?: boolean;
   /**
-   * Where the input is in the data of a job. `field` is what JobQueue writes: `{ input }`. `data` is all of it, for a queue
-   * that others fill; its jobs know nothing of the scope that sent them.
+   * Where the input of a job is. `field`: in the form that JobQueue writes, `{ input }`. `data`: the whole data of the
+   * job is the input, for a queue that other programs fill. Such jobs have no `info` of a sending scope.
    *
    * @default 'field'
    */
@@ -78,7 +78,7 @@ const OWN_OPTIONS: ReadonlySet<string> = new Set([
   'input',
 ] satisfies (keyof JobHandlerOptions)[]);
 
-/** Tells apart what is said to the queue and what to those who fetch from it. */
+/** Splits the options into those of the queue and those of the fetch. */
 export function splitPolicy(options: JobHandlerOptions): { readonly queue: QueuePolicy; readonly fetch: FetchPolicy } {
   const entries = Object.entries(options);
   return {

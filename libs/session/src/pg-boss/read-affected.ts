@@ -7,9 +7,9 @@ const ANSWERS: Seam = {
 };
 
 /**
- * Reads how many jobs a command of pg-boss had an effect on, which its declaration does not tell.
+ * Returns the number of jobs that a command of pg-boss changed. Its type does not declare that.
  *
- * @throws {SessionSetupError} when pg-boss does not say so any more
+ * @throws {SessionSetupError} when the answer of pg-boss does not contain it
  */
 export function readAffected(answer: object): number {
   // Seam: pg-boss/command-answers
@@ -18,9 +18,9 @@ export function readAffected(answer: object): number {
 }
 
 /**
- * Reads which jobs a command of pg-boss had an effect on.
+ * Returns the ids of the jobs that a command of pg-boss changed.
  *
- * @throws {SessionSetupError} when pg-boss does not say so any more
+ * @throws {SessionSetupError} when the answer of pg-boss does not contain it
  */
 export function readSettled(answer: object): readonly string[] {
   // Seam: pg-boss/command-answers

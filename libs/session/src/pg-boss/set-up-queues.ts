@@ -5,7 +5,7 @@ import type { PgBoss, QueueResult } from 'pg-boss';
 import { SessionSetupError } from '../session/session-error.js';
 import type { QueuePolicy } from './queue-policy.js';
 
-/** Makes the queues that are not there yet, and brings the others up to date. A dead letter queue comes before its source. */
+/** Creates the missing queues, and updates the others. A dead letter queue is created before the queue that uses it. */
 export async function setUpQueues(boss: PgBoss, policies: ReadonlyMap<string, QueuePolicy>): Promise<void> {
   const done = new Set<string>();
   const setUp = async (name: string): Promise<void> => {
@@ -26,9 +26,11 @@ export async function setUpQueues(boss: PgBoss, policies: ReadonlyMap<string, Qu
   }
 }
 
-/** @param policy left out for a dead letter queue that has to be there, and is somebody else's to describe */
+/**
+ * @param policy undefined for a dead letter queue that the application only names: it must exist, and is not changed
+ */
 async function setUpQueue(boss: PgBoss, name: string, policy: QueuePolicy | undefined): Promise<void> {
-  // Jobs are picked up at once where pg-boss can be told of them.
+  // With `notify`, workers fetch new jobs at once.
   const wanted = { notify: true, ...policy };
   const known = await boss.getQueue(name);
   if (known === null) {
@@ -47,9 +49,12 @@ async function setUpQueue(boss: PgBoss, name: string, policy: QueuePolicy | unde
 }
 
 function refusedQueue(name: string, cause: AssertionError): TypeError {
-  return new TypeError(`Expected the queue "${name}" to have a name and options that pg-boss takes. ${cause.message}`, {
-    cause,
-  });
+  return new TypeError(
+    `Expected the queue "${name}" to have a name and options that pg-boss accepts. ${cause.message}`,
+    {
+      cause,
+    },
+  );
 }
 
 function assertSame(known: QueueResult, wanted: Pick<QueuePolicy, 'policy' | 'partition'>): void {
@@ -57,7 +62,7 @@ function assertSame(known: QueueResult, wanted: Pick<QueuePolicy, 'policy' | 'pa
     const before = known[option];
     if (before !== wanted[option]) {
       throw new SessionSetupError(
-        `The queue "${known.name}" has been made with \`${option}\` ${String(before)}, and cannot be changed to ` +
+        `The queue "${known.name}" was created with \`${option}\` ${String(before)}, and cannot be changed to ` +
           `${String(wanted[option])}. Take a new name for the queue, or delete the old one.`,
       );
     }

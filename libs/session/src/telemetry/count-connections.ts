@@ -13,9 +13,9 @@ const POOL = 'db.client.connection.pool.name';
 const STATE = 'db.client.connection.state';
 
 /**
- * Counts the connections of each pool whenever somebody collects metrics, under the names of OpenTelemetry.
+ * Counts the connections of each pool at each collection of metrics, with the metric names of OpenTelemetry.
  *
- * @returns a function that stops it
+ * @returns a function that stops the counter
  */
 export function countConnections({ metrics }: TelemetryApi, findSources: () => readonly CountedSource[]): () => void {
   const meter = metrics.getMeter(INSTRUMENTATION);
@@ -24,11 +24,11 @@ export function countConnections({ metrics }: TelemetryApi, findSources: () => r
     unit: '{connection}',
   });
   const max = meter.createObservableUpDownCounter('db.client.connection.max', {
-    description: 'How many connections the pool may have',
+    description: 'The largest number of connections of the pool',
     unit: '{connection}',
   });
   const pending = meter.createObservableUpDownCounter('db.client.connection.pending_requests', {
-    description: 'Those who wait for a connection of the pool',
+    description: 'Requests that wait for a connection of the pool',
     unit: '{request}',
   });
   const observe = (result: BatchObservableResult): void => {

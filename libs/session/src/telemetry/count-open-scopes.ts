@@ -6,16 +6,16 @@ import { SCOPE_KIND } from './get-scope-attributes.js';
 import { INSTRUMENTATION, type TelemetryApi } from './telemetry-api.js';
 
 /**
- * Counts, whenever somebody collects metrics, the scopes that have a session now.
+ * Counts the scopes that have a session, at each collection of metrics.
  *
- * @returns a function that stops it
+ * @returns a function that stops the counter
  */
 export function countOpenScopes({ metrics }: TelemetryApi, live: Iterable<LiveScope>): () => void {
   const counter = metrics.getMeter(INSTRUMENTATION).createObservableUpDownCounter('mikro_session.scope.open', {
     description: 'Scopes that have a session open',
     unit: '{scope}',
   });
-  // A kind that was seen once is reported from then on, when it is at 0 as well.
+  // A kind that was counted once is reported from then on, also with 0.
   const counts = new Map<ScopeKind, number>();
   const observe = (result: ObservableResult): void => {
     counts.forEach((_, kind) => counts.set(kind, 0));

@@ -6,7 +6,7 @@ import type { LiveScope } from '../session/scope/live-scope.js';
 export const SCOPE_KIND = 'mikro_session.scope.kind';
 export const SCOPE_ENDING = 'mikro_session.scope.ending';
 
-/** Names a span so that there are few names: that of a job by its worker, those of a request by what they are. */
+/** Returns the name of a span. There are only few names: jobs are named by their worker, requests by their kind. */
 export function getSpanName(scope: LiveScope): string {
   switch (scope.kind) {
     case 'job':
@@ -22,7 +22,10 @@ export function getSpanName(scope: LiveScope): string {
   }
 }
 
-/** OpenTelemetry's attributes for messaging fit a job; the names of our own tell the rest. */
+/**
+ * Returns the attributes of a scope. A job has OpenTelemetry's attributes for messaging. The other attributes have
+ * names of this library.
+ */
 export function getScopeAttributes(scope: LiveScope): Attributes {
   const own = {
     [SCOPE_KIND]: scope.kind,
@@ -42,7 +45,7 @@ export function getScopeAttributes(scope: LiveScope): Attributes {
   };
 }
 
-/** OpenTelemetry's attributes for a database. */
+/** Returns OpenTelemetry's attributes for a database. */
 export function getDatabaseAttributes({ driver }: MikroORM): Attributes {
   const { database = '', host, port } = driver.getConnection('write').getConnectionOptions();
   return {
@@ -53,7 +56,7 @@ export function getDatabaseAttributes({ driver }: MikroORM): Attributes {
   };
 }
 
-/** A job is labelled `job 7 of SquareWorker`. */
+/** Returns the worker in the label of a job, which is `job 7 of SquareWorker`. */
 function getWorker({ label }: LiveScope): string {
   return label.slice(label.indexOf(' of ') + ' of '.length);
 }

@@ -11,7 +11,7 @@ interface Traced {
   readonly span: Span;
   /** The span that was active where this one began. */
   readonly around: Span | undefined;
-  /** The span of work that was run here ends with that work, and others when the scope has no session any more. */
+  /** Whether the span ends with the work of the scope. Other spans end when the scope has no session any more. */
   readonly isRun: boolean;
   hasDatabase: boolean;
 }
@@ -23,8 +23,9 @@ interface Start {
 }
 
 /**
- * Makes a span per scope. That of a job or a block is active while it runs. That of a request begins with its first
- * session and is not active: what the application says of the active span is meant for the span of the HTTP server.
+ * Makes a span per scope. The span of a job or block is active while it runs. The span of a request begins with its
+ * first session and is never active: attributes that the application sets on the active span belong to the span of the
+ * HTTP server.
  */
 export class ScopeTracer implements ScopeObserver {
   readonly #api: TelemetryApi;
@@ -114,7 +115,10 @@ export class ScopeTracer implements ScopeObserver {
     span.end();
   }
 
-  /** The active span, unless that is the one around a request which has a span of its own by now. */
+  /**
+   * Returns the context of the parent span: the active span, or the span of the request around the scope where it has
+   * one.
+   */
   #findParent(scope: LiveScope): Context {
     const { context, trace } = this.#api;
     const active = this.#origins.get(scope) ?? context.active();

@@ -7,7 +7,7 @@ import { countOpenScopes } from './count-open-scopes.js';
 import { ScopeTracer } from './scope-tracer.js';
 import { loadTelemetryApi } from './telemetry-api.js';
 
-/** Traces and counts the scopes of an application that has @opentelemetry/api. Without it there is nothing to pay for. */
+/** Traces and counts the scopes of an application that uses @opentelemetry/api. Costs nothing without it. */
 export class SessionTelemetry implements OnApplicationShutdown {
   readonly #stop: () => void;
 

@@ -5,10 +5,10 @@ export type TelemetryApi = Pick<
   'context' | 'metrics' | 'ROOT_CONTEXT' | 'SpanKind' | 'SpanStatusCode' | 'trace'
 >;
 
-/** Under which spans and counters are told apart from those of other libraries. */
+/** The instrumentation scope of the spans and metrics of this library. */
 export const INSTRUMENTATION = 'nestjs-mikro-session';
 
-/** Returns OpenTelemetry's API where the application has it. */
+/** Returns OpenTelemetry's API. Undefined where the application does not have it. */
 export async function loadTelemetryApi(): Promise<TelemetryApi | undefined> {
   try {
     return await import('@opentelemetry/api');
@@ -20,7 +20,7 @@ export async function loadTelemetryApi(): Promise<TelemetryApi | undefined> {
   }
 }
 
-/** Returns a tracer, unless the application has the API alone and nobody collects spans. */
+/** Returns a tracer. Undefined where the application has only the API, and nothing collects spans. */
 export function getTracer({ trace }: TelemetryApi): Tracer | undefined {
   const provider = trace.getTracerProvider() as TracerProvider & Partial<ProxyTracerProvider>;
   return provider.getDelegateTracer === undefined

@@ -47,8 +47,8 @@ export class RpcScopes {
 
   constructor(modules: ModulesContainer, messages: MessageScopes) {
     this.#messages = messages;
-    // Emits each server before its handlers are added, in hybrid applications and in microservices. Seam:
-    // nestjs/rpc-servers
+    // Emits each server before its handlers are added, in hybrid applications and in microservices.
+    // Seam: nestjs/rpc-servers
     if (checkSeam(modules, ['getRpcTargetRegistry'], SERVERS)) {
       modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => this.#install(server));
     }

@@ -2,14 +2,14 @@ import { describeThrown } from '../../session/describe-thrown.js';
 import { readProperty } from '../../session/read-property.js';
 import { toStorableText } from './to-storable-text.js';
 
-/** How many causes of an error are stored, one within the other. */
+/** The largest depth of causes that is stored. */
 const MAX_CAUSES = 5;
-/** How many of the parts of an AggregateError are stored. */
+/** The largest number of parts of an AggregateError that are stored. */
 const MAX_PARTS = 5;
-/** How many errors an output holds, all causes and parts together. */
+/** The largest number of errors in an output, with all causes and parts. */
 const MAX_ERRORS = 20;
 
-/** What is stored of an error in the output of its job. */
+/** The stored form of an error, in the output of its job. */
 export interface FailureOutput {
   readonly name: string;
   readonly message: string;
@@ -18,26 +18,26 @@ export interface FailureOutput {
   readonly cause?: FailureOutput;
   /** The first parts of an AggregateError. */
   readonly errors?: readonly FailureOutput[];
-  /** How many parts it has. */
+  /** The number of all parts. */
   readonly errorCount?: number;
 }
 
 /**
- * Describes an error for the output of its job, without what else hangs on it: entities, rows, connections. Whatever was
- * thrown, and whatever it does when it is looked at, the output is something that PostgreSQL can store.
+ * Describes an error for the output of its job, without its other properties, such as entities, rows and connections.
+ * Never throws, and PostgreSQL can store the result, whatever was thrown.
  */
 export function toFailureOutput(error: unknown): FailureOutput {
   const budget = { left: MAX_ERRORS, seen: new Set<unknown>() };
   return { ...describe(error, 0, budget), ...toStack(error) };
 }
 
-/** Makes an error that pg-boss stores as just that. */
+/** Makes an error that pg-boss stores in this form. */
 export function toFailure(error: unknown): Error {
   const output = toFailureOutput(error);
   return Object.assign(new Error(output.message), output);
 }
 
-/** An error may be a part, or the cause, of itself. */
+/** Limits the number of errors: an error may be a part, or the cause, of itself. */
 interface Budget {
   readonly seen: Set<unknown>;
   left: number;
@@ -90,7 +90,7 @@ function listErrorParts(error: unknown): readonly unknown[] | undefined {
       ? Array.from({ length: parts.length }, (_, nth) => readProperty(parts, nth))
       : undefined;
   } catch {
-    // A proxy that was revoked.
+    // The error is a revoked Proxy.
     return undefined;
   }
 }

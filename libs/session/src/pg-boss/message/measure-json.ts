@@ -2,26 +2,26 @@ import { inspect, types } from 'node:util';
 
 import { isStorable } from './to-storable-text.js';
 
-/** How deep a value may be nested. PostgreSQL, too, has an end to it. */
+/** The largest depth of a value. PostgreSQL has a limit too. */
 const MAX_DEPTH = 1_000;
 
-/** How many characters a value may have: `jsonb` holds no more than 256 MB. */
+/** The largest number of characters of a value: `jsonb` holds at most 256 MB. */
 const MAX_SIZE = 2 ** 27;
 
-/** What is measured, for the message of the error. */
+/** Describes the value for the message of the error. */
 export interface JsonSubject {
-  /** What the path begins with: `input`, `result`. */
+  /** The first part of the path: `input`, `result`. */
   readonly root: string;
-  /** Whose it is: `input 7 for queue "mail"`. */
+  /** The owner of the value: `a job for queue "mail"`. */
   readonly of: string;
 }
 
 /**
- * Returns about how many characters a value has as JSON.
+ * Returns the approximate number of characters of a value as JSON.
  *
- * @throws {TypeError} for a value that is not the same when JSON and PostgreSQL have had it, or that they cannot hold. It
- * names the path. Dates are ISO text, `toJSON()` is asked, an object of a class is its fields, and `undefined` may stand in
- * an object, where JSON leaves it out
+ * @throws {TypeError} for a value that JSON or PostgreSQL cannot hold, or would change. The error names the path.
+ * Allowed are dates, which become ISO text, objects with `toJSON()`, objects of a class, which become their fields, and
+ * `undefined` in an object, which JSON leaves out
  */
 export function measureJson(value: unknown, { root, of }: JsonSubject): number {
   const walk = new Walk();
@@ -48,7 +48,7 @@ class Obstacle extends Error {
   }
 }
 
-/** Goes through a value, and stays where it finds an obstacle. */
+/** Walks through a value, and stops at the first obstacle. */
 class Walk {
   readonly #keys: (string | number)[] = [];
   readonly #around = new Set<object>();
@@ -63,7 +63,7 @@ class Walk {
         return measureText(value);
       case 'number':
         if (!Number.isFinite(value)) {
-          throw new Obstacle(value, 'JSON makes null of it');
+          throw new Obstacle(value, 'JSON would turn it into null');
         }
         return 8;
       case 'boolean':
@@ -71,11 +71,11 @@ class Walk {
       case 'object':
         return value === null ? 4 : this.#measureObject(value, key);
       case 'bigint':
-        throw new Obstacle(value, 'JSON has no such number. Send it as text');
+        throw new Obstacle(value, 'JSON cannot hold this number. Send it as text');
       case 'undefined':
       case 'function':
       case 'symbol':
-        throw new Obstacle(value, 'JSON has nothing for it');
+        throw new Obstacle(value, 'JSON cannot hold it');
     }
   }
 
@@ -84,7 +84,7 @@ class Walk {
       throw new Obstacle(value, 'it contains itself');
     }
     if (this.#around.size === MAX_DEPTH) {
-      throw new Obstacle(value, `it lies deeper than ${MAX_DEPTH} levels`);
+      throw new Obstacle(value, `it is nested deeper than ${MAX_DEPTH} levels`);
     }
     this.#around.add(value);
     const size = this.#measureParts(value, key);
@@ -95,7 +95,7 @@ class Walk {
   #measureParts(value: object, key: string): number {
     if (hasToJson(value)) {
       if (types.isDate(value) && Number.isNaN(value.getTime())) {
-        throw new Obstacle(value, 'JSON makes null of it');
+        throw new Obstacle(value, 'JSON would turn it into null');
       }
       const json = value.toJSON(key);
       return json === value ? this.#measureMembers(value) : this.measure(json, key);
@@ -112,7 +112,7 @@ class Walk {
       this.#keys.push(nth);
       const item = items[nth];
       if (item === undefined) {
-        throw new Obstacle(item, 'JSON makes null of it');
+        throw new Obstacle(item, 'JSON would turn it into null');
       }
       size += 1 + this.measure(item, String(nth));
       this.#keys.pop();
@@ -149,7 +149,7 @@ function hasToJson(value: object): value is { toJSON(key: string): unknown } {
   return typeof (value as { readonly toJSON?: unknown }).toJSON === 'function';
 }
 
-/** Whether what an object is for lies where JSON does not look. */
+/** Whether JSON would lose the content of an object, because it is not in its fields. */
 function isLost(value: object, fields: number): boolean {
   if (types.isMap(value) || types.isSet(value) || types.isNativeError(value) || ArrayBuffer.isView(value)) {
     return true;
@@ -162,7 +162,7 @@ function toMember(key: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
-/** A text may be a secret. */
+/** Shows the length of a text only: it may be a secret. */
 function show(value: unknown): string {
   if (typeof value === 'string') {
     return `a text of ${value.length} characters`;

@@ -3,12 +3,12 @@ import { inspect } from 'node:util';
 import type { ScopeInfo } from '../../session/scope/scope-info.js';
 import { measureJson } from './measure-json.js';
 
-/** The data of a job, as it lies in the table of pg-boss. */
+/** The data of a job, as it is stored in the table of pg-boss. */
 export interface QueueMessage {
   readonly input: unknown;
-  /** The place of the input among those it was sent with. */
+  /** The position of the input among the inputs of its sendMany(). */
   readonly index?: number;
-  /** The info of the scope that sent it: a job has the tenant of the request that sent it. */
+  /** The info of the scope that sent the job: the job has the tenant of the request that sent it. */
   readonly info?: ScopeInfo;
 }
 
@@ -16,14 +16,14 @@ export interface MessageOptions {
   readonly input: unknown;
   readonly index?: number;
   readonly info: ScopeInfo | undefined;
-  /** Whose input it is, for the message of the error. */
+  /** The owner of the input, for the message of the error. */
   readonly of: string;
 }
 
 /**
- * Makes the data of a job, and measures about how many characters it has.
+ * Makes the data of a job, and measures its approximate number of characters.
  *
- * @throws {TypeError} for an input that would arrive as another one, or not at all
+ * @throws {TypeError} for an input that JSON would change or lose
  */
 export function toMessage({ input, index = 0, info, of }: MessageOptions): {
   readonly message: QueueMessage;
@@ -40,7 +40,7 @@ export interface SentJob {
   readonly data: unknown;
 }
 
-/** @throws {TypeError} for a job that something else than JobQueue has sent, in a form of its own */
+/** @throws {TypeError} for a job whose data has another form, because JobQueue did not send it */
 export function readMessage({ id, name, data }: SentJob): QueueMessage {
   if (typeof data === 'object' && data !== null && 'input' in data) {
     return data;

@@ -1,9 +1,9 @@
 import { measureJson } from './measure-json.js';
 
 /**
- * Returns what a handler returned as the JSON that is stored of it: `null` for nothing.
+ * Returns the result of a handler as JSON: `null` for undefined.
  *
- * @throws {TypeError} for a value that JSON or PostgreSQL would make another one of
+ * @throws {TypeError} for a value that JSON or PostgreSQL would change or lose
  */
 export function toOutput(value: unknown, id: string, queue: string): string {
   if (value === undefined) {

@@ -4,16 +4,16 @@ import type { ScopeInfo } from '../../session/scope/scope-info.js';
 import { isStorable } from './to-storable-text.js';
 
 /**
- * Returns the info that a job is sent with: that of the scope that sends it, and more or other of its own.
+ * Returns the info that is sent with a job: that of the sending scope, overwritten by the job's own.
  *
- * @throws {TypeError} for a value that would arrive as another one
+ * @throws {TypeError} for a value that JSON would change or lose
  */
 export function toSentInfo(inherited: ScopeInfo | undefined, own: ScopeInfo | undefined): ScopeInfo | undefined {
   const info = Object.entries({ ...inherited, ...own }).filter(([, value]) => value !== undefined);
   for (const [name, value] of info) {
     if (!isJson(value)) {
       throw new TypeError(
-        `Expected \`info.${name}\` to be something that JSON can hold, since it goes along with the job, got ` +
+        `Expected \`info.${name}\` to be something that JSON can hold, since it is sent with the job, got ` +
           `\`${inspect(value, { depth: 0 })}\`. Send the job with \`{ info: { ${name}: ... } }\`, undefined to leave it out.`,
       );
     }

@@ -9,7 +9,7 @@ import type { QueueFailure } from './queue-batch.js';
 import type { FetchedJob } from '../queue-job.js';
 import type { FetchPolicy } from '../queue-policy.js';
 
-/** How often a queue is looked at where nothing tells of its jobs: those of a retry, a flow, or a dead letter. */
+/** Seconds between two fetches of a queue. Jobs of a retry, a flow or a dead letter send no notification. */
 const POLLING_SECONDS = 2;
 
 export interface HandlerLanesOptions {
@@ -17,14 +17,14 @@ export interface HandlerLanesOptions {
   readonly queue: string;
   readonly lost: LostJobs;
   readonly fetch: FetchPolicy;
-  /** Whether the jobs come with what pg-boss knows of them. */
+  /** Whether the jobs have their metadata. */
   readonly metadata: boolean;
-  /** How many jobs a lane fetches at once. */
+  /** The number of jobs that a lane fetches at once. */
   readonly batchSize: number;
   readonly lanes: number;
   readonly turns: LoneTurns;
   readonly ending: AbortSignal;
-  /** Runs jobs, and returns what failed. */
+  /** Runs jobs, and returns the failures. */
   readonly run: (jobs: readonly FetchedJob[]) => Promise<readonly QueueFailure[]>;
 }
 
@@ -66,7 +66,7 @@ export class HandlerLanes {
     }
   }
 
-  /** Fetches no more, and waits for what runs. */
+  /** Fetches no more jobs, and waits for the running ones. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#options.boss.offWork(this.#options.queue, { wait: true });
@@ -80,7 +80,7 @@ export class HandlerLanes {
   }
 
   async #runIn(lane: number, jobs: FetchedJob[]): Promise<JobResult[]> {
-    // There may be more: for this lane when it is done, and for the next one.
+    // A full fetch means that there may be more jobs: for this lane when it is done, and for the next lane.
     this.#wake(lane);
     this.#wake((lane + 1) % this.#ids.length);
     this.#busy.add(lane);
@@ -92,7 +92,7 @@ export class HandlerLanes {
     }
   }
 
-  /** Leaves the jobs that are to run alone to the lone lane. */
+  /** Passes the jobs that have to run alone to the lone lane. */
   async #setLostAside(jobs: FetchedJob[]): Promise<void> {
     const lost = await this.#options.lost.find(jobs);
     if (lost.size > 0) {
@@ -101,7 +101,7 @@ export class HandlerLanes {
     }
   }
 
-  /** Runs jobs, and leaves to pg-boss those that have failed. The others are completed in the transaction of their work. */
+  /** Runs jobs, and returns the failed ones to pg-boss. The others were completed in the transaction of their work. */
   async #settle(jobs: FetchedJob[]): Promise<JobResult[]> {
     if (jobs.length === 0) {
       return [];
@@ -109,7 +109,7 @@ export class HandlerLanes {
     const failures = await this.#options.run([...jobs]);
     const [failure] = failures;
     if (failure !== undefined && jobs.length === 1 && !isDeadLetter(failure.reason)) {
-      // The span of a job that fails says so.
+      // Thrown, so that the span of the job shows the failure.
       throw toFailure(failure.reason);
     }
     const failed = new Set(failures.map(({ id }) => id));
@@ -135,7 +135,7 @@ export class HandlerLanes {
   }
 }
 
-/** Takes jobs from what pg-boss will settle. */
+/** Removes jobs from the list that pg-boss will settle. */
 function keep(jobs: FetchedJob[], isKept: (job: FetchedJob) => boolean): void {
   // Seam: pg-boss/jobs-array
   jobs.splice(0, jobs.length, ...jobs.filter((job) => isKept(job)));

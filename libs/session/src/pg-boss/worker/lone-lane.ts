@@ -6,15 +6,19 @@ import { isTransientError } from '../../jobs/attempt/is-transient-error.js';
 import type { LoneTurns } from './lone-turns.js';
 import type { LostJob, LostJobs } from './lost-jobs.js';
 
-/** How long a job that was called in is waited for: another process may have fetched it. */
+/** Milliseconds to wait for a job that was called in: another process may have fetched it. */
 const IDLE_MS = 200;
 
 /**
- * How long jobs are set aside at least. When this process dies of one of them, it takes as long until others get the rest.
+ * Seconds that jobs are set aside at least. When this process ends because of one of them, others get the rest only
+ * after that time.
  */
 const ASIDE_SECONDS = 5;
 
-/** About as many small jobs are run one by one. Of more, those that wait are fetched and set aside less often. */
+/**
+ * The approximate number of small jobs that run one by one in a second. With more jobs, those that wait are set aside
+ * for longer.
+ */
 const JOBS_PER_SECOND = 100;
 
 export interface LoneLaneOptions {
@@ -22,14 +26,14 @@ export interface LoneLaneOptions {
   readonly turns: LoneTurns;
   /** Aborts when the application shuts down. */
   readonly ending: AbortSignal;
-  /** Starts a lane that runs one job at a time, and tells of each. */
+  /** Starts a lane that runs one job at a time, and reports each. */
   readonly start: (events: LoneEvents) => Promise<OpenLane>;
 }
 
 interface LoneEvents {
   /** Called before a job runs. */
   onBegin(): Promise<void>;
-  /** Called when it has ended. */
+  /** Called when the job has ended. */
   onEnd(): void;
 }
 
@@ -39,13 +43,13 @@ interface OpenLane {
 }
 
 /**
- * The lane of a queue for the jobs that may have ended their process. They wait aside, where the other lanes do not meet
- * them, and are called in one by one. It is there as long as there are such jobs.
+ * The lane of a queue for jobs that may have ended their process. Such jobs are set aside, so that the other lanes do
+ * not fetch them, and are called in one by one. The lane exists as long as there are such jobs.
  */
 export class LoneLane {
   readonly #options: LoneLaneOptions;
   readonly #logger = new Logger('JobQueueModule');
-  /** Its jobs are of no batch, whichever asks for it. */
+  /** The jobs of this lane must not run in the context of a batch. */
   readonly #outside = AsyncLocalStorage.snapshot();
   readonly #waiting = new Map<string, LostJob>();
   #isOpen = false;
@@ -62,9 +66,9 @@ export class LoneLane {
   }
 
   /**
-   * Takes jobs that were not begun.
+   * Takes over jobs that have not begun.
    *
-   * @returns those that cannot be set aside
+   * @returns the jobs that cannot be set aside
    */
   async take<Job extends LostJob>(jobs: readonly Job[]): Promise<readonly Job[]> {
     const seconds = ASIDE_SECONDS + (this.#waiting.size + jobs.length) / JOBS_PER_SECOND;
@@ -72,7 +76,7 @@ export class LoneLane {
     for (const job of jobs.filter((one) => !kept.includes(one))) {
       this.#waiting.set(job.id, job);
       if (job.id === this.#called) {
-        // Another lane was faster.
+        // Another lane has opened it already.
         this.#goOn();
       }
     }
@@ -80,7 +84,7 @@ export class LoneLane {
     return kept;
   }
 
-  /** Opens the lane, when those of other queues are closed. */
+  /** Opens the lane when the lone lanes of other queues are closed. */
   #open(): void {
     if (this.#isOpen) {
       return;
@@ -146,7 +150,7 @@ export class LoneLane {
     clearTimeout(idle);
   }
 
-  /** The jobs that wait come back by themselves. */
+  /** Only logs: the jobs that are set aside come back to their queue by themselves. */
   #report(error: unknown): void {
     if (isTransientError(error)) {
       this.#logger.warn(`The lane for jobs that run alone lost a connection: ${String(error)}`);

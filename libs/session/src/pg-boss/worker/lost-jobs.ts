@@ -7,8 +7,8 @@ import { moveWhereRoom } from './move-where-room.js';
 export type LostJob = Pick<JobAttempt, 'id' | 'retryCount'>;
 
 /**
- * The jobs of a queue whose last attempt has not ended: their process died, or did not answer any more. Each of them may be
- * the one that it died of.
+ * Finds the jobs of a queue whose last attempt never ended: their process ended or did not answer any more. Each of
+ * them may be the cause of that.
  */
 export class LostJobs {
   readonly #boss: PgBoss;
@@ -21,7 +21,7 @@ export class LostJobs {
     this.#queue = queue;
   }
 
-  /** Finds those among the jobs of a fetch. */
+  /** Finds such jobs among fetched jobs. */
   async find<Job extends FetchedJob>(jobs: readonly Job[]): Promise<ReadonlySet<Job>> {
     const retried = jobs.filter(({ retryCount }) => retryCount > 0);
     if (retried.length === 0) {
@@ -29,7 +29,8 @@ export class LostJobs {
     }
     // Seam: pg-boss/job-table
     // Seam: pg-boss/expired-output
-    // What a handler fails with is stored as an error. What pg-boss fails a job with that has expired is stored as a value.
+    // The failure of a handler is stored as an error. The failure
+    // of an expired job is stored by pg-boss as a value.
     const { rows } = await this.#boss.getDb().executeSql(
       `select id from ${this.#schema}.job
         where name = $1 and id = any($2::uuid[]) and jsonb_typeof(output -> 'value' -> 'message') = 'string'`,
@@ -40,15 +41,15 @@ export class LostJobs {
   }
 
   /**
-   * Gives jobs that were not begun back to their queue, where nobody fetches them for some seconds unless they are called
-   * in. They have used up no attempt.
+   * Returns jobs that have not begun to their queue. Nobody fetches them for some seconds, unless they are called in.
+   * They have not used an attempt.
    *
-   * @returns those whose place has been taken meanwhile, in a queue with a policy
+   * @returns the jobs whose place another job has taken, in a queue with a policy
    */
   setAside<Job extends LostJob>(jobs: readonly Job[], seconds: number): Promise<readonly Job[]> {
     return moveWhereRoom(jobs, async (some) => {
       // Seam: pg-boss/job-table
-      // Without `started_on` the next fetch counts no attempt.
+      // Without `started_on`, the next fetch does not count an attempt.
       await this.#boss.getDb().executeSql(
         `update ${this.#schema}.job set state = 'retry', started_on = null, heartbeat_on = null,
             start_after = ${this.#schema}.job_now() + $4 * interval '1 second'
@@ -58,7 +59,10 @@ export class LostJobs {
     });
   }
 
-  /** Lets jobs that are set aside be fetched. Returns false when there are none: another process has them. */
+  /**
+   * Lets jobs that are set aside be fetched again. Returns false when there are none any more: another process has
+   * fetched them.
+   */
   async callIn(jobs: readonly LostJob[]): Promise<boolean> {
     // Seam: pg-boss/job-table
     const { rows } = await this.#boss.getDb().executeSql(

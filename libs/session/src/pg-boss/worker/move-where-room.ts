@@ -1,7 +1,7 @@
 /**
- * Moves jobs to another state: all at once, or one by one when there is no room for one of them in a queue with a policy.
+ * Moves jobs to another state: all at once, or one by one when the policy of the queue does not allow one of them.
  *
- * @returns those that have no room
+ * @returns the jobs that the policy did not allow
  */
 export async function moveWhereRoom<Job>(
   jobs: readonly Job[],
@@ -25,7 +25,7 @@ export async function moveWhereRoom<Job>(
   }
 }
 
-/** Tells a violation of what is unique by the policy of a queue. */
+/** Whether an error is a violation of a unique index of the policies of queues. */
 function isPlaceTaken(error: unknown): boolean {
   return (error as { readonly code?: unknown } | null)?.code === '23505';
 }

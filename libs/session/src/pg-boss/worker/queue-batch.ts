@@ -18,12 +18,12 @@ import { type FetchedJob, QueueJob } from '../queue-job.js';
 
 type Outcome = JobOutcome<QueueJob, unknown>;
 
-/** The work of the handler of a queue. */
+/** The handler of a queue, with the options of its batches. */
 export interface HandlerWork<Em extends EntityManager> {
   readonly source: SessionSource<Em>;
   readonly queue: string;
   readonly chunkSize: number;
-  /** Where the input is in the data of a job. */
+  /** Where the input of a job is in its data. */
   readonly input?: 'field' | 'data' | undefined;
   readonly work: ChunkWork<Em, unknown, unknown>;
 }
@@ -33,7 +33,7 @@ export interface QueueFailure {
   readonly reason: unknown;
 }
 
-/** Jobs whose sessions are to know the same. */
+/** Jobs whose sessions have the same info. */
 interface Group {
   readonly jobs: readonly QueueJob[];
   readonly info: ScopeInfo | undefined;
@@ -44,13 +44,13 @@ interface GroupRun extends Group {
   readonly outcomes: Outcome[];
 }
 
-/** The jobs that one fetch has brought, until it is known what became of each. */
+/** The jobs of one fetch, until the outcome of each is known. */
 export class QueueBatch<Em extends EntityManager> {
   readonly #work: HandlerWork<Em>;
   readonly #claims: QueueClaims;
   readonly #jobs: QueueJob[] = [];
   readonly #unreadable: QueueFailure[] = [];
-  /** Of the jobs that could be read, once they have run. */
+  /** The outcomes of the jobs whose data could be read. */
   readonly outcomes: Outcome[] = [];
   readonly #draining = new AbortController();
   readonly #cancelled = new AbortController();
@@ -64,20 +64,20 @@ export class QueueBatch<Em extends EntityManager> {
     cancelWithAll(fetched, this.#cancelled);
   }
 
-  /** Tells the handler to hurry, and begins no further chunk. */
+  /** Aborts the signals of the jobs, and begins no further chunk. */
   drain(reason: unknown): void {
     this.#draining.abort(reason);
   }
 
-  /** Cancels what runs, and closes its session. */
+  /** Cancels the running jobs, and closes their sessions. */
   cancel(reason: unknown): void {
     this.#cancelled.abort(reason);
   }
 
   /**
-   * Runs the jobs in as few transactions as there can be, and completes them there.
+   * Runs the jobs in as few transactions as possible, and completes them there.
    *
-   * @returns what the others failed with
+   * @returns the failures of the other jobs
    */
   async run(): Promise<readonly QueueFailure[]> {
     const { chunkSize } = this.#work;
@@ -101,7 +101,7 @@ export class QueueBatch<Em extends EntityManager> {
     return [...this.#unreadable, ...rejected.map(({ input, reason }) => ({ id: input.id, reason }))];
   }
 
-  /** Gives back what the shutdown has cut. */
+  /** Returns the jobs that the shutdown has aborted to their queue. */
   async #release(outcomes: readonly Outcome[]): Promise<void> {
     const aborted = outcomes.filter((outcome) => isAborted(outcome));
     if (this.#draining.signal.aborted && aborted.length > 0) {
@@ -147,12 +147,12 @@ function isAborted(outcome: Outcome): boolean {
   return outcome.status === 'rejected' && outcome.ending === 'aborted';
 }
 
-/** A revoked Proxy, which may have been thrown, is not to be asked for its class. */
+/** Checks for a native error first: `instanceof` throws for a revoked Proxy. */
 function isClaimLost(reason: unknown): reason is JobClaimLostError {
   return types.isNativeError(reason) && reason instanceof JobClaimLostError;
 }
 
-/** Nobody else tells of them: for pg-boss, the job is another worker's. */
+/** Warns here, because pg-boss does not: for it, the job belongs to another worker. */
 function warnOfLostClaims(outcomes: readonly Outcome[]): void {
   for (const outcome of outcomes) {
     if (outcome.status === 'rejected' && isClaimLost(outcome.reason)) {
@@ -161,15 +161,15 @@ function warnOfLostClaims(outcomes: readonly Outcome[]): void {
   }
 }
 
-/** Parts the jobs by what their sessions are to know: those of different tenants share none. */
+/** Groups the jobs by the info of their sessions: jobs of different tenants share no session. */
 function groupByInfo(jobs: readonly QueueJob[]): Group[] {
   const groups = Map.groupBy(jobs, ({ info }) => (info === undefined ? '' : JSON.stringify(info)));
   return [...groups.values()].map((group) => ({ jobs: group, info: group[0]?.info }));
 }
 
 /**
- * Cuts a batch when pg-boss has given up all of its jobs: they have expired, or it shuts down. One alone may have been
- * taken from this worker, which the end of its work will find out.
+ * Cancels a batch when pg-boss has given up all of its jobs, because they have expired or pg-boss shuts down. A single
+ * job that another worker has taken is noticed when it is completed.
  */
 function cancelWithAll(jobs: readonly FetchedJob[], cancelled: AbortController): void {
   const open = jobs.find(({ signal }) => !signal.aborted);
@@ -177,6 +177,6 @@ function cancelWithAll(jobs: readonly FetchedJob[], cancelled: AbortController):
     cancelled.abort(jobs[0]?.signal.reason);
     return;
   }
-  // One of them is enough to listen to. The others are aborted with it, or right after.
+  // One signal is enough to listen to. The others abort at the same time, or right after.
   open.signal.addEventListener('abort', () => queueMicrotask(() => cancelWithAll(jobs, cancelled)), { once: true });
 }

@@ -12,7 +12,7 @@ import { moveWhereRoom } from './move-where-room.js';
 /** An attempt at a job that this process holds. */
 type Claim = Pick<JobAttempt, 'id' | 'retryCount'>;
 
-/** Ends the claims of this process on jobs of one queue, and only those: another attempt at a job is left alone. */
+/** Completes or releases the jobs of one queue that this process holds. Never touches another attempt at a job. */
 export class QueueClaims {
   readonly #boss: PgBoss;
   readonly #queue: string;
@@ -23,9 +23,10 @@ export class QueueClaims {
   }
 
   /**
-   * Completes jobs in the transaction of a session, so that it is committed with what their handler wrote.
+   * Completes jobs in the transaction of a session, so that the completion is committed together with the writes of the
+   * handler.
    *
-   * @throws {JobClaimLostError} when a job is not this worker's any more, which rolls the transaction back
+   * @throws {JobClaimLostError} when a job does not belong to this worker any more. The transaction is rolled back then
    * @throws {TypeError} for a value that cannot be stored
    */
   async complete(session: EntityManager, claims: readonly Claim[], values: readonly unknown[]): Promise<void> {
@@ -44,8 +45,8 @@ export class QueueClaims {
   }
 
   /**
-   * Gives jobs that were begun back to their queue at once. They have not failed, but used up an attempt. One whose place
-   * has been taken meanwhile, in a queue with a policy, is left as it is.
+   * Returns jobs that have begun to their queue at once. They have not failed, but have used an attempt. A job whose
+   * place another job has taken, in a queue with a policy, stays as it is.
    */
   async release(claims: readonly Claim[]): Promise<void> {
     const left = await moveWhereRoom(claims, (some) => this.#releaseTogether(some));
@@ -60,7 +61,7 @@ export class QueueClaims {
 
   #releaseTogether(claims: readonly Claim[]): Promise<void> {
     return inBossTransaction(this.#boss, async (connection) => {
-      // pg-boss has no word for it: what is resumed waits as if it had not been fetched, and stays when nobody commits.
+      // pg-boss has no command for this. A job that is cancelled and resumed waits as if it had not been fetched.
       const settled = readSettled(await this.#boss.cancel(this.#queue, toAttempts(claims), connection));
       if (settled.length > 0) {
         await this.#boss.resume(this.#queue, [...settled], connection);
@@ -69,9 +70,9 @@ export class QueueClaims {
     });
   }
 
-  /** Tells all processes that there are jobs, which their return does not. */
+  /** Notifies all processes of the jobs: the return of jobs alone sends no notification. */
   async #wake([id = '']: readonly string[], connection: { readonly db: Db }): Promise<void> {
-    // It changes nothing.
+    // An update without changes sends the notification.
     await this.#boss.update({ name: this.#queue, options: { id, ...connection } });
   }
 }

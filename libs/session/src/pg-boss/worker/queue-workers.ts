@@ -14,7 +14,7 @@ import { QueueClaims } from './queue-claims.js';
 import type { QueueHandler } from './find-handlers.js';
 import { splitPolicy } from '../queue-policy.js';
 
-/** Runs the handlers of this process: each in as many lanes as it may run jobs at once. */
+/** Runs the handlers of this process, each in as many lanes as it may run jobs at once. */
 export class QueueWorkers<Em extends EntityManager> {
   readonly #logger = new Logger('JobQueueModule');
   readonly #source: SessionSource<Em>;
@@ -29,7 +29,7 @@ export class QueueWorkers<Em extends EntityManager> {
     this.#moduleRef = moduleRef;
   }
 
-  /** @param schema where the tables of pg-boss are */
+  /** @param schema the schema of the tables of pg-boss */
   async start(boss: PgBoss, schema: string, handlers: readonly QueueHandler[]): Promise<void> {
     for (const handler of handlers) {
       const lost = new LostJobs(boss, schema, handler.options.queue);
@@ -37,7 +37,9 @@ export class QueueWorkers<Em extends EntityManager> {
     }
   }
 
-  /** Fetches no further job, and gives those that run some milliseconds. What is not done then goes back to its queue. */
+  /**
+   * Fetches no further job, and gives the running jobs some milliseconds. Unfinished jobs then go back to their queue.
+   */
   async stop(timeout: number): Promise<void> {
     const reason = new DOMException('The application is shutting down', 'AbortError');
     this.#ending.abort(reason);
@@ -47,7 +49,7 @@ export class QueueWorkers<Em extends EntityManager> {
     await idle.finally(() => clearTimeout(timer));
   }
 
-  /** What the batches of a handler's jobs are run with. */
+  /** Returns the work of the batches of a handler. */
   workOf({ handler, options: { queue, chunkSize = 1, input } }: QueueHandler): HandlerWork<Em> {
     const work = toChunkWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
     return { source: this.#source, queue, chunkSize, input, work };
@@ -86,7 +88,7 @@ export class QueueWorkers<Em extends EntityManager> {
     this.#batches.add(batch);
     const { signal } = this.#ending;
     if (signal.aborted) {
-      // It was on its way when the end began.
+      // This batch was being fetched when the shutdown began.
       batch.drain(signal.reason);
     }
     try {
