@@ -242,7 +242,7 @@ describe.each(injections)('SessionTesting.drain(), %s injection', (injection) =>
     await queue.send('drained', 'a');
 
     await expect(testing.drain('drained', { limit: 5 })).rejects.toThrow(
-      /has made 5 attempts at jobs and there are more/,
+      /has made 5 attempts at jobs, and more are left/,
     );
   });
 

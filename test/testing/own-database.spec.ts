@@ -208,7 +208,7 @@ describe('SessionTesting.database()', () => {
     const orm = { ...options, driverOptions: { database: new URL(server.url).pathname.slice(1) } };
 
     await expect(SessionTesting.database({ orm, migrate, version })).rejects.toThrow(
-      /was to migrate the database "session_testing_template_\w+", and MikroORM connected to "mikro_session_test_/,
+      /wanted to migrate the database "session_testing_template_\w+", but MikroORM connected to "mikro_session_test_/,
     );
 
     expect(migrated).toBe(0);

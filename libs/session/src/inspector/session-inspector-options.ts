@@ -4,29 +4,30 @@ import type { HttpRequest } from '../nest/http/http-options.js';
 /** Options of SessionInspectorModule. */
 export interface SessionInspectorOptions {
   /**
-   * Whether a request may see the page and its data. Without, clients of the machine itself may, and an application with
-   * `NODE_ENV=production` does not start. The parameter may have the type of your platform's request.
+   * Returns whether a request may see the page and its data. Without it, only clients on the same machine may, and an
+   * application with `NODE_ENV=production` does not start. The parameter may have the type of your platform's request.
    */
   authorize?(request: HttpRequest): boolean | Promise<boolean>;
-  /** How many ended scopes are kept. @default 1000 */
+  /** The number of ended scopes that are kept. @default 1000 */
   readonly history?: number;
   /** Whether a scope can be ended from the page. @default false */
   readonly actions?: boolean;
   /**
-   * Shows the values in statements, the messages of PostgreSQL, and what came with a message: they may be personal data.
+   * Whether the page shows the values in statements, the messages of PostgreSQL, and the payload of messages. They may
+   * be personal data.
    *
    * @default false
    */
   readonly values?: boolean;
 }
 
-/** What decides on the routes, and so cannot come from a factory. */
+/** Options that decide on the routes. They cannot come from a factory. */
 export interface SessionInspectorExtras {
-  /** Where the page is, below the global prefix. @default '/sessions' */
+  /** The path of the page, below the global prefix. @default '/sessions' */
   readonly path?: string;
 }
 
-/** Makes the options of SessionInspectorModule, for `forRootAsync({ useClass })`. */
+/** Makes the options of SessionInspectorModule, for `useClass` and `useExisting` of forRootAsync(). */
 export interface SessionInspectorOptionsFactory {
   createSessionInspectorOptions(): SessionInspectorOptions | Promise<SessionInspectorOptions>;
 }
@@ -38,13 +39,13 @@ const rules: Record<keyof SessionInspectorOptions, Rule> = {
   values: ofType('boolean'),
 };
 
-/** @throws {TypeError} for the first option that is not known, or is not as it has to be */
+/** @throws {TypeError} for the first option that is unknown or has a wrong value */
 export function assertInspectorOptions(options: SessionInspectorOptions): void {
   const { path: _path, ...provided } = options as SessionInspectorOptions & SessionInspectorExtras;
   assertOptions('SessionInspectorModule', provided, rules);
 }
 
-/** @throws {TypeError} for a path that is none */
+/** @throws {TypeError} for a value that is not a path */
 export function assertInspectorPath(path: unknown): asserts path is string {
   if (!aName.holds(path) || !/^\/?[\w.~-]+(?:\/[\w.~-]+)*\/?$/.test(path as string)) {
     throw new TypeError(

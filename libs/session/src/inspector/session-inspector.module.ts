@@ -27,7 +27,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     .build();
 
 /**
- * Serves a page that shows the sessions, connections, runs and queues of the application while they live. Import it beside
+ * Serves a page that shows the current sessions, connections, runs and queues of the application. Import it beside
  * `SessionModule.forRoot()`.
  *
  * @example

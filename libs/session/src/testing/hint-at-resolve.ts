@@ -1,6 +1,6 @@
 import type { INestApplicationContext, InjectionToken } from '@nestjs/common';
 
-/** Adds to the error of NestJS for a provider that `get()` cannot give what can give it. */
+/** Adds a hint to the error of NestJS for a provider that `get()` cannot return: how to get it in a test. */
 export function hintAtResolve(app: INestApplicationContext): void {
   const { get } = app;
   Object.defineProperty(app, 'get', {

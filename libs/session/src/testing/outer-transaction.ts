@@ -11,10 +11,10 @@ interface Answer {
 const BEGIN = `begin;
   select name, setting from pg_settings where source = 'session';
   select from pg_constraint where condeferred limit 1`;
-/** Locks of the session are the only thing that a rollback leaves. */
+/** A rollback undoes everything but the advisory locks of the session. */
 const ROLL_BACK = 'rollback; select pg_advisory_unlock_all()';
 const RESET = 'reset all; reset role; set session authorization default';
-/** Makes the constraints deferred again that are so by default. */
+/** Makes all constraints deferred again that are deferred by default. */
 const DEFER = `do $$ begin execute (
   select 'set constraints ' || string_agg(distinct format('%I.%I', nspname, conname), ', ') || ' deferred'
   from pg_constraint join pg_namespace on pg_namespace.oid = connamespace where condeferred
@@ -24,7 +24,10 @@ const CANCEL_ATTEMPTS = 5;
 
 /** The transaction of a test, on a connection of its own. The transactions of the application are savepoints in it. */
 export class OuterTransaction {
-  /** As node-postgres made it: what watches the connections of the pool watches those that stand for it instead. */
+  /**
+   * The `query` of node-postgres, without the watch of this library. The library watches the clients that replace this
+   * one.
+   */
   readonly #query: PoolClient['query'];
   #savepoints = 0;
   #settings: readonly string[] = [];
@@ -58,7 +61,7 @@ export class OuterTransaction {
     return transaction;
   }
 
-  /** Of the connection. */
+  /** The events of the connection. */
   get events(): EventEmitter {
     return this.client as unknown as EventEmitter;
   }
@@ -80,7 +83,7 @@ export class OuterTransaction {
     this.#query(query);
   }
 
-  /** Makes a savepoint, and gives its name. */
+  /** Makes a savepoint, and returns its name. */
   async mark(isReadOnly = false): Promise<string> {
     this.#savepoints += 1;
     const name = `session_test_${this.#savepoints}`;
@@ -88,7 +91,7 @@ export class OuterTransaction {
     return name;
   }
 
-  /** Does what a commit does: checks the deferred constraints. Keeps what came after the savepoint. */
+  /** Replaces a commit: checks the deferred constraints, and keeps the writes since the savepoint. */
   async keep(savepoint: string): Promise<void> {
     await this.send(`set constraints all immediate; ${this.#defer}release savepoint ${savepoint}`);
   }
@@ -96,16 +99,18 @@ export class OuterTransaction {
   async undo(savepoint: string): Promise<void> {
     const undo = (): Promise<unknown> =>
       this.send(`rollback to savepoint ${savepoint}; release savepoint ${savepoint}`);
-    // What was to cancel a statement before it may come too late for that.
+    // Repeated, because a late cancel request for an earlier statement may have hit the first rollback.
     await undo().catch(undo);
   }
 
-  /** Takes back what was set until the end of the transaction: that of the test goes on. */
+  /**
+   * Resets the settings that were made until the end of the transaction, because the transaction of the test goes on.
+   */
   async resetSettings(): Promise<void> {
     await this.send([RESET, ...this.#settings].join('; '));
   }
 
-  /** Ends what the server is working on. Where it does not answer, ends the connection. */
+  /** Cancels the running statement. Ends the connection if the server does not answer. */
   async cancel(): Promise<void> {
     for (let attempt = 0; attempt < CANCEL_ATTEMPTS && !this.isReady && !this.#isLost; attempt += 1) {
       await askAside(this.pool, async (aside) => {
@@ -125,7 +130,7 @@ export class OuterTransaction {
       await this.send(ROLL_BACK);
       this.client.release();
     } catch {
-      // The server rolls back what was on a connection that is gone.
+      // The server rolls back the transaction of a lost connection.
       this.client.release(true);
     }
   }

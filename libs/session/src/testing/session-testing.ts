@@ -18,8 +18,8 @@ import { TestConnection } from './test-connection.js';
 const drainRules: Record<keyof DrainOptions, Rule> = { limit: integerFrom(1), ignoreStartAfter: ofType('boolean') };
 
 /**
- * Runs each test of an application in a transaction that is rolled back. Between `begin()` and `rollBack()` all sessions of
- * the application work on one connection, and their transactions are savepoints in that of the test.
+ * Runs each test of an application in a transaction that is rolled back. Between `begin()` and `rollBack()`, all
+ * sessions of the application use one connection, and their transactions are savepoints in the transaction of the test.
  *
  * @example
  * const testing = await SessionTesting.create(app);
@@ -28,7 +28,7 @@ const drainRules: Record<keyof DrainOptions, Rule> = { limit: integerFrom(1), ig
  */
 export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   #state: 'ended' | 'open' | 'rolledBack' = 'ended';
-  /** The scopes that were there before the test. */
+  /** The scopes that were open before the test. */
   #before = new Set<LiveScope>();
   #ending = new AbortController();
   readonly #resolved = new Set<LiveScope>();
@@ -63,10 +63,11 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * Makes a database that nobody else uses, for a test file or a worker of the test runner: cloned from a template, which
-   * `migrate` makes once. Drops those that earlier runs have left.
+   * Makes a separate database for a test file or a worker of the test runner. It is a clone of a template, which
+   * `migrate` fills once. Also drops the databases that crashed runs have left.
    *
-   * @throws {SessionSetupError} in production, for a database other than PostgreSQL, and without the right to make databases
+   * @throws {SessionSetupError} in production, for a database other than PostgreSQL, and without the right to make
+   * databases
    */
   static database<
     Driver extends IDatabaseDriver,
@@ -79,7 +80,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   /**
    * Begins a test, on every connection of the application.
    *
-   * @throws {SessionStateError} while one is open
+   * @throws {SessionStateError} while a test is open
    */
   async begin(): Promise<void> {
     if (this.#state === 'open') {
@@ -98,7 +99,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
     }
   }
 
-  /** Ends what still runs in the sessions of the test, and rolls back. Does nothing where no test is open. */
+  /** Ends the work that still runs in the sessions of the test, and rolls back. Does nothing where no test is open. */
   async rollBack(): Promise<void> {
     if (this.#state !== 'open') {
       return;
@@ -110,7 +111,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
     try {
       await settleAll(this.connections, (connection) => connection.stop());
       const scopes = [...this.storage.live].filter((scope) => !this.#before.has(scope));
-      // What cannot be undone in them is undone here.
+      // Errors are ignored: the rollback of the test undoes everything.
       await Promise.allSettled([...this.#resolved, ...scopes].map((scope) => scope.end('rolledBack')));
       this.#resolved.clear();
     } finally {
@@ -118,7 +119,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
     }
   }
 
-  /** Lets the application commit again, until the next `begin()`. Called by itself when the application closes. */
+  /** Lets the application commit again, until the next `begin()`. Also called when the application closes. */
   end(): void {
     if (this.#state === 'rolledBack') {
       this.#state = 'ended';
@@ -132,19 +133,19 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * Gives a provider whose methods run in one new scope, which ends with the test: a request-scoped one is made for it, and
-   * any other finds there what it would find in a request.
+   * Returns a provider whose methods run in one new scope. The scope ends with the test. A request-scoped provider is
+   * created for this scope. Other providers find the session of this scope, as they find that of a request.
    */
   async resolve<Instance extends object>(token: Token<Instance>): Promise<Instance> {
     return this.#actor.resolve(token);
   }
 
   /**
-   * Runs the durable jobs that were sent in this test through their handlers, as a worker would, and what these send, until
-   * none is left that can run now. Each has a transaction of its own within that of the test.
+   * Runs the durable jobs that were sent in this test, as a worker would, and the jobs that their handlers send, until
+   * no job is left that can run now. Each job has a transaction of its own inside that of the test.
    *
-   * @param queue left out, all queues that have a handler
-   * @returns also what failed: it does not throw for that
+   * @param queue the queue to drain. @default all queues with a handler
+   * @returns all attempts, also failed ones: a failed job does not make drain() throw
    */
   async drain(queue?: QueueName, options: DrainOptions = {}): Promise<Drained> {
     assertOptions('SessionTesting.drain()', options, drainRules);
@@ -155,7 +156,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
     return drainQueues({ app: this.app, ending }, queue, options);
   }
 
-  /** Does the same for a tenant or a user: what it runs has this info. */
+  /** Returns an object with the same run() and resolve() for a tenant or a user: their scopes have this `info`. */
   as(options: TestActorOptions): TestActor<Em> {
     return new TestActor<Em>(
       {
@@ -201,7 +202,7 @@ function find<Provider>(app: INestApplicationContext, token: abstract new (...ar
   }
 }
 
-/** Does so with all, also when it fails with one. */
+/** Runs `work` for all items, even when it fails for one. */
 async function settleAll(
   connections: readonly TestConnection[],
   work: (connection: TestConnection) => Promise<void>,

@@ -2,7 +2,7 @@ import type { PoolClient } from '../session/pool/pool.js';
 
 type Connection = PoolClient['connection'];
 
-/** Stands for what a client of node-postgres speaks to the server with: to destroy it ends no more than `end` does. */
+/** Replaces the `connection` of a client of node-postgres. A destroy() of it only calls `end`. */
 export function standForConnection({ connection = {} }: PoolClient, end: () => void): Connection {
   const { stream } = connection;
   return Object.create(connection, {

@@ -1,4 +1,4 @@
-/** The error of node-postgres for what waits on a connection that ends. */
+/** Makes the error of node-postgres for a statement whose connection ends. */
 export function terminated(): Error {
   return new Error('Connection terminated unexpectedly');
 }

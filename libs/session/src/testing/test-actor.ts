@@ -9,20 +9,20 @@ import type { TaskScopes } from '../session/scope/task-scopes.js';
 import type { SessionSource } from '../session/session-source.js';
 import type { SessionEntityManager } from '../session/session-types.js';
 
-/** For whom a test runs something. */
+/** Options of the scopes that a test opens. */
 export interface TestActorOptions {
-  /** What the `fork` function of the module and your own code may want to know of the scope: a tenant, a user. */
+  /** Data about the scope for the `fork` function of the module and for your own code: a tenant, a user. */
   readonly info?: ScopeInfo;
-  /** Names the scope in errors and logs. @default 'SessionTesting' */
+  /** The label of the scope in errors and logs. @default 'SessionTesting' */
   readonly label?: string;
 }
 
 export interface RunOptions {
-  /** Names the connection. @default the default connection */
+  /** The name of the connection. @default the default connection */
   readonly contextName?: string;
 }
 
-/** What a test runs is run by it. */
+/** The parts of SessionTesting that a TestActor needs. */
 export interface TestSurroundings {
   readonly moduleRef: Pick<ModuleRef, 'resolve' | 'registerRequestByContextId'>;
   readonly tasks: TaskScopes;
@@ -37,7 +37,7 @@ export type Token<Instance> = Type<Instance> | Abstract<Instance> | string | sym
 const rules: Record<keyof TestActorOptions, Rule> = { info: anObject, label: aName };
 const runRules: Record<keyof RunOptions, Rule> = { contextName: aName };
 
-/** Runs what a test wants to run, each time in a scope of its own, with the info of a tenant or a user. */
+/** Runs code of a test, each time in a new scope, with the info of a tenant or a user. */
 export class TestActor<Em extends EntityManager = SessionEntityManager> {
   constructor(
     private readonly surroundings: TestSurroundings,
@@ -55,8 +55,8 @@ export class TestActor<Em extends EntityManager = SessionEntityManager> {
   }
 
   /**
-   * Gives a provider whose methods run in one new scope, which ends with the test: a request-scoped one is made for it, and
-   * any other finds there what it would find in a request.
+   * Returns a provider whose methods run in one new scope. The scope ends with the test. A request-scoped provider is
+   * created for this scope. Other providers find the session of this scope, as they find that of a request.
    */
   async resolve<Instance extends object>(token: Token<Instance>): Promise<Instance> {
     const { moduleRef, tasks, createScope } = this.surroundings;

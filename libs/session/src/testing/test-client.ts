@@ -10,23 +10,23 @@ import { terminated } from './terminated.js';
 import { TestCursors } from './test-cursors.js';
 import { readStatement, setsLocally } from './test-statement.js';
 
-/** A statement in a transaction that has failed. */
+/** The code of an error of a statement in a failed transaction. */
 const ABORTED = '25P02';
 
 type Callback = (error: unknown, answer?: unknown) => void;
 
 /**
- * Stands for a connection of the pool, in the transaction of a test: what begins and ends a transaction makes and ends a
- * savepoint. A statement outside of a transaction has a savepoint of its own, so that its error ends nothing but itself.
+ * Replaces a connection of the pool, in the transaction of a test. It turns transactions into savepoints. A statement
+ * outside of a transaction has a savepoint of its own, so that its error undoes only itself.
  */
 export class TestClient extends EventEmitter {
   readonly connection: PoolClient['connection'];
   readonly #outer: OuterTransaction;
   readonly #giveBack: (client: TestClient) => void;
   readonly #over = Promise.withResolvers<never>();
-  /** The savepoint that stands for the transaction that is open. */
+  /** The savepoint that replaces the open transaction. */
   #transaction: string | undefined;
-  /** Those that were opened outside of transactions. */
+  /** The cursors that were opened outside of transactions. */
   readonly #cursors: TestCursors;
   #turn: Promise<unknown> = Promise.resolve();
   #pending = 0;
@@ -35,7 +35,7 @@ export class TestClient extends EventEmitter {
   #isOver = false;
   #isReleased = false;
   #setsLocally = false;
-  /** As the pool of node-postgres, whose clients need no `this` for it. */
+  /** A property, not a method: clients of node-postgres can be released without `this`. */
   readonly release = (): void => {
     if (!this.#isReleased) {
       this.#isReleased = true;
@@ -45,7 +45,7 @@ export class TestClient extends EventEmitter {
   readonly #onDrain = (): void => this.#drain();
   readonly #onEnd = (): void => this.#end();
 
-  /** @param giveBack called once, when whoever uses it is done */
+  /** @param giveBack called once, when the user of the client has released it */
   constructor(outer: OuterTransaction, giveBack: (client: TestClient) => void) {
     super();
     this.#outer = outer;
@@ -65,7 +65,7 @@ export class TestClient extends EventEmitter {
     return this.#pending === 0 && this.#outer.isReady;
   }
 
-  /** Milliseconds since the last sign of a statement; 0 while one runs. A cursor keeps the connection to itself until its end. */
+  /** Milliseconds since the end of the last statement. 0 while one runs, or while a cursor is open. */
   get idleFor(): number {
     const { bytesRead } = this.connection?.stream ?? {};
     if (bytesRead !== this.#bytesRead) {
@@ -102,9 +102,9 @@ export class TestClient extends EventEmitter {
     this.#end();
   }
 
-  /** Ends what still goes on on it, so that the next one finds the transaction of the test as it has to be. */
+  /** Ends running statements and cursors, so that the next client finds the transaction of the test in order. */
   async finish(): Promise<void> {
-    // What is wrong with it is wrong with the connection.
+    // Ignored: an error here is an error of the whole connection, which the next statement gets.
     const closed = this.#cursors.close().catch(() => undefined);
     if (this.#isOver && !this.#outer.isReady) {
       await this.#outer.cancel();
@@ -135,8 +135,8 @@ export class TestClient extends EventEmitter {
         return this.#rollBack();
       case 'control':
         throw new SessionStateError(
-          `The statement "${statement.control}" was refused: it would end the transaction of the test. Send what begins ` +
-            'and what ends a transaction one by one, or use session.transactional().',
+          `The statement "${statement.control}" was refused: it would end the transaction of the test. Send the ` +
+            'commands that begin and end a transaction as separate statements, or use session.transactional().',
         );
       case 'other':
         return this.#transaction === undefined ? this.#runAlone(text, values) : this.#outer.send(text, values);

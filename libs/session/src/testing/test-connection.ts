@@ -15,7 +15,7 @@ interface Test {
   readonly pool: TestPool;
 }
 
-/** One connection of MikroORM, whose pools give nothing but the connection of the test while one is open. */
+/** One connection of MikroORM. While a test is open, its pools return only the connection of the test. */
 export class TestConnection {
   readonly #pools: Map<Pool, Connect>;
   readonly #main: Pool;
@@ -58,7 +58,7 @@ export class TestConnection {
     this.#redirect(() => pool.connect());
   }
 
-  /** Lets nobody have a connection any more, and ends what still runs on that of the test. */
+  /** Returns no more connections, and ends the work that still runs on that of the test. */
   async stop(): Promise<void> {
     this.#redirect(async () => {
       throw new SessionStateError(
@@ -74,7 +74,7 @@ export class TestConnection {
     this.#test = undefined;
   }
 
-  /** Gives the application its own connections back. */
+  /** Lets the application use its own connections again. */
   restore(): void {
     this.source.isInTest = false;
     this.#pools.forEach((connect, pool) => {
@@ -97,7 +97,10 @@ export class TestConnection {
   }
 }
 
-/** The pools of the read replicas, which have what a test has written in the transaction of the test alone. */
+/**
+ * Finds the pools of the read replicas. They must use the connection of the test too: only there are its writes
+ * visible.
+ */
 async function findReplicas({ driver, config }: MikroORM): Promise<(Pool | undefined)[]> {
   // Seam: mikro-orm/replicas
   const { replicas = [] } = driver as unknown as { readonly replicas?: readonly Connection[] };
@@ -105,7 +108,7 @@ async function findReplicas({ driver, config }: MikroORM): Promise<(Pool | undef
   return Promise.all(Array.from({ length: wanted }, async (_, nth) => replicas[nth] && getPool(replicas[nth])));
 }
 
-/** As the pool of node-postgres tells those who give it a callback. */
+/** Calls the callback of connect() as the pool of node-postgres does. */
 async function tell(client: Promise<PoolClient>, callback: Callback): Promise<void> {
   let connected: PoolClient;
   try {

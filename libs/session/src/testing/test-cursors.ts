@@ -19,7 +19,7 @@ export class TestCursors {
     this.#savepoints.set(cursor, savepoint);
   }
 
-  /** Ends their savepoints when they have been read or closed. */
+  /** Ends the savepoints of the cursors that have been read to the end or closed. */
   async end(): Promise<void> {
     for (const savepoint of [...this.#savepoints.values()].toReversed()) {
       const name = await savepoint;
@@ -30,13 +30,13 @@ export class TestCursors {
 
   async close(): Promise<void> {
     for (const [cursor, savepoint] of this.#savepoints) {
-      // One that was closed before its end would say that it had come to it.
+      // A cursor that was closed early would otherwise return no rows, as at its end.
       cursor.read = async () => {
         throw terminated();
       };
       await savepoint;
       if (!this.outer.isReady) {
-        // Its own has been replaced by one that knows that its connection is over.
+        // Uses the `close` of the class: that of the object was replaced when its connection ended.
         const closed = (Object.getPrototypeOf(cursor) as Cursor).close.call(cursor);
         await Promise.race([closed, this.outer.lost]);
       }

@@ -6,11 +6,14 @@ import { SessionStateError } from '../session/session-error.js';
 import type { OuterTransaction } from './outer-transaction.js';
 import { TestClient } from './test-client.js';
 
-/** How long no statement may run in a transaction that others wait for. */
+/** Milliseconds without a statement after which a transaction may not keep others waiting. */
 const PATIENCE_MS = 2_000;
 const LOOK_MS = 100;
 
-/** A pool of one connection, which stands in the transaction of a test. Each that it gives is like a new one. */
+/**
+ * A pool of one connection, which is in the transaction of a test. Each client that it returns behaves like a new
+ * connection.
+ */
 export class TestPool extends EventEmitter implements Pool {
   readonly remedy = 'commit it before, since all sessions of a test share one connection';
   readonly options: Pool['options'];
@@ -36,7 +39,7 @@ export class TestPool extends EventEmitter implements Pool {
     return this.#out === undefined ? [] : [toPoolClient(this.#out)];
   }
 
-  /** Called when nobody else is served. */
+  /** Called for one waiting caller at a time. */
   async connect(): Promise<PoolClient> {
     if (this.#isEnded) {
       throw new SessionStateError(
@@ -51,7 +54,7 @@ export class TestPool extends EventEmitter implements Pool {
     return toPoolClient(client);
   }
 
-  /** Gives up a wait for a transaction in which nothing goes on: nobody can tell whether it waits for the waiter. */
+  /** Gives up a wait for an idle transaction: it may be waiting for this very caller. */
   onWait({ client, leave }: ConnectionWait<PoolClient>): void {
     const since = performance.now();
     const timer = setInterval(() => {
@@ -70,7 +73,7 @@ export class TestPool extends EventEmitter implements Pool {
     client.then(stop, stop);
   }
 
-  /** Ends what still runs. */
+  /** Ends the work that still runs. */
   async end(): Promise<void> {
     this.#isEnded = true;
     void this.#out?.end();
@@ -82,7 +85,7 @@ export class TestPool extends EventEmitter implements Pool {
     this.emit('release', undefined, client);
     this.#finishing = client
       .finish()
-      // What is wrong with the connection meets whoever uses it next.
+      // Ignored: the next user of the connection gets the error.
       .catch(() => undefined)
       .then(() => {
         this.#out = undefined;

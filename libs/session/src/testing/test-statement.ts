@@ -1,6 +1,6 @@
 import { statementsOf } from '../session/pool/sql-statements.js';
 
-/** What a text begins with that begins a transaction. */
+/** The start of a text that begins a transaction. */
 const BEGIN = /^\s*(?:begin|start\s+transaction)\b([^;]*)(?:;|$)/i;
 const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
 const ROLL_BACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
@@ -11,20 +11,20 @@ const MAY_CONTROL = new RegExp(String.raw`(?:^|;)[\s;]*(?:--|/\*|${WORDS})`, 'i'
 const CONTROL = new RegExp(String.raw`^${WORDS}(?!.*\bto\b)`, 'is');
 const LOCAL_SETTING = /\bset_config\s*\(|\bset\s+local\b/i;
 
-/** What a text of SQL is to the transaction that it is sent in. */
+/** What a text of SQL does to its transaction. */
 export type TestStatement =
   | { readonly kind: 'begin'; readonly isReadOnly: boolean; readonly rest: string }
   | { readonly kind: 'commit' | 'rollback' | 'other' }
   | { readonly kind: 'control'; readonly control: string };
 
-/** Tells what a text does to a transaction. One that cannot be told as a whole is `control`. */
+/** Returns what a text does to a transaction. `control` means that the text mixes such commands with others. */
 export function readStatement(sql: string): TestStatement {
   if (!MAY_CONTROL.test(sql)) {
     return { kind: 'other' };
   }
   const [begin, options = ''] = BEGIN.exec(sql) ?? [];
   if (begin !== undefined) {
-    // The server counts characters from the beginning of what it gets.
+    // The spaces keep the positions in error messages of the server.
     const rest = ' '.repeat(begin.length) + sql.slice(begin.length);
     const control = findControl(rest);
     return control === undefined
@@ -41,7 +41,7 @@ export function readStatement(sql: string): TestStatement {
   return control === undefined ? { kind: 'other' } : { kind: 'control', control };
 }
 
-/** Whether a text may set something until the end of the transaction, which is that of the test. */
+/** Whether a text may make a setting until the end of the transaction. In a test, that would be the end of the test. */
 export function setsLocally(sql: string): boolean {
   return LOCAL_SETTING.test(sql);
 }

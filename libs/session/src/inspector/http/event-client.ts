@@ -1,18 +1,18 @@
 import type { ServerResponse } from 'node:http';
 
-/** How long somebody may not read before the connection is ended. */
+/** Milliseconds without a read after which the connection is ended. */
 const PATIENCE_MS = 60_000;
 
-/** Somebody who looks at the page. */
+/** A browser that shows the page. */
 export class EventClient {
-  /** Whether it has not got all that has changed, and is to get the whole state anew. */
+  /** Whether the client has missed a change, and has to get the whole state again. */
   hasMissed = false;
   #isFull = false;
   #fullSince = 0;
 
   constructor(private readonly response: ServerResponse) {}
 
-  /** Whether it has not read what it was sent. */
+  /** Whether the client has not read yet what was sent. */
   get isFull(): boolean {
     return this.#isFull;
   }
@@ -37,7 +37,7 @@ export class EventClient {
     }
   }
 
-  /** Takes note that something has changed which it could not be sent. */
+  /** Notes that a change could not be sent to the client. */
   missed(): void {
     this.hasMissed = true;
     if (performance.now() - this.#fullSince > PATIENCE_MS) {
@@ -45,7 +45,7 @@ export class EventClient {
     }
   }
 
-  /** Finds connections that are gone. */
+  /** Sends a sign of life, which finds lost connections. */
   beat(): void {
     if (!this.#isFull) {
       this.response.write(':\n\n');

@@ -6,15 +6,17 @@ import { Changes } from '../state/changes.js';
 import type { Inspector } from '../state/inspector.js';
 import { EventClient } from './event-client.js';
 
-/** The least time from one update to the next. */
+/** The shortest time in milliseconds between two updates. */
 const INTERVAL_MS = 100;
-/** An update may take this part of the time of the server. */
+/** The share of the time of the server that updates may take. */
 const SHARE = 0.04;
 const HEARTBEAT_MS = 15_000;
-/** How many may look at once. */
+/** The largest number of clients. */
 const MOST_CLIENTS = 200;
 
-/** Tells those who look what changes, as long as there are any. What it holds does not grow with those who do not read. */
+/**
+ * Sends the changes to all clients, as long as there are any. Its memory does not grow with clients that do not read.
+ */
 export class EventClients implements OnModuleDestroy {
   readonly #clients = new Set<EventClient>();
   #changes: Changes | undefined;
@@ -27,7 +29,7 @@ export class EventClients implements OnModuleDestroy {
   add(response: ServerResponse): void {
     if (this.#isClosed || this.#clients.size >= MOST_CLIENTS) {
       response.writeHead(503, { 'Content-Type': 'text/plain; charset=utf-8' });
-      response.end('There are too many who look at the inspector, or the application is closing.');
+      response.end('Too many clients look at the inspector, or the application is closing.');
       return;
     }
     const client = new EventClient(response);
@@ -39,7 +41,7 @@ export class EventClients implements OnModuleDestroy {
     this.#start();
   }
 
-  /** NestJS waits for the connections of its server. */
+  /** Ends the connections: NestJS waits for all connections of its server. */
   onModuleDestroy(): void {
     this.#isClosed = true;
     this.#clients.forEach((client) => client.end());
@@ -82,7 +84,7 @@ export class EventClients implements OnModuleDestroy {
       if (client.isFull) {
         client.missed();
       } else if (client.hasMissed) {
-        // One for all of them.
+        // One message is made for all clients.
         state ??= this.#stateMessage();
         client.send(state);
       } else if (message !== undefined) {

@@ -25,10 +25,12 @@ import { takeResponse } from './raw-response.js';
 
 type AnyRequest = IncomingMessage & { readonly originalUrl?: string };
 
-/** A page of another site can make a browser send a form, but no header of its own. */
+/**
+ * Protects against forged requests: a page of another site can make a browser send a form, but not a header of its own.
+ */
 const GUARD_HEADER = 'x-session-inspector';
 
-/** Serves the inspector. Its answers are written by hand, so that no interceptor of the application changes them. */
+/** Serves the inspector. It writes its answers itself, so that no interceptor of the application changes them. */
 @UseGuards(InspectorGuard)
 abstract class InspectorController {
   @Inject(Inspector)
@@ -41,7 +43,7 @@ abstract class InspectorController {
   @Get(['', 'index.html'])
   page(@Req() request: AnyRequest, @Res() response: object): void {
     const { pathname } = new URL(request.originalUrl ?? request.url ?? '', 'http://localhost');
-    // Relative, for the browser may see another path than this server.
+    // Relative, because a proxy may show another path to the browser.
     renderPage(takeResponse(response), /\/(?:index\.html)?$/.test(pathname) ? './' : `./${this.name}/`);
   }
 
@@ -81,13 +83,13 @@ abstract class InspectorController {
   @Post('scopes/:id/end')
   end(@Param('id') id: string, @Req() request: AnyRequest, @Res() response: object): void {
     if (!this.inspector.hasActions) {
-      throw new ForbiddenException('Scopes can be ended with SessionInspectorModule.forRoot({ actions: true }) alone.');
+      throw new ForbiddenException('Scopes can be ended only with SessionInspectorModule.forRoot({ actions: true }).');
     }
     if (request.headers[GUARD_HEADER] === undefined || !isSameOrigin(request)) {
       throw new ForbiddenException(`Send the header "${GUARD_HEADER}" from a page of this server.`);
     }
     if (!this.inspector.end(id)) {
-      throw new NotFoundException('There is no such scope any more.');
+      throw new NotFoundException('This scope has ended.');
     }
     sendText(takeResponse(response), 'application/json; charset=utf-8', '{"ended":true}');
   }
@@ -97,7 +99,7 @@ abstract class InspectorController {
   }
 }
 
-/** Makes the controller for the path where the application wants the page. */
+/** Makes the controller for the path of the page. */
 export function createInspectorController(path: string): Type {
   const trimmed = path.replaceAll(/^\/|\/$/g, '');
 

@@ -4,7 +4,7 @@ import type { HttpRequest } from '../../nest/http/http-options.js';
 import { InspectorAccess } from './inspector-access.js';
 import { rawResponse } from './raw-response.js';
 
-/** Asks before every answer of the inspector. NestJS makes a guard of its own for each controller. */
+/** Checks every request to the inspector. NestJS creates a guard for each controller. */
 export class InspectorGuard implements CanActivate {
   @Inject(InspectorAccess)
   private readonly access!: InspectorAccess;

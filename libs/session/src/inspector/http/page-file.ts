@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
 
-/** What the build makes of the page, beside the compiled library. */
+/** The built page, beside the compiled library. */
 const FOLDER = new URL('../../../page/', import.meta.url);
 
 const TYPES = {
@@ -13,7 +13,7 @@ const TYPES = {
 
 export type PageFile = keyof typeof TYPES;
 
-/** The page loads what this server has, and shows what users have written as text alone. */
+/** The page loads files only from this server, and shows data of users only as text. */
 const POLICY =
   "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;connect-src 'self';base-uri 'none';" +
   "form-action 'none';frame-ancestors 'none'";
@@ -34,7 +34,7 @@ export function sendText(response: ServerResponse, type: string, text: string): 
   send(response, type, Buffer.from(text));
 }
 
-/** @param root where the files of the page are, seen from its own address */
+/** @param root the path of the files of the page, relative to its own address */
 export function renderPage(response: ServerResponse, root: string): void {
   const html = `<!doctype html>
 <html lang="en">

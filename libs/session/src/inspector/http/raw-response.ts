@@ -5,12 +5,12 @@ interface FastifyReply {
   hijack?(): unknown;
 }
 
-/** Returns Node's response behind that of the platform. */
+/** Returns the response of Node inside that of the platform. */
 export function rawResponse(response: object): ServerResponse {
   return (response as FastifyReply).raw ?? (response as ServerResponse);
 }
 
-/** Returns Node's response, which the platform leaves alone from now on. */
+/** Returns the response of Node. The platform does not use it from now on. */
 export function takeResponse(response: object): ServerResponse {
   (response as FastifyReply).hijack?.();
   return rawResponse(response);

@@ -1,10 +1,10 @@
 import type { InspectorChange, InspectorState } from '../state/inspector-state.js';
 import { applyChange, applyState, connection } from './store.js';
 
-/** Where the inspector is, whatever path a proxy has given it. */
+/** The address of the inspector, with the path that a proxy has given it. */
 const root = new URL('./', import.meta.url);
 
-/** Follows what the server tells. The browser connects again by itself, unless the server refused. */
+/** Follows the events of the server. The browser connects again by itself, unless the server refused. */
 export function connect(): void {
   const events = new EventSource(new URL('events', root));
   events.addEventListener('open', () => {
@@ -19,7 +19,7 @@ export function connect(): void {
   );
 }
 
-/** Ends a scope before its work does. Returns what to tell a person. */
+/** Ends a scope before its work ends. Returns a message for the user. */
 export async function endScope(id: string): Promise<string> {
   const response = await fetch(new URL(`scopes/${encodeURIComponent(id)}/end`, root), {
     method: 'POST',
@@ -28,5 +28,5 @@ export async function endScope(id: string): Promise<string> {
   if (response.ok) {
     return 'The scope was ended.';
   }
-  return response.status === 404 ? 'The scope had ended before.' : `The server refused: ${response.status}.`;
+  return response.status === 404 ? 'The scope had already ended.' : `The server refused: ${response.status}.`;
 }

@@ -1,7 +1,7 @@
 import type { EndedScope } from '../state/inspector-state.js';
 import { colour } from './colour.js';
 
-/** From when to when the timeline shows. */
+/** The range of time that the timeline shows. */
 export interface Range {
   readonly from: number;
   readonly to: number;
@@ -21,7 +21,10 @@ function laneHeight(lanes: number): number {
   return Math.max(LOWEST_LANE, Math.min(HIGHEST_LANE, Math.floor((MOST_HEIGHT - AXIS) / Math.max(lanes, 1))));
 }
 
-/** Draws a bar for each scope: pale while it did without the database, striped while it waited, full in transaction. */
+/**
+ * Draws a bar for each scope: pale outside of transactions, striped while it waited for a connection, full in a
+ * transaction.
+ */
 export function drawTimeline(canvas: HTMLCanvasElement, drawing: Drawing): void {
   const { lanes, from, to, selected } = drawing;
   const context = canvas.getContext('2d');
@@ -78,7 +81,7 @@ export function drawTimeline(canvas: HTMLCanvasElement, drawing: Drawing): void 
   });
 }
 
-/** Finds the scope at a place of the drawing. */
+/** Finds the scope at a point of the drawing. */
 export function findScope({ lanes, from, to }: Drawing, x: number, y: number, width: number): EndedScope | undefined {
   const lane = lanes[Math.floor((y - AXIS) / laneHeight(lanes.length))] ?? [];
   const at = from + (x / width) * (to - from);

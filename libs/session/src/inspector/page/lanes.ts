@@ -1,6 +1,6 @@
 import type { EndedScope } from '../state/inspector-state.js';
 
-/** Puts scopes into lanes, in which none covers another. One that has a lane keeps it. */
+/** Puts scopes into lanes, so that none covers another. A scope keeps its lane. */
 export class Lanes {
   #lanes: EndedScope[][] = [];
   #latest = 0;
@@ -12,7 +12,7 @@ export class Lanes {
   update(scopes: readonly EndedScope[]): void {
     const oldest = scopes[0]?.key ?? Infinity;
     if ((scopes.at(-1)?.key ?? 0) < this.#latest) {
-      // The server has started anew.
+      // The server has restarted.
       this.#lanes = [];
       this.#latest = 0;
     }

@@ -13,7 +13,7 @@ interface PoolPlotProps {
   readonly label: string;
 }
 
-/** Plots what a pool was like in the last five minutes. */
+/** Plots the use of a pool in the last five minutes. */
 export function PoolPlot({ pool, label }: PoolPlotProps): ComponentChildren {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);

@@ -6,7 +6,7 @@ import { endScope } from './connect.js';
 import { formatCount, formatDuration } from './format.js';
 import { hasActions, now, scopes, totalScopes } from './store.js';
 
-/** How many rows are shown. The filter finds the others. */
+/** The largest number of rows that are shown. The filter finds the others. */
 const ROWS = 200;
 
 type Column = 'label' | 'kind' | 'age' | 'transaction' | 'wait' | 'entities';

@@ -26,16 +26,16 @@ export const ended = signal<readonly EndedScope[]>([]);
 export const runs = signal<readonly RunView[]>([]);
 export const queues = signal<QueuesView | undefined>(undefined);
 export const misuses = signal<readonly MisuseView[]>([]);
-/** How many scopes ended in each of the last seconds. */
+/** The scopes that ended per second, over the last seconds. */
 export const endedPerSecond = signal(0);
 /** The time of the server, in steps of half a second. */
 export const now = signal(Date.now());
 
 export const waitingScopes = computed(() => scopes.value.filter(({ waitsFor }) => waitsFor === 'connection').length);
 
-/** How far the clock of the server is ahead of the one here. */
+/** Milliseconds by which the clock of the server is ahead of the clock of the browser. */
 let ahead = 0;
-/** What came while the page was paused. */
+/** The changes that came while the page was paused. */
 let missed: (() => void)[] = [];
 let rateKey = 0;
 let rateAt = 0;
@@ -99,7 +99,7 @@ setInterval(() => {
 
 function whenShown(apply: () => void): void {
   if (isPaused.value) {
-    // As many as fit in some minutes. What is older shows by the state that follows.
+    // Keeps the changes of some minutes. Older ones are part of the next whole state.
     missed = [...missed.slice(-3_000), apply];
   } else {
     apply();
@@ -146,7 +146,7 @@ function changeRuns(before: readonly RunView[], changed: readonly RunView[]): re
   return [...byId.values()].toSorted((a, b) => a.id - b.id).slice(-RUNS);
 }
 
-/** The server may tell twice what has happened while somebody came to look. */
+/** Adds only new items: while a client connects, the server may send an item twice. */
 function addNew<Item extends { readonly key: number }>(
   before: readonly Item[],
   added: readonly Item[],

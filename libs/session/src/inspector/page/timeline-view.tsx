@@ -19,7 +19,7 @@ const ROWS = 50;
 const SHORTEST_MS = 1;
 
 const lanes = new Lanes();
-/** Undefined shows all, and follows. */
+/** Undefined shows all, and follows the newest. */
 const chosen = signal<Range | undefined>(undefined);
 const selectedKey = signal<number | undefined>(undefined);
 const width = signal(0);
@@ -136,7 +136,7 @@ function Canvas(): ComponentChildren {
     });
     resizing.observe(canvas);
     const onWheel = (event: WheelEvent): void => {
-      // Without a key it is for the page.
+      // Without a key, the wheel scrolls the page.
       if (event.ctrlKey || event.shiftKey || document.activeElement === canvas) {
         event.preventDefault();
         zoom(event.deltaY + event.deltaX > 0 ? 1.25 : 0.8, event.offsetX / canvas.clientWidth);
@@ -256,7 +256,7 @@ function onKey(event: KeyboardEvent): void {
   event.preventDefault();
 }
 
-/** Chooses the next scope or the one before, in the order of their beginnings. */
+/** Selects the next or the previous scope, in the order of their beginnings. */
 function select(by: 1 | -1): void {
   const scopes = ended.value.toSorted((a, b) => a.openedAt - b.openedAt);
   const index = scopes.findIndex(({ key }) => key === selectedKey.value);
@@ -268,7 +268,7 @@ function select(by: 1 | -1): void {
   }
 }
 
-/** @param around where in the range stays where it is */
+/** @param around the part of the range that keeps its position, from 0 to 1 */
 function zoom(by: number, around = 0.5): void {
   const { from, to } = drawing.value;
   const length = Math.max((to - from) * by, SHORTEST_MS);

@@ -1,7 +1,7 @@
 import type { Inspector } from './inspector.js';
 import type { InspectorChange, LiveScopeView, PoolView, QueuesView } from './inspector-state.js';
 
-/** Finds what has changed since it was asked last. */
+/** Finds the changes since the last call. */
 export class Changes {
   #endedKey: number;
   #misuseKey: number;

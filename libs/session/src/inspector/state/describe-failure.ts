@@ -2,7 +2,10 @@ import { describeThrown } from '../../session/describe-thrown.js';
 import { findSqlState } from '../../session/pool/lost-connection.js';
 import { readProperty } from '../../session/read-property.js';
 
-/** Says what was thrown. Errors of PostgreSQL repeat values, and so does what MikroORM makes of them. */
+/**
+ * Describes a thrown value. The messages of PostgreSQL, and of MikroORM's errors for them, contain values: without
+ * `values` they are left out.
+ */
 export function describeFailure(thrown: unknown, values: boolean): string {
   const state = values ? undefined : findSqlState(thrown);
   if (state === undefined) {

@@ -1,9 +1,10 @@
-/** What is cut off a statement, which may hold a file. */
+/** The longest text of a statement: it may contain a whole file. */
 const LONGEST = 2_000;
 
 /**
- * The parts of a statement that can be values, and those in which something may look like one: an identifier in quotes
- * stays, a comment goes. A part that does not end, because the statement was cut, goes to the end.
+ * The parts of a statement that can be values, and the parts that may contain text like a value: an identifier in
+ * quotes is kept, a comment is removed. A part without an end, because the statement was shortened, is removed up to
+ * the end.
  */
 const PARTS = new RegExp(
   [
@@ -29,7 +30,7 @@ export function hideValues(sql: string): string {
   });
 }
 
-/** Cuts the text of a statement that is shown as it is. */
+/** Shortens the text of a statement whose values are shown. */
 export function showValues(sql: string): string {
   return sql.slice(0, LONGEST);
 }

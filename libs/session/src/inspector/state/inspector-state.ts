@@ -1,24 +1,25 @@
-/** How a scope ended. `done`: it ended well, without a transaction. */
+/** How a scope ended. `done`: without an error and without a transaction. */
 export type ScopeOutcome = 'committed' | 'rolledBack' | 'done' | 'failed' | 'timeout' | 'aborted' | 'disconnected';
 
-/** What a scope did for some time, and from when to when, in milliseconds since it was opened. */
+/** A part of the life of a scope, in milliseconds since it was opened. */
 export type ScopePart = readonly [kind: 'waiting' | 'transaction', from: number, to: number];
 
-/** A scope that has ended. Times are milliseconds, those that are points in time since 1970. */
+/** A scope that has ended. Times are milliseconds. Points in time count from 1970. */
 export interface EndedScope {
-  /** Grows from one to the next. */
+  /** A number that grows from item to item. */
   readonly key: number;
   readonly id: string;
   readonly kind: string;
   readonly label: string;
-  /** The scope whose task it ran on, and the one that it was started in, where that is another. */
+  /** The label of the scope whose task it ran on. */
   readonly task: string | undefined;
+  /** The label of the scope that it was started in, where that is not the scope of its task. */
   readonly parent: string | undefined;
   readonly openedAt: number;
   readonly duration: number;
   readonly parts: readonly ScopePart[];
   readonly outcome: ScopeOutcome;
-  /** What it threw. */
+  /** The error that it threw. */
   error?: string;
 }
 
@@ -34,26 +35,26 @@ export interface LiveScopeView {
   readonly entities: number;
   readonly unflushed: number;
   readonly transaction: 'none' | 'begun' | 'open' | 'failed';
-  /** How many transactions and savepoints are open in it. */
+  /** The number of open transactions and savepoints. */
   readonly depth: number;
-  /** The process of the server, for each connection that it holds. */
+  /** The process id on the server of each connection that it holds. */
   readonly connections: readonly number[];
-  /** What it waits for now, and since when. */
+  /** What the scope waits for now. */
   readonly waitsFor: 'connection' | 'statement' | undefined;
   readonly waitsSince: number | undefined;
   readonly statement: string | undefined;
-  /** The line of code that opened its session, where `leakAfter` is on. */
+  /** The line of code that opened its session. Known only with the option `leakAfter`. */
   readonly openedIn: string | undefined;
   readonly info: Readonly<Record<string, string>>;
 }
 
 export interface LiveScopes {
   readonly total: number;
-  /** The oldest of them. */
+  /** The oldest live scopes. */
   readonly scopes: readonly LiveScopeView[];
 }
 
-/** What a pool was like at a time. */
+/** The use of a pool at a point in time. */
 export type PoolSample = readonly [at: number, inUse: number, waiting: number, size: number];
 
 export interface PoolView {
@@ -63,7 +64,7 @@ export interface PoolView {
   readonly idle: number;
   readonly inUse: number;
   readonly waiting: number;
-  /** One sample a second, of the last five minutes. */
+  /** One sample per second, for the last five minutes. */
   readonly samples: readonly PoolSample[];
 }
 
@@ -83,11 +84,11 @@ export interface RunView {
   readonly failed: number;
   readonly startedAt: number;
   readonly endedAt: number | undefined;
-  /** How many jobs have ended per second, on the whole. */
+  /** The jobs that have ended per second, since the start of the run. */
   readonly rate: number;
-  /** Milliseconds until the end, if it goes on at that rate. */
+  /** Estimated milliseconds until the end, at that rate. */
   readonly timeLeft: number | undefined;
-  /** The latest of its failures. */
+  /** Its latest failures. */
   readonly failures: readonly RunFailure[];
 }
 
@@ -102,13 +103,13 @@ export interface QueueView {
 
 export interface QueuesView {
   readonly queues: readonly QueueView[];
-  /** Why they could not be counted. */
+  /** Why the queues could not be counted. */
   readonly error: string | undefined;
 }
 
-/** A use that was refused or warned of. */
+/** A misuse that was refused or warned of. */
 export interface MisuseView {
-  /** Grows from one to the next. */
+  /** A number that grows from item to item. */
   readonly key: number;
   readonly at: number;
   readonly code: string;
@@ -117,10 +118,10 @@ export interface MisuseView {
   readonly remedy: string;
 }
 
-/** All that the inspector shows. */
+/** Everything that the inspector shows. */
 export interface InspectorState {
   readonly at: number;
-  /** How many ended scopes are kept. */
+  /** The number of ended scopes that are kept. */
   readonly history: number;
   /** Whether scopes can be ended from the page. */
   readonly actions: boolean;
@@ -134,10 +135,10 @@ export interface InspectorState {
   readonly misuse: readonly MisuseView[];
 }
 
-/** What is new since the last time. What is missing has not changed. */
+/** The changes since the last message. A missing part has not changed. */
 export interface InspectorChange {
   readonly at: number;
-  /** With the new samples only. */
+  /** Contains only the new samples. */
   readonly pools?: readonly PoolView[];
   readonly live?: {
     readonly total: number;

@@ -14,7 +14,7 @@ import { QueueLog } from './queue-log.js';
 import { RunLog } from './run-log.js';
 import { ScopeLog } from './scope-log.js';
 
-/** How many live scopes are described, the oldest. */
+/** The number of live scopes that are described: the oldest ones. */
 const DESCRIBED = 500;
 
 export interface InspectorParts {
@@ -27,7 +27,7 @@ export interface InspectorParts {
   readonly values: boolean;
 }
 
-/** Listens to what sessions, connections and runs do, and tells what is going on. */
+/** Observes sessions, connections and runs, and describes their state. */
 export class Inspector implements OnModuleInit, OnModuleDestroy {
   readonly scopes: ScopeLog;
   readonly runs: RunLog;
@@ -45,7 +45,7 @@ export class Inspector implements OnModuleInit, OnModuleDestroy {
     parts.runs.follow = (start) => this.runs.begin(start);
   }
 
-  /** All connections are known by now. */
+  /** By now, all connections are registered. */
   onModuleInit(): void {
     this.#parts.connections.sources.forEach(({ connections }) => {
       connections.observer = this.scopes;
@@ -57,7 +57,7 @@ export class Inspector implements OnModuleInit, OnModuleDestroy {
     this.pools.stop();
   }
 
-  /** Whether scopes can be ended from outside. */
+  /** Whether scopes can be ended from the page. */
   get hasActions(): boolean {
     return this.#parts.actions;
   }
@@ -93,7 +93,7 @@ export class Inspector implements OnModuleInit, OnModuleDestroy {
     };
   }
 
-  /** Ends a scope before its work does. Whether there was one. */
+  /** Ends a scope before its work ends. Returns whether the scope was found. */
   end(id: string): boolean {
     for (const scope of this.#parts.storage.live) {
       if (scope.id === id) {

@@ -3,10 +3,10 @@ import type { SessionSource } from '../../session/session-source.js';
 import type { PoolSample, PoolView } from './inspector-state.js';
 
 const INTERVAL_MS = 1_000;
-/** Five minutes of them. */
+/** The number of samples that are kept: five minutes. */
 const SAMPLES = 300;
 
-/** Looks at the pools once a second, and keeps what it saw for five minutes. */
+/** Samples the pools once a second, and keeps the samples for five minutes. */
 export class PoolLog {
   readonly #samples = new Map<string, PoolSample[]>();
   #timer: NodeJS.Timeout | undefined;
@@ -21,7 +21,7 @@ export class PoolLog {
     clearInterval(this.#timer);
   }
 
-  /** What the pools are like now, with the samples after a time. */
+  /** Describes the pools now, with the samples after a point in time. */
   look(after = 0): PoolView[] {
     return this.#pools.map(({ name, facts: { max, size, idle, waiting } }) => ({
       name,

@@ -3,10 +3,10 @@ import type { QueueReaders } from '../../nest/queue-readers.js';
 import type { QueuesView } from './inspector-state.js';
 
 const INTERVAL_MS = 2_000;
-/** How long somebody waits for the count. */
+/** Milliseconds to wait for a count. */
 const PATIENCE_MS = 1_000;
 
-/** Counts the durable jobs as long as somebody looks, where the application has any. */
+/** Counts the durable jobs of the application while a client looks. */
 export class QueueLog {
   #view: QueuesView = { queues: [], error: undefined };
   #reading: Promise<void> | undefined;
@@ -14,12 +14,12 @@ export class QueueLog {
 
   constructor(private readonly readers: QueueReaders) {}
 
-  /** What was counted last. */
+  /** The last count. */
   get view(): QueuesView | undefined {
     return this.readers.isEmpty ? undefined : this.#view;
   }
 
-  /** Counts, unless that was done a moment ago. */
+  /** Starts a count, unless one was made a moment ago. */
   refresh(): void {
     if (!this.readers.isEmpty && performance.now() - this.#readAt >= INTERVAL_MS) {
       this.#reading ??= this.#read().finally(() => {
@@ -28,7 +28,7 @@ export class QueueLog {
     }
   }
 
-  /** Waits for a count that runs, for as long as a person would. */
+  /** Waits for the running count, but not for long: a person waits for the page. */
   async settled(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, PATIENCE_MS);

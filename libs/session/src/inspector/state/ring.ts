@@ -1,4 +1,4 @@
-/** The latest of what was added, each with a key that grows. */
+/** Keeps the latest items. Each has a key that grows. */
 export class Ring<Item extends { readonly key: number }> {
   readonly #items: Item[] = [];
   #next = 0;
@@ -6,19 +6,19 @@ export class Ring<Item extends { readonly key: number }> {
 
   constructor(private readonly size: number) {}
 
-  /** The key of what comes next. */
+  /** The key of the next item. */
   get nextKey(): number {
     return this.#key + 1;
   }
 
-  /** Adds an item, in the place of the oldest where it is full. */
+  /** Adds an item. Replaces the oldest item where the ring is full. */
   add(item: Item): void {
     this.#key = item.key;
     this.#items[this.#next] = item;
     this.#next = (this.#next + 1) % this.size;
   }
 
-  /** Those with a greater key, the oldest first. */
+  /** Returns the items with a greater key, the oldest first. */
   after(key: number): Item[] {
     const count = Math.min(this.#key - key, this.#items.length);
     if (count <= 0) {

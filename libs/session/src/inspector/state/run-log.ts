@@ -3,7 +3,7 @@ import type { RunFollower, RunStart } from '../../jobs/run/run-watch.js';
 import { describeFailure } from './describe-failure.js';
 import type { RunFailure, RunView } from './inspector-state.js';
 
-/** How many runs are kept that have ended. */
+/** The number of ended runs that are kept. */
 const ENDED_RUNS = 50;
 const FAILURES = 10;
 
@@ -16,7 +16,7 @@ export class RunLog {
 
   constructor(private readonly values: boolean) {}
 
-  /** Grows with each change of a run. */
+  /** A number that grows with each change of a run. */
   get lastChange(): number {
     return this.#lastChange;
   }
@@ -43,7 +43,7 @@ export class RunLog {
     };
   }
 
-  /** The runs that have changed after a change, the oldest first. */
+  /** Returns the runs that have changed after the change with this number, the oldest first. */
   after(change: number): RunView[] {
     return [...this.#ended, ...this.#live].filter((run) => run.change > change).map((run) => run.view);
   }

@@ -13,12 +13,12 @@ import { ScopeNotes } from './scope-notes.js';
 const MISUSES = 200;
 const LONGEST_TEXT = 1_000;
 
-/** Keeps what the last scopes did, and what was refused. */
+/** Keeps a record of the last scopes and the last misuses. */
 export class ScopeLog implements ScopeObserver, ConnectionObserver {
   readonly ended: Ring<EndedScope>;
   readonly misuses = new Ring<MisuseView>(MISUSES);
 
-  /** @param history how many scopes are kept */
+  /** @param history the number of scopes that are kept */
   constructor(
     history: number,
     private readonly values: boolean,
@@ -95,7 +95,7 @@ export class ScopeLog implements ScopeObserver, ConnectionObserver {
   }
 }
 
-/** Returns what is noted of a scope that has, or had, a session. */
+/** Returns the notes about a scope that has, or had, a session. */
 export function notesOf(owner: object | undefined): ScopeNotes | undefined {
   const notes = owner instanceof LiveScope ? owner.notes : undefined;
   return notes instanceof ScopeNotes ? notes : undefined;

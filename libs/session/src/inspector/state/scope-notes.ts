@@ -1,22 +1,22 @@
 import type { EndedScope, ScopePart } from './inspector-state.js';
 
-/** How many parts of a scope are kept. */
+/** The number of parts of a scope that are kept. */
 const PARTS = 40;
-/** A wait that is shorter, in milliseconds, is none. */
+/** Shorter waits, in milliseconds, are not noted. */
 const SHORTEST_WAIT = 0.1;
 
-/** What is noted of a scope as long as it has a session. */
+/** The notes about a scope while it has a session. */
 export class ScopeNotes {
   readonly parts: ScopePart[] = [];
   isCommitted: boolean | undefined;
-  /** Set at its end. */
+  /** Set at the end of the scope. */
   ended: EndedScope | undefined;
   #waits = 0;
   #waitingSince = 0;
   #transactions = 0;
   #transactionSince = 0;
 
-  /** @param openedAt of the clock that only goes on */
+  /** @param openedAt a time of the monotonic clock */
   constructor(readonly openedAt: number) {}
 
   get waitingSince(): number | undefined {

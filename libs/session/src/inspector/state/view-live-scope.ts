@@ -69,7 +69,7 @@ function toTime(since: number): number {
   return Math.round(performance.timeOrigin + since);
 }
 
-/** What people have said of a scope, without what came with its message. With `values`, all of it. */
+/** Returns the info that openers gave to a scope. With `values`, also the data of its message. */
 function describeInfo(scope: LiveScope, values: boolean): Readonly<Record<string, string>> {
   try {
     const entries = Object.entries(values ? scope.info : scope.portableInfo).slice(0, INFOS);
@@ -77,7 +77,7 @@ function describeInfo(scope: LiveScope, values: boolean): Readonly<Record<string
       entries.map(([name, value]) => [name, describeValue(value, values).slice(0, LONGEST_TEXT)]),
     );
   } catch (error) {
-    // The function that tells it is the application's.
+    // The `info` function of the application may throw.
     return { error: describeThrown(error) };
   }
 }

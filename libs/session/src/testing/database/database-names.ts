@@ -6,7 +6,7 @@ const TEMPLATE = new RegExp(`^${PREFIX}_template_[0-9a-f]{16}$`);
 const CLONE = new RegExp(`^${PREFIX}_[0-9a-f]{8}_([0-9a-f]{6})_([0-9a-z]+)_([0-9a-z]+)_[0-9a-f]{8}$`);
 const RADIX = 36;
 
-/** Who made a database, told by its name. */
+/** The process that made a database, as its name says. */
 export interface Maker {
   readonly isOfThisMachine: boolean;
   readonly pid: number;
@@ -14,7 +14,7 @@ export interface Maker {
   readonly since: number;
 }
 
-/** @param key what the template is made of, hashed */
+/** @param key the hash of the content of the template */
 export function nameTemplate(key: string): string {
   return `${PREFIX}_template_${key.slice(0, 16)}`;
 }
@@ -28,7 +28,7 @@ export function isTemplate(name: string): boolean {
   return TEMPLATE.test(name);
 }
 
-/** Returns undefined for every name that is not of a clone. */
+/** Returns undefined for a name that is not the name of a clone. */
 export function findMaker(name: string): Maker | undefined {
   const [, host, pid = '', since = ''] = CLONE.exec(name) ?? [];
   return host === undefined
@@ -36,10 +36,10 @@ export function findMaker(name: string): Maker | undefined {
     : { isOfThisMachine: host === machine(), pid: Number.parseInt(pid, RADIX), since: Number.parseInt(since, RADIX) };
 }
 
-/** For a pattern of `like`. */
+/** A pattern for `like`. */
 export const DATABASE_NAMES = `${PREFIX.replaceAll('_', String.raw`\_`)}\\_%`;
 
-/** Processes of two machines may have the same number. */
+/** Identifies the machine: processes of two machines may have the same id. */
 function machine(): string {
   return createHash('sha256').update(hostname()).digest('hex').slice(0, 6);
 }

@@ -3,7 +3,7 @@ import type { MikroORM, Options } from '@mikro-orm/core';
 import { SessionSetupError } from '../../session/session-error.js';
 import { ServerConnection } from './server-connection.js';
 
-/** Where MikroORM connects to. */
+/** The server that MikroORM connects to. */
 interface Place {
   readonly host?: string;
   readonly port?: number;
@@ -15,14 +15,14 @@ interface Management {
   readonly managementDbName?: string;
 }
 
-/** The server that MikroORM is told to connect to, where databases are made and dropped. */
+/** The server in the options of MikroORM, on which databases are made and dropped. */
 export class DatabaseServer {
   readonly #options: Partial<Options>;
   readonly #place: Place;
   readonly #management: Partial<Options>;
 
   /**
-   * @param orm made with these options, and not connected for it
+   * @param orm made with these options. It does not need to be connected
    * @throws {SessionSetupError} for a database other than PostgreSQL
    */
   constructor(orm: MikroORM, options: Partial<Options>) {
@@ -48,7 +48,7 @@ export class DatabaseServer {
     return ServerConnection.open(this.#management);
   }
 
-  /** The options of the user, for another database. */
+  /** Returns the options of the user for another database of the server. */
   optionsFor(name: string): Partial<Options> {
     return { ...this.#options, ...at(this.#place, name), replicas: [] };
   }
@@ -71,7 +71,7 @@ function at(place: Place, dbName: string): At {
   return { ...place, dbName, clientUrl: url.href };
 }
 
-/** What extends the driver is one, too. */
+/** Whether a driver is that of PostgreSQL, or extends it. */
 function isPostgreSql(driver: object): boolean {
   for (let type: unknown = driver.constructor; typeof type === 'function'; type = Object.getPrototypeOf(type)) {
     if (type.name === 'PostgreSqlDriver') {

@@ -3,7 +3,7 @@ import { findMaker, isTemplate, type Maker, DATABASE_NAMES } from './database-na
 import type { ServerConnection } from './server-connection.js';
 
 const DAY_MS = 86_400_000;
-/** How long a template is kept that nobody clones. */
+/** Days that an unused template is kept. */
 const TEMPLATE_DAYS = 7;
 const IN_USE = '55006';
 const TURN = 'session_testing stale databases';
@@ -14,13 +14,13 @@ interface Database {
   readonly used: string | null;
 }
 
-/** Drops what runs that crashed have left: clones whose process is gone, and templates that nobody uses any more. */
+/** Drops the databases of crashed test runs: clones whose process has ended, and unused templates. */
 export async function dropStale(connection: ServerConnection): Promise<void> {
   const stale = await findStale(connection);
   if (stale.length > 0) {
     await connection.inTurn(TURN, async () => {
       for (const name of stale) {
-        // Without force: whoever has connected meanwhile keeps it.
+        // Without force: a database that somebody has connected to in the meantime is kept.
         await connection.query(`drop database if exists "${name}"`).catch((error: unknown) => {
           if (findSqlState(error) !== IN_USE) {
             throw error;
@@ -57,7 +57,7 @@ function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    // It may be that of another user.
+    // The process exists, but belongs to another user.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -8,7 +8,10 @@ interface SchemaSql {
   getCreateSchemaSQL(): Promise<string>;
 }
 
-/** Hashes what decides on the content of a template: the entities, the migrations, and what the user says. */
+/**
+ * Hashes everything that decides on the content of a template: the entities, the migrations, the code of `migrate` and
+ * the `version`.
+ */
 export async function hashTemplate(
   orm: MikroORM,
   { migrate, version = '' }: { readonly migrate: object; readonly version?: string | undefined },
@@ -28,7 +31,7 @@ export async function hashTemplate(
   return hash.digest('hex');
 }
 
-/** One that is not there has nothing to say. */
+/** Adds nothing for a folder that does not exist. */
 async function addFolder(hash: Hash, folder: string): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {

@@ -22,20 +22,20 @@ export interface OwnDatabaseOptions<
     EntityManager<Driver>,
   Known extends Entities = Entities,
 > {
-  /** What MikroORM is started with. The database that it names is not touched: only its server counts. */
+  /** The options of MikroORM. The database that they name is not touched: only its server is used. */
   readonly orm: Partial<Options<Driver, Em, Known>>;
-  /** Makes the tables of the template, and what all tests find in them. Called once for all processes. */
+  /** Creates the tables of the template, and the rows that all tests need. Called once for all processes. */
   readonly migrate: (orm: MikroORM<Driver, Em, Known>) => unknown;
   /**
-   * Tells templates apart, beside the entities, the migrations and the code of `migrate`: say another one when anything else
-   * changes that `migrate` uses, such as a file of seeds.
+   * The version of the template. A change of the entities, the migrations or the code of `migrate` makes a new template
+   * by itself. Change the version when something else changes that `migrate` uses, such as a file of seeds.
    */
   readonly version?: string;
 }
 
 const rules: Record<keyof OwnDatabaseOptions, Rule> = { orm: anObject, migrate: ofType('function'), version: aName };
 
-/** A database of its own for some tests. Made by `SessionTesting.database()`. */
+/** A separate database for tests, made by `SessionTesting.database()`. */
 export class OwnDatabase<OrmOptions extends object = Partial<Options>> implements AsyncDisposable {
   #dropping: Promise<void> | undefined;
 
@@ -63,17 +63,17 @@ export class OwnDatabase<OrmOptions extends object = Partial<Options>> implement
     return database;
   }
 
-  /** For `clientUrl`, or the environment of the application. */
+  /** The URL of the database, for `clientUrl` or the environment of the application. */
   get url(): string {
     return this.server.urlOf(this.name);
   }
 
-  /** The options of MikroORM that it was made with, for this database. */
+  /** The given options of MikroORM, for this database. */
   get orm(): OrmOptions {
     return this.server.optionsFor(this.name) as OrmOptions;
   }
 
-  /** Drops it, and ends what is still connected to it. */
+  /** Drops the database, and ends the connections that are still open to it. */
   drop(): Promise<void> {
     this.#dropping ??= this.#drop();
     return this.#dropping;

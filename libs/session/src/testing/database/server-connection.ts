@@ -17,7 +17,7 @@ export class ServerConnection implements AsyncDisposable {
       ...options,
       entities: [],
       discovery: { warnWhenNoEntities: false },
-      // The one that holds the lock, and the one that works meanwhile.
+      // One connection holds the lock, the other works in the meantime.
       pool: { min: 0, max: 2 },
       logger: () => undefined,
     });
@@ -33,7 +33,7 @@ export class ServerConnection implements AsyncDisposable {
     }
   }
 
-  /** Does work while no other process, on any machine, does work under this name. */
+  /** Runs `work` while no other process, on any machine, runs work under this name. */
   async inTurn<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
     const client = await this.pool.connect();
     try {
@@ -42,7 +42,7 @@ export class ServerConnection implements AsyncDisposable {
       await ask(client, 'select pg_advisory_xact_lock(hashtextextended($1, 0))', [name]);
       return await work();
     } finally {
-      // What it holds ends with the connection.
+      // Ends the connection, and with it the lock.
       client.release(true);
     }
   }

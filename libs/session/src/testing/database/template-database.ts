@@ -9,7 +9,7 @@ const NO_RIGHT = '42501';
 
 type Migrate = (orm: MikroORM) => unknown;
 
-/** The database that others are cloned from. It is ready when nobody can connect to it any more. */
+/** The database that others are cloned from. It is ready when connections to it are no longer allowed. */
 export class TemplateDatabase {
   constructor(
     private readonly server: DatabaseServer,
@@ -17,7 +17,10 @@ export class TemplateDatabase {
     private readonly name: string,
   ) {}
 
-  /** Makes a clone. Where there is no template yet, makes that before, and lets all others wait who want the same. */
+  /**
+   * Makes a clone. Makes the template first where there is none yet. Other processes that need the same template wait
+   * for it.
+   */
   async clone(name: string, migrate: Migrate): Promise<void> {
     if (!(await this.#isReady())) {
       await this.connection.inTurn(this.name, async () => {
@@ -39,7 +42,7 @@ export class TemplateDatabase {
 
   async #make(migrate: Migrate): Promise<void> {
     const { connection, name } = this;
-    // Whoever began it has not come to the end.
+    // Another process began to make this template and did not finish it.
     await connection.query(`drop database if exists "${name}" with (force)`);
     await this.#create(name, 'template template0');
     try {
@@ -64,14 +67,14 @@ export class TemplateDatabase {
     }
   }
 
-  /** What `driverOptions` say of the place of the database counts more than all else. */
+  /** Checks the database that MikroORM has connected to: the `driverOptions` win over all other options. */
   async #assertReached({ driver }: MikroORM): Promise<void> {
     const [row] = (await driver.getConnection('write').execute('select current_database() as name')) as {
       readonly name: string;
     }[];
     if (row?.name !== this.name) {
       throw new SessionSetupError(
-        `SessionTesting.database() was to migrate the database "${this.name}", and MikroORM connected to "${row?.name}". ` +
+        `SessionTesting.database() wanted to migrate the database "${this.name}", but MikroORM connected to "${row?.name}". ` +
           'Say where the database is with `clientUrl`, or `host` and `dbName`, not in `driverOptions`.',
       );
     }
@@ -93,7 +96,7 @@ export class TemplateDatabase {
     }
   }
 
-  /** Keeps the template from being dropped for some days. */
+  /** Records the use of the template, which keeps it for some days. */
   async #use(): Promise<void> {
     const today = new Date().toISOString().slice(0, 10);
     const [row] = await this.connection.query(

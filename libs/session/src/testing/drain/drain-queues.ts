@@ -14,7 +14,7 @@ export interface DrainedTest {
   readonly ending: AbortSignal;
 }
 
-/** Runs the durable jobs that were sent in a test: those of one queue, or of all that have a handler. */
+/** Runs the durable jobs that were sent in a test: those of one queue, or of all queues with a handler. */
 export async function drainQueues(
   { app, ending }: DrainedTest,
   name: string | undefined,
@@ -26,7 +26,7 @@ export async function drainQueues(
     attempts.push(attempt);
     if (attempts.length > limit) {
       throw new SessionStateError(
-        `SessionTesting.drain() has made ${limit} attempts at jobs and there are more, the last of them in queue ` +
+        `SessionTesting.drain() has made ${limit} attempts at jobs, and more are left. The last one was in queue ` +
           `"${attempt.queue}". A handler that sends a job for each that it runs has no end. Let it end in the test, or ` +
           'say how many there may be: drain(queue, { limit }).',
       );
@@ -38,7 +38,7 @@ export async function drainQueues(
     for (const drain of drains) {
       await drain.run(take);
     }
-    // A job of one queue may have sent others to a queue before it.
+    // A job of one queue may have sent jobs to a queue that was drained before.
   } while (drains.length > 1 && attempts.length > before);
   const left = await Promise.all(drains.map((drain) => drain.findLeft()));
   return { attempts, left: left.flat() };
@@ -92,12 +92,12 @@ function findLifecycles(app: INestApplicationContext): readonly JobQueueLifecycl
   }
 }
 
-/** The jobs would wait for a connection that their caller has. */
+/** Refuses an open transaction: the jobs would wait for its connection. */
 function assertNotInTransaction(isInTransaction: boolean): void {
   if (isInTransaction) {
     throw new SessionStateError(
-      'SessionTesting.drain() was called in an open transaction, whose connection the jobs need. End it before: send the ' +
-        'jobs in testing.run(), and call drain() after that.',
+      'SessionTesting.drain() was called in an open transaction, whose connection the jobs need. End the transaction first: ' +
+        'send the jobs in testing.run(), and call drain() after that.',
     );
   }
 }

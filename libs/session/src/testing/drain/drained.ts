@@ -1,9 +1,15 @@
 export type { QueueName } from '../../pg-boss/queue-inputs.js';
 
 export interface DrainOptions {
-  /** Runs also what is to start later: a retry after its `retryDelay`, a job with `startAfter`. @default false */
+  /**
+   * Whether drain() also runs jobs that start later: a retry after its `retryDelay`, a job with `startAfter`. @default
+   * false
+   */
   readonly ignoreStartAfter?: boolean;
-  /** How many attempts at jobs are made. For a handler that sends a job for each that it runs, there is no end. @default 1_000 */
+  /**
+   * The largest number of attempts at jobs. It stops a handler that sends a new job for each job that it runs. @default
+   * 1_000
+   */
   readonly limit?: number;
 }
 
@@ -12,11 +18,11 @@ interface Attempted {
   readonly id: string;
   /** Counts from 1. */
   readonly attempt: number;
-  /** As the handler got it; undefined for data that JobQueue has not written. */
+  /** The input of the handler. Undefined for data that JobQueue did not write. */
   readonly input: unknown;
 }
 
-/** One attempt at a durable job: its value, or what it was rejected with and what became of the job then. */
+/** One attempt at a durable job: its value, or the reason of its failure and what happens to the job then. */
 export type DrainedAttempt = Attempted &
   (
     | { readonly status: 'fulfilled'; readonly value: unknown }
@@ -28,14 +34,14 @@ export type DrainedAttempt = Attempted &
       }
   );
 
-/** A durable job that a drain has not run: it starts later, or waits for another job. */
+/** A durable job that drain() has not run, because it starts later or waits for another job. */
 export interface LeftJob extends Attempted {
   readonly startAfter: Date;
 }
 
-/** What SessionTesting.drain() has done. */
+/** The result of SessionTesting.drain(). */
 export interface Drained {
-  /** In the order that they ended: a job that was tried again stands there for each attempt. */
+  /** All attempts in the order of their ends. A retried job is listed once per attempt. */
   readonly attempts: readonly DrainedAttempt[];
   readonly left: readonly LeftJob[];
 }

@@ -14,18 +14,18 @@ import { TestJobs } from './test-jobs.js';
 
 export interface QueueDrainOptions {
   readonly boss: PgBoss;
-  /** Where the tables of pg-boss are. */
+  /** The schema of the tables of pg-boss. */
   readonly schema: string;
   readonly handler: QueueHandler;
   readonly work: HandlerWork<EntityManager>;
   readonly ignoreStartAfter: boolean;
   /** Aborts when the test ends. */
   readonly ending: AbortSignal;
-  /** Runs work as that of no test, as a worker does. */
+  /** Runs work outside of the context of the test, as a worker does. */
   readonly outside: <Result>(work: () => Result) => Result;
 }
 
-/** Runs the jobs of one queue that are in the test, as a worker with one lane would. */
+/** Runs the jobs of one queue that were sent in the test, as a worker with one lane would. */
 export class QueueDrain {
   readonly #options: QueueDrainOptions;
   readonly #queue: string;
@@ -42,7 +42,7 @@ export class QueueDrain {
     this.#claims = new QueueClaims(boss, work.queue);
   }
 
-  /** Runs what can run now, until there is nothing more or `take` throws. */
+  /** Runs the jobs that can run now, until none is left or `take` throws. */
   async run(take: (attempt: DrainedAttempt) => void): Promise<void> {
     await this.#jobs.keepOthersAway();
     for (let jobs = await this.#fetch(); jobs.length > 0; jobs = await this.#fetch()) {
@@ -123,7 +123,7 @@ export class QueueDrain {
   }
 }
 
-/** Which jobs are fetched. How often has no meaning here. */
+/** Returns the options that say which jobs are fetched. The options that say how often are left out. */
 function selectFetchOptions({ minPriority, maxPriority, groupConcurrency }: FetchPolicy): FetchOptions {
   return {
     ...(minPriority !== undefined && { minPriority }),

@@ -2,7 +2,9 @@ import type { Db } from 'pg-boss';
 
 import type { LeftJob } from './drained.js';
 
-/** Whether a row was made or changed in this transaction: it is seen, and its own is not committed. */
+/**
+ * SQL for: a row was made or changed in this transaction. Such a row is visible, and its transaction is not committed.
+ */
 const IS_OF_TEST = `case when age(xmin) > age(pg_current_xact_id()::xid) then false
   else pg_xact_status((pg_current_xact_id()::text::bigint + age(pg_current_xact_id()::xid) - age(xmin))::text::xid8)
     = 'in progress' end`;
@@ -32,7 +34,7 @@ export class TestJobs {
     this.#queue = queue;
   }
 
-  /** Keeps the jobs that were there before from being fetched, until the test is rolled back. */
+  /** Keeps the jobs that existed before the test from being fetched, until the test is rolled back. */
   async keepOthersAway(): Promise<void> {
     // Seam: pg-boss/job-table
     await this.#db.executeSql(
@@ -54,7 +56,7 @@ export class TestJobs {
     }
   }
 
-  /** Tells what became of jobs that have failed. */
+  /** Returns what happens to failed jobs next. */
   async findNext(ids: readonly string[]): Promise<ReadonlyMap<string, 'retry' | 'deadLetter' | 'none'>> {
     // Seam: pg-boss/job-table
     const { rows } = await this.#db.executeSql(
