@@ -160,6 +160,14 @@ describe.each(platforms)('telemetry over %s', (platform) => {
       ]);
     });
 
+    it('tells that the time of a job was up', async () => {
+      await jobs.settle([1], (session) => session.execute('select pg_sleep(60)'), { label: 'work', timeout: 50 });
+
+      expect(telemetry.spans).toMatchObject([
+        { name: 'process work', attributes: { 'mikro_session.scope.ending': 'timedOut' } },
+      ]);
+    });
+
     it('keeps the trace of the caller across the task boundary, and makes the span of a job the active one', async () => {
       const tracer = trace.getTracer('application');
 

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { BeforeApplicationShutdown } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 
+import { createShutdownReason } from './create-shutdown-reason.js';
 import type { BeginOptions } from '../session/transaction/begin-options.js';
 import type { SessionSource } from '../session/session-source.js';
 import type { SessionEntityManager } from '../session/session-types.js';
@@ -151,7 +152,7 @@ export class JobService<Em extends EntityManager = SessionEntityManager> impleme
 
   /** Starts no further job, and waits for the running jobs while the database can still be reached. */
   async beforeApplicationShutdown(): Promise<void> {
-    this.#shutdown.abort(new DOMException('The application is shutting down', 'AbortError'));
+    this.#shutdown.abort(createShutdownReason());
     await Promise.allSettled(this.#running);
     await this.#threads?.close();
   }

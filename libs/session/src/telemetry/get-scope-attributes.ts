@@ -2,9 +2,10 @@ import type { MikroORM } from '@mikro-orm/core';
 import type { Attributes } from '@opentelemetry/api';
 
 import type { LiveScope } from '../session/scope/live-scope.js';
+import type { ScopeEnding } from '../session/scope/scope-ending.js';
 
 export const SCOPE_KIND = 'mikro_session.scope.kind';
-export const SCOPE_ENDING = 'mikro_session.scope.ending';
+const SCOPE_ENDING = 'mikro_session.scope.ending';
 
 /** Returns the name of a span. There are only few names: jobs are named by their worker, requests by their kind. */
 export function getSpanName(scope: LiveScope): string {
@@ -43,6 +44,11 @@ export function getScopeAttributes(scope: LiveScope): Attributes {
     'messaging.destination.name': getWorker(scope),
     'messaging.message.id': scope.id,
   };
+}
+
+/** Returns how a scope has ended. A time-out keeps the word of the first version, which dashboards may count by. */
+export function getEndingAttributes(ending: ScopeEnding): Attributes {
+  return { [SCOPE_ENDING]: ending === 'timeout' ? 'timedOut' : ending };
 }
 
 /** Returns OpenTelemetry's attributes for a database. */

@@ -3,7 +3,7 @@ import type { Attributes, Context, Span, Tracer } from '@opentelemetry/api';
 
 import type { LiveScope } from '../session/scope/live-scope.js';
 import type { ScopeObserver } from '../session/scope/scope-observer.js';
-import { getDatabaseAttributes, getScopeAttributes, getSpanName, SCOPE_ENDING } from './get-scope-attributes.js';
+import { getDatabaseAttributes, getEndingAttributes, getScopeAttributes, getSpanName } from './get-scope-attributes.js';
 import { describeException } from './describe-exception.js';
 import { getTracer, type TelemetryApi } from './telemetry-api.js';
 
@@ -110,7 +110,7 @@ export class ScopeTracer implements ScopeObserver {
 
   #end(scope: LiveScope, span: Span): void {
     if (scope.ending !== undefined) {
-      span.setAttribute(SCOPE_ENDING, scope.ending);
+      span.setAttributes(getEndingAttributes(scope.ending));
     }
     span.end();
   }

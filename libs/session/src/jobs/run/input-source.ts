@@ -3,6 +3,7 @@ import { inspect, types } from 'node:util';
 
 import { Logger } from '@nestjs/common';
 
+import { isAsyncIterable } from '../../session/is-async-iterable.js';
 import { settleWithin } from '../attempt/settle-within.js';
 
 /** Milliseconds that the inputs may take to close. Nobody waits longer. */
@@ -167,11 +168,6 @@ export class InputSource<Input> {
   }
 }
 
-function isAsyncIterable<Input>(inputs: Iterable<Input> | AsyncIterable<Input>): inputs is AsyncIterable<Input> {
-  // Object(), because `in` throws for a string.
-  return Symbol.asyncIterator in Object(inputs);
-}
-
 function openIterator<Input>(inputs: Iterable<Input> | AsyncIterable<Input>): Iterator<Input> | AsyncIterator<Input> {
   return isAsyncIterable(inputs) ? inputs[Symbol.asyncIterator]() : inputs[Symbol.iterator]();
 }
@@ -190,7 +186,7 @@ function getSize(inputs: unknown): number | undefined {
 /** @throws {TypeError} for what cannot be iterated */
 export function assertIterable(inputs: unknown): void {
   const candidate = Object(inputs) as object;
-  if (inputs === null || inputs === undefined || !(Symbol.iterator in candidate || Symbol.asyncIterator in candidate)) {
+  if (inputs === null || inputs === undefined || !(Symbol.iterator in candidate || isAsyncIterable(inputs))) {
     throw new TypeError(
       `Expected \`inputs\` to be an iterable or an async iterable, got \`${inspect(inputs)}\` (${typeof inputs}).`,
     );

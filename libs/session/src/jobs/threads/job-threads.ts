@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import type { MikroORM } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
+import { createShutdownReason } from '../create-shutdown-reason.js';
 import type { DriverKnowledge } from '../../session/drivers/driver-knowledge.js';
 import { findKnowledge } from '../../session/drivers/find-knowledge.js';
 import { SessionSetupError } from '../../session/session-error.js';
@@ -66,7 +67,7 @@ export class JobThreads {
     const connections = await getPoolSize(this.#home.orm);
     const count = this.#knowledge?.hasOwnInThreads === true ? wanted : Math.min(wanted, connections);
     if (this.#isClosed) {
-      throw new DOMException('The application is shutting down', 'AbortError');
+      throw createShutdownReason();
     }
     if (this.#largest === undefined || this.#largest.size < count) {
       const outgrown = this.#largest;

@@ -1,3 +1,4 @@
+import { isAsyncIterable } from '../../session/is-async-iterable.js';
 import { reportEndFailure } from '../../session/scope/report-end-failure.js';
 import type { LiveScope } from '../../session/scope/live-scope.js';
 import type { ScopeEnding } from '../../session/scope/scope-ending.js';
@@ -155,8 +156,4 @@ function end(scope: OperationScope, ending: ScopeEnding): Promise<void> {
 
 function endReporting(scope: OperationScope, ending: ScopeEnding): Promise<void> {
   return scope.end(ending).catch((error: unknown) => reportEndFailure(scope, error));
-}
-
-function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }

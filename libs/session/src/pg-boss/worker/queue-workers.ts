@@ -3,6 +3,7 @@ import { Logger } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import type { PgBoss } from 'pg-boss';
 
+import { createShutdownReason } from '../../jobs/create-shutdown-reason.js';
 import { getConcurrency } from '../../jobs/run/get-concurrency.js';
 import { toChunkWork } from '../../jobs/attempt/to-chunk-work.js';
 import type { SessionSource } from '../../session/session-source.js';
@@ -41,7 +42,7 @@ export class QueueWorkers<Em extends EntityManager> {
    * Fetches no further job, and gives the running jobs some milliseconds. Unfinished jobs then go back to their queue.
    */
   async stop(timeout: number): Promise<void> {
-    const reason = new DOMException('The application is shutting down', 'AbortError');
+    const reason = createShutdownReason();
     this.#ending.abort(reason);
     const idle = Promise.all(this.#handlers.map((handler) => handler.stop()));
     this.#batches.forEach((batch) => batch.drain(reason));

@@ -4,6 +4,7 @@ import { assertManaged } from '../assert-orm-seams.js';
 import { rowOf } from '../transaction/entity-values.js';
 import { type KnownSession, STATE, type WithState } from '../known-session.js';
 import { EntityOwnershipError } from '../session-error.js';
+import { nameEntity } from './name-entity.js';
 
 type Persist = UnitOfWork['persist'];
 type Remove = UnitOfWork['remove'];
@@ -130,10 +131,7 @@ function claimEntity(entity: AnyEntity, unitOfWork: OwnedUnitOfWork, operation: 
   const isWaiting = claim?.getPersistStack().has(entity) === true;
   const owner = isWaiting ? claim?.[STATE] : manager?.[STATE];
   if (owner !== state && owner?.isOpen === true) {
-    const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
-    state.refuse(
-      new EntityOwnershipError(`${wrapped.__meta.className}${key}`, operation, owner.scope.label, state.scope.label),
-    );
+    state.refuse(new EntityOwnershipError(nameEntity(entity), operation, owner.scope.label, state.scope.label));
     return;
   }
   // A transaction of the same session does not take over the claim: after its rollback, the entity still waits where it

@@ -1,6 +1,7 @@
 import { type AnyEntity, type EntityManager, helper } from '@mikro-orm/core';
 import { Logger } from '@nestjs/common';
 
+import { nameEntity } from './name-entity.js';
 import type { OnMisuse } from '../scope/misuse.js';
 import type { ScopeEnding } from '../scope/scope-ending.js';
 import { UnflushedChangesError } from '../session-error.js';
@@ -38,7 +39,7 @@ export function assertFlushed(state: FlushedSession, ending: ScopeEnding, policy
   if (mode === 'warn' && unitOfWork.getPersistStack().size === 0 && unitOfWork.getRemoveStack().size === 0) {
     return;
   }
-  const names = [...findUnflushed(state, mode)].map(describe);
+  const names = [...findUnflushed(state, mode)].map(nameEntity);
   if (names.length === 0) {
     return;
   }
@@ -65,10 +66,4 @@ function findUnflushed({ session }: FlushedSession, mode: 'warn' | 'error'): Set
     }
   }
   return found;
-}
-
-function describe(entity: AnyEntity): string {
-  const wrapped = helper(entity);
-  const key = wrapped.hasPrimaryKey() ? ` ${wrapped.getSerializedPrimaryKey()}` : '';
-  return `${wrapped.__meta.className}${key}`;
 }
