@@ -26,7 +26,7 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/global-setup.mts',
   globalTeardown: '<rootDir>/test/support/global-teardown.mts',
-  setupFilesAfterEnv: ['<rootDir>/test/support/no-process.ts'],
+  setupFilesAfterEnv: ['<rootDir>/test/support/short-stacks.ts', '<rootDir>/test/support/no-process.ts'],
   testSequencer: '<rootDir>/test/support/longest-first.mjs',
   maxWorkers: 3,
   // A hang still ends, but a slow machine is no failure.

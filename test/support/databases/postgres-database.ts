@@ -7,7 +7,13 @@ import type { TestDatabase } from '../test-database.ts';
 
 export async function createPostgresDatabase(): Promise<TestDatabase> {
   const name = prefix() + randomBytes(6).toString('hex');
-  await administer((admin) => admin.query(`create database ${name}`));
+  await administer(async (admin) => {
+    const { rows } = await admin.query<{ copies: boolean }>(
+      `select current_setting('server_version_num')::int >= 150000 as copies`,
+    );
+    // To copy the files takes a third of the time that the way of the write-ahead log does, to drop them as well.
+    await admin.query(`create database ${name}${rows[0]?.copies === true ? ' strategy file_copy' : ''}`);
+  });
   const url = new URL(serverUrl());
   url.pathname = `/${name}`;
   const client = new Client({ connectionString: url.href, application_name: 'test observer' });
