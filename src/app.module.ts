@@ -12,7 +12,7 @@ import { RunsApiModule } from './runs/runs-api.module.js';
 
 export interface AppModuleOptions {
   readonly databaseUrl: string;
-  /** Whether this process works the queue. */
+  /** Whether this process runs jobs of the queue. */
   readonly work: boolean;
 }
 
@@ -26,7 +26,7 @@ export class AppModule {
         RunsApiModule.forRoot({ work, databaseUrl }),
         MisuseModule.forRoot(databaseUrl),
         HealthModule,
-        // Nobody has a password here: in production there is no inspector.
+        // The demo has no passwords, so that there is no inspector in production.
         ...(process.env['NODE_ENV'] === 'production' ? [] : [SessionInspectorModule.forRoot({ actions: true })]),
       ],
       providers: [

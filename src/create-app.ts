@@ -16,13 +16,13 @@ const BODY_LIMIT = 2 * 1024 * 1024;
 
 export interface AppOptions {
   readonly databaseUrl: string;
-  /** Whether this process works the queue. @default true */
+  /** Whether this process runs jobs of the queue. @default true */
   readonly work?: boolean;
   /** @default warnings, errors and a line about each run that starts or ends, to the console */
   readonly logger?: LoggerService | false;
 }
 
-/** Makes the application, all set up but not yet started: `init()` brings the schema up to date. */
+/** Creates the application without starting it. Its `init()` updates the schema of the database. */
 export async function createApp({
   databaseUrl,
   work = true,

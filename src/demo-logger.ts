@@ -2,7 +2,7 @@ import { ConsoleLogger } from '@nestjs/common';
 
 import { RUN_LOG } from './runs/run-log.js';
 
-/** Prints warnings, errors and the lines about runs, and not what NestJS tells of its start. */
+/** Prints warnings, errors and the lines about runs, without NestJS's messages about its start. */
 export class DemoLogger extends ConsoleLogger {
   constructor() {
     super({ logLevels: ['log', 'warn', 'error'] });

@@ -3,10 +3,12 @@ import { PostgresInUseError, startEmbeddedPostgres } from './postgres/embedded-p
 import { joinPostgres } from './postgres/join-postgres.js';
 import type { Settings } from './settings.js';
 
-/** How long to try for a server that others start and end meanwhile. */
+/** Milliseconds to try again while other processes start and stop the server. */
 const PATIENCE_MS = 10_000;
 
-/** Returns the database of the settings, or starts the embedded one, which ends with `resources`. */
+/**
+ * Returns the URL of the database in the settings, or starts the embedded one. The embedded one ends with `resources`.
+ */
 export async function openDatabase(
   { databaseUrl, postgresFolder }: Settings,
   resources: AsyncDisposableStack,
@@ -20,8 +22,8 @@ export async function openDatabase(
 }
 
 /**
- * Takes the embedded database that runs already, as that of a demo, or does as openDatabase. Others can do the same
- * meanwhile: what is started here goes on until they are done.
+ * Joins a running embedded database, such as that of a demo, or opens one as openDatabase() does. Other processes can
+ * join it: it runs until all have left.
  */
 export async function openOrJoinDatabase(settings: Settings, resources: AsyncDisposableStack): Promise<string> {
   if (settings.databaseUrl !== undefined) {
@@ -40,7 +42,7 @@ export async function openOrJoinDatabase(settings: Settings, resources: AsyncDis
       resources.defer(() => postgres.stop());
       return postgres.url;
     } catch (error) {
-      // Somebody else was faster: join that one.
+      // Another process was faster: join its server.
       if (!(error instanceof PostgresInUseError) || Date.now() > deadline) {
         throw error;
       }

@@ -1,4 +1,4 @@
-/** Runs what a program is to do, and ends the process with its exit code. What it throws is its last line, and code 1. */
+/** Runs a program, and ends the process with its exit code. An error is printed as the last line, with code 1. */
 export async function runProgram(program: () => Promise<number>): Promise<never> {
   try {
     process.exit(await program());

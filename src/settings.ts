@@ -5,15 +5,15 @@ import { readDatabaseUrl } from './database/read-database-url.js';
 export interface Settings {
   readonly host: string;
   readonly port: number;
-  /** A database to use in place of the embedded one. */
+  /** The URL of a database to use instead of the embedded one. */
   readonly databaseUrl: string | undefined;
-  /** Where the embedded database lives. */
+  /** The folder of the embedded database. */
   readonly postgresFolder: string;
-  /** Whether the web server works the queue too. */
+  /** Whether the web server runs jobs of the queue too. */
   readonly work: boolean;
 }
 
-/** Reads `HOST`, `PORT`, `DATABASE_URL`, `POSTGRES_FOLDER` and `WORK`. An empty one counts as not set. */
+/** Reads `HOST`, `PORT`, `DATABASE_URL`, `POSTGRES_FOLDER` and `WORK`. An empty variable counts as not set. */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const { HOST, PORT, DATABASE_URL, POSTGRES_FOLDER, WORK } = env;
   if (DATABASE_URL) {

@@ -8,13 +8,15 @@ import { ormOptions } from './database/orm-options.js';
 import { FactoriseWorker } from './runs/factorise.worker.js';
 import { JobLog } from './runs/job-log.js';
 
-/** What a thread is told by the application that it is of. */
+/** The data that the main application sends to its worker threads. */
 export interface ThreadData {
   readonly databaseUrl: string;
   readonly instanceId: string;
 }
 
-/** What a thread needs of the application: its worker and the database, whose schema is up to date by then. */
+/**
+ * The parts of the application that a thread needs: the worker and the database, whose schema is up to date by then.
+ */
 @Module({ providers: [FactoriseWorker, JobLog] })
 class ThreadModule {}
 

@@ -1,14 +1,17 @@
 const PATIENCE_MS = 10_000;
 
-/** npm passes the Ctrl+C on that the terminal has sent to this process already. */
+/**
+ * Milliseconds in which a second signal is ignored: npm passes on the Ctrl+C that the terminal has sent to this process
+ * already.
+ */
 const ECHO_MS = 500;
 
-/** How often to look whether npm is still there. */
+/** Milliseconds between two checks that npm still runs. */
 const WATCH_MS = 500;
 
 /**
- * Resolves on the first SIGINT or SIGTERM, and when npm, which started this process, is gone. From then on the process
- * has to end within some seconds, or is ended; a second signal ends it at once.
+ * Resolves on the first SIGINT or SIGTERM, and when npm, which started this process, has ended. Then the process must
+ * end within some seconds, or it is killed. A second signal ends it at once.
  */
 export async function untilSignal(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -42,7 +45,7 @@ function isEcho(first: number): boolean {
   return isStartedByNpm() && Date.now() - first < ECHO_MS;
 }
 
-/** Who is killed cannot pass it on. */
+/** Calls `act` when npm has ended: a killed npm passes no signal on. */
 function onceOrphaned(act: () => void): void {
   const parent = process.ppid;
   const timer = setInterval(() => {

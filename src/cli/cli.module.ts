@@ -4,7 +4,7 @@ import { DatabaseModule } from '../database/database.module.js';
 import { RunsModule } from '../runs/runs.module.js';
 import { RunWithBar } from './run-with-bar.js';
 
-/** What the command line needs of the application: its runs, without a server. */
+/** The parts of the application that the command line needs: the runs, without a server. */
 @Module({ imports: [RunsModule], providers: [RunWithBar] })
 export class CliModule {
   static forRoot(databaseUrl: string): DynamicModule {

@@ -9,7 +9,10 @@ export interface NumberRange {
 
 const USAGE = 'Usage: npm run cli -- FROM TO [CONCURRENCY]';
 
-/** @throws {TypeError} for anything but two integers, the smaller first, and perhaps how many jobs may run at once, within the limit */
+/**
+ * @throws {TypeError} for anything but two integers, the smaller first, and an optional number of jobs to run at once,
+ * within the limits
+ */
 export function readRange(args: readonly string[]): NumberRange {
   const [from = Number.NaN, to = Number.NaN, concurrency = 4] = args.map(Number);
   const isRange = Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 1 && to >= from;

@@ -12,7 +12,7 @@ import { NumberList } from '../runs/number-list.js';
 import { type RunView, toRunView } from '../runs/run-view.js';
 import type { NumberRange } from './read-range.js';
 
-/** Runs one run to its end, and shows on the terminal how far it has come. */
+/** Runs one run to its end, and shows its progress on the terminal. */
 @Injectable()
 export class RunWithBar {
   constructor(
@@ -21,7 +21,7 @@ export class RunWithBar {
     private readonly executor: RunExecutor,
   ) {}
 
-  /** @param ending stops the run when it resolves: the running jobs finish, and no other starts */
+  /** @param ending stops the run when it resolves: the running jobs finish, and no other job starts */
   async run({ from, to, concurrency }: NumberRange, ending: Promise<void>): Promise<RunView> {
     const numbers = NumberList.range(from, to);
     const view = await this.#store(numbers.length, concurrency);
@@ -50,7 +50,7 @@ export class RunWithBar {
   }
 }
 
-/** Draws a bar until the run has ended. What is no terminal gets a line now and then. */
+/** Draws a bar until the run has ended. Where the output is not a terminal, prints a line now and then. */
 async function show(live: LiveRun): Promise<void> {
   const bar = new SingleBar(
     { format: '{bar} {value}/{total} | {rate} per second | {left} s left', noTTYOutput: true },

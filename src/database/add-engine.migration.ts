@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** Tells who runs a run. Those that are there are of a process that does not tell which it was. */
+/** Adds which engine runs a run, and which process. For existing runs, the process is unknown. */
 export class AddEngine extends Migration {
   override readonly name = '2026-02-add-engine';
 

@@ -4,10 +4,13 @@ import { readDatabaseUrl } from './read-database-url.js';
 
 const TIMEOUT_MS = 3_000;
 
-/** What each of the modes that leave the choice to the server tries, one after the other. */
+/** The modes to try, one after the other, for each mode that leaves the choice to the server. */
 const CHOICES = { prefer: ['no-verify', 'disable'], allow: ['disable', 'no-verify'] } as const;
 
-/** Asks the server, where the URL leaves it to the server whether connections are encrypted. Gives a URL that says so. */
+/**
+ * Asks the server whether connections are encrypted, where the URL leaves that to the server. Returns a URL with the
+ * answer.
+ */
 export async function chooseSslMode(databaseUrl: string): Promise<string> {
   const [, mode] = /[?&]sslmode=(prefer|allow)(?=&|$)/.exec(databaseUrl) ?? [];
   if (mode !== 'prefer' && mode !== 'allow') {
@@ -38,7 +41,7 @@ async function canConnect(databaseUrl: string): Promise<boolean> {
     await client.connect();
     return true;
   } catch {
-    // The program itself tells what is wrong, when it connects in the other way and that fails too.
+    // If the other mode fails too, the connection of the program itself reports the error.
     return false;
   } finally {
     await client.end();

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** Makes the tables of the runs and of their factorisations. */
+/** Creates the tables of the runs and of their factorisations. */
 export class CreateRuns extends Migration {
   override readonly name = '2026-01-create-runs';
 

@@ -14,7 +14,7 @@ declare module 'nestjs-mikro-session' {
   }
 }
 
-/** Connects to the database, brings its schema up to date, and gives every request and job a session. */
+/** Connects to the database, updates its schema, and gives every request and job a session. */
 @Module({})
 export class DatabaseModule implements OnModuleInit {
   static forRoot(databaseUrl: string): DynamicModule {

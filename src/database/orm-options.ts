@@ -9,7 +9,7 @@ import type { Instance } from './instance.js';
 import { readDatabaseUrl } from './read-database-url.js';
 import { POOL_SIZE } from './pool-size.js';
 
-/** How long a request waits for a connection before it is told that the database cannot be reached. */
+/** Milliseconds that a request waits for a connection. Then the answer says that the database cannot be reached. */
 export const CONNECTION_TIMEOUT_MS = 3_000;
 
 export function ormOptions(databaseUrl: string, instance: Instance): Options {

@@ -1,13 +1,19 @@
-/** How many jobs a run may have at once. */
+/** The largest number of jobs of one run at once. */
 export const JOB_CONNECTIONS = 32;
 
-/** How many connections the jobs of all runs may hold: some more, so that a run that has all of its own leaves some. */
+/**
+ * The largest number of connections for the jobs of all runs. It is larger than that of one run, so that one run leaves
+ * some for others.
+ */
 export const JOB_LANES = 40;
 
-/** How many jobs of the queue this process runs at once, each with a connection. pg-boss has a few more of its own. */
+/**
+ * The number of jobs of the queue that this process runs at once, each with a connection. pg-boss itself has a few more
+ * connections.
+ */
 export const QUEUE_CONNECTIONS = 8;
 
-/** What is left to requests, however many jobs run. The threads of large numbers have connections beside all these. */
+/** The connections that are left for requests, however many jobs run. The worker threads have other connections. */
 const REQUEST_CONNECTIONS = 8;
 
 export const POOL_SIZE = JOB_LANES + QUEUE_CONNECTIONS + REQUEST_CONNECTIONS;

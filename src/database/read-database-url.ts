@@ -1,6 +1,6 @@
 import { parse } from 'pg-connection-string';
 
-/** How a server is reached, as MikroORM and node-postgres want to be told. */
+/** The address of a database, as options of MikroORM and node-postgres. */
 export interface DatabaseAddress {
   readonly host: string;
   readonly port: number;
@@ -8,9 +8,9 @@ export interface DatabaseAddress {
   readonly password: string;
   readonly dbName: string;
   readonly schema?: string;
-  /** What the connections are to be called, if the URL says so. */
+  /** The name of the connections, if the URL has one. */
   readonly applicationName: string | undefined;
-  /** What MikroORM's own reading of a URL leaves out. */
+  /** The parameters of the URL that MikroORM itself does not read. */
   readonly driverOptions: Readonly<Record<string, unknown>>;
 }
 
@@ -26,10 +26,10 @@ const MILLISECONDS = [
 ] as const;
 
 /**
- * Reads a database URL with its parameters, in their PostgreSQL meaning: `sslmode=require` encrypts, `verify-ca` and
- * `verify-full` also look at the certificate.
+ * Reads a database URL with its parameters. They have the meaning of PostgreSQL: `sslmode=require` encrypts,
+ * `verify-ca` and `verify-full` also check the certificate.
  *
- * @throws {TypeError} for a value that is none, and where MikroORM would connect in clear text
+ * @throws {TypeError} for an invalid value, and for a value with which MikroORM would connect without encryption
  */
 export function readDatabaseUrl(url: string): DatabaseAddress {
   const parts = read(url);
@@ -59,10 +59,10 @@ type Parts = ReturnType<typeof parse>;
 
 function read(url: string): Parts {
   try {
-    // It refuses to be told twice.
+    // The parser refuses the option twice: here and in the URL.
     return parse(url, { useLibpqCompat: !/[?&]uselibpqcompat=/.test(url) });
   } catch (error) {
-    // Not with the URL, which has a password.
+    // The message does not contain the URL, because the URL has a password.
     throw new TypeError(`DATABASE_URL cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });

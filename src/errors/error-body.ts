@@ -4,7 +4,7 @@ import { ApiProperty } from '@nestjs/swagger';
 
 import { FieldProblem } from './field-problem.js';
 
-/** The body of every answer that tells of an error. */
+/** The body of every answer with an error. */
 export class ErrorBody {
   @ApiProperty({ example: 400 })
   readonly statusCode!: number;
@@ -12,12 +12,12 @@ export class ErrorBody {
   @ApiProperty({ example: 'Bad Request' })
   readonly error!: string;
 
-  @ApiProperty({ example: 'The request is not right: see `details`.' })
+  @ApiProperty({ example: 'The request is invalid: see `details`.' })
   readonly message!: string;
 
   @ApiProperty({
     type: [FieldProblem],
-    description: 'The fields that are not right. Empty where it is not about fields.',
+    description: 'The invalid fields. Empty where the error is not about fields.',
   })
   readonly details!: readonly FieldProblem[];
 }

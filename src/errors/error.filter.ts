@@ -15,12 +15,12 @@ import { type ErrorBody, toErrorBody } from './error-body.js';
 import { InvalidRequestException } from './invalid-request.exception.js';
 import { OverloadedException } from './overloaded.exception.js';
 
-/** Where nobody knows when the database, or another server, is there. */
+/** Seconds for `Retry-After`, where nobody knows when the database is available again. */
 const RETRY_AFTER_S = 5;
 
 type BodyRequest = IncomingMessage & { readonly body?: unknown };
 
-/** Answers every error in one shape, and logs those that are not the client's. */
+/** Answers every error in one form, and logs the errors that are not the client's fault. */
 @Catch()
 export class ErrorFilter implements ExceptionFilter {
   readonly #logger = new Logger(ErrorFilter.name);
@@ -63,7 +63,7 @@ function retryAfterOf(error: unknown): number {
   return error instanceof OverloadedException ? error.retryAfterSeconds : RETRY_AFTER_S;
 }
 
-/** A body that the parser could not read never comes to be one. */
+/** Whether the body could not be parsed. Such a request has no body here. */
 function isUnreadable(error: unknown, { method, body }: BodyRequest): error is BadRequestException {
   return method === 'POST' && body === undefined && error instanceof BadRequestException;
 }

@@ -1,7 +1,7 @@
 import type { Rule } from './satisfies.js';
 import { shown } from './shown.js';
 
-/** Tells why a value is not an integer between two others, if it is not. */
+/** Returns why a value is not an integer between two others. Undefined if it is one. */
 export function whyNotInteger(value: unknown, min: number, max: number): string | undefined {
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) {
     return undefined;

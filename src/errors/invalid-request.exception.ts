@@ -2,9 +2,9 @@ import { BadRequestException } from '@nestjs/common';
 
 import type { FieldProblem } from './field-problem.js';
 
-/** Answers 400 with the fields that are not right. */
+/** Answers 400 with the invalid fields. */
 export class InvalidRequestException extends BadRequestException {
   constructor(readonly details: readonly FieldProblem[]) {
-    super('The request is not right: see `details`.');
+    super('The request is invalid: see `details`.');
   }
 }

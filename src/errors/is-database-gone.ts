@@ -12,7 +12,7 @@ const CODES = new Set([
 /** Connection exceptions, too many connections, and a server that is going down, has crashed or is starting. */
 const SQL_STATES = /^(08...|53300|57P0[123])$/;
 
-/** What pg says without a code. */
+/** Messages of pg without a code. */
 const MESSAGES =
   /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
 
@@ -20,11 +20,11 @@ interface Failure {
   readonly code?: unknown;
   readonly message?: unknown;
   readonly cause?: unknown;
-  /** Of an AggregateError: what each address of the host said. */
+  /** The errors of an AggregateError: one for each address of the host. */
   readonly errors?: unknown;
 }
 
-/** Whether an error, or one that caused it, says that the database cannot be reached. */
+/** Whether an error, or one of its causes, says that the database cannot be reached. */
 export function isDatabaseGone(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) {
     return false;

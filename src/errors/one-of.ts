@@ -1,7 +1,7 @@
 import type { Rule } from './satisfies.js';
 import { shown } from './shown.js';
 
-/** Tells that a value is none of a few words, if it is none. */
+/** Makes a rule for a value that must be one of a few words. */
 export function oneOf(words: readonly string[]): Rule {
   const expected = words.map((word) => `'${word}'`).join(' or ');
   return (value) =>

@@ -1,6 +1,6 @@
 import { ServiceUnavailableException } from '@nestjs/common';
 
-/** Answers 503 and says when to try again: the server has as much to do as its memory allows. */
+/** Answers 503 and says when to try again. Thrown when the server has as much work as it can hold. */
 export class OverloadedException extends ServiceUnavailableException {
   constructor(
     message: string,

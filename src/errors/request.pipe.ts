@@ -4,10 +4,13 @@ import type { FieldProblem } from './field-problem.js';
 import { InvalidRequestException } from './invalid-request.exception.js';
 import { toInvalidRequest } from './satisfies.js';
 
-/** More than any request of ours has, and less than what the transformation can take. */
+/** The largest depth of a body. No valid request is deeper, and the transformation can handle it. */
 const MAX_DEPTH = 8;
 
-/** Checks requests against their classes, and refuses what the transformation would leave out or choke on. */
+/**
+ * Checks requests against their classes. Refuses fields that the transformation would drop, and values that would break
+ * it.
+ */
 @Injectable()
 export class RequestPipe extends ValidationPipe {
   constructor() {
@@ -30,7 +33,10 @@ export class RequestPipe extends ValidationPipe {
   }
 }
 
-/** Fields such as `constructor`, which every object has, are dropped without a word. A deep value overflows the stack. */
+/**
+ * The transformation silently drops fields such as `constructor`, which every object has. A deep value would overflow
+ * its stack.
+ */
 function* findUntransformable(value: object, path = '', depth = 1): Generator<FieldProblem> {
   if (depth > MAX_DEPTH) {
     yield { field: path, reason: `expected no more than ${MAX_DEPTH} levels of lists and objects` };

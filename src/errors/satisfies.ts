@@ -3,16 +3,16 @@ import { registerDecorator, ValidateIf, type ValidationArguments, type Validatio
 import { InvalidRequestException } from './invalid-request.exception.js';
 import type { FieldProblem } from './field-problem.js';
 
-/** One thing that is wrong with a value: `at` is where within it, such as `[3]`. */
+/** One fault of a value. `at` is its position in the value, such as `[3]`. */
 export interface Finding {
   readonly at?: string;
   readonly reason: string;
 }
 
-/** Tells what is wrong with a value, which is nothing when it is right. `body` is the object that has the value. */
+/** Returns the faults of a value, or an empty list. `body` is the object that has the value. */
 export type Rule = (value: unknown, body: object) => readonly Finding[];
 
-/** Checks a property with a rule. Unlike the decorators of class-validator it can name the items of a list. */
+/** Checks a property with a rule. Unlike the decorators of class-validator, it can name the items of a list. */
 export function Satisfies(rule: Rule): PropertyDecorator {
   return (target, property) => {
     registerDecorator({
@@ -22,19 +22,19 @@ export function Satisfies(rule: Rule): PropertyDecorator {
       options: { context: { rule } },
       validator: {
         validate: (value: unknown, args?: ValidationArguments) => rule(value, args?.object ?? {}).length === 0,
-        // The rule is asked again where the answer is made. Only what has a message gets there.
+        // The rule is called again for the answer. class-validator reports only properties with a message.
         defaultMessage: () => Satisfies.name,
       },
     });
   };
 }
 
-/** Lets a property be left out. `null` is not left out. */
+/** Marks a property as optional. `null` does not count as left out. */
 export function MayBeLeftOut(): PropertyDecorator {
   return ValidateIf((_body, value) => value !== undefined);
 }
 
-/** Makes the answer out of what the validation found. */
+/** Turns the errors of the validation into the exception for the answer. */
 export function toInvalidRequest(errors: readonly ValidationError[]): InvalidRequestException {
   return new InvalidRequestException(errors.flatMap((error) => toProblems(error)));
 }

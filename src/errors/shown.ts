@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-/** Shows what a client has sent, cut short. */
+/** Shows a value of a client, shortened. */
 export function shown(value: unknown): string {
   return value === undefined
     ? 'nothing'

@@ -24,13 +24,13 @@ export class HealthController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'Tells whether the database can be reached, and how deep the queue is' })
+  @ApiOperation({ summary: 'Checks that the database can be reached, and counts the jobs of the queue' })
   @HealthCheck()
   check(): Promise<HealthCheckResult> {
     return this.health.check([() => this.database.pingCheck('database'), () => this.#checkQueue()]);
   }
 
-  /** What the database says to it is for the log. */
+  /** Logs the error of the database, and does not show it to the client. */
   async #checkQueue(): Promise<HealthIndicatorResult> {
     const { queue } = await this.queue.check('queue');
     if (queue.status === 'up') {

@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, ServiceUnavailableException } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
-/** Leaves the report of a failed health check as monitors know it. */
+/** Keeps the standard form of the report of a failed health check, which monitors expect. */
 @Catch(ServiceUnavailableException)
 export class HealthFilter implements ExceptionFilter<ServiceUnavailableException> {
   constructor(private readonly adapterHost: HttpAdapterHost) {}

@@ -2,7 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { OverloadedException } from '../errors/overloaded.exception.js';
 
-/** Read, parsed and checked, a body takes several times its size. */
+/**
+ * The largest total size of the bodies that are being handled. A parsed body takes several times its size in memory.
+ */
 const BUDGET_BYTES = 8 * 1024 * 1024;
 
 const RETRY_AFTER_S = 1;
@@ -10,10 +12,9 @@ const RETRY_AFTER_S = 1;
 type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
 /**
- * Refuses bodies while those of other requests that are not answered yet take too much memory. Belongs before the body
- * parser.
+ * Refuses a request while the bodies of other unanswered requests take too much memory. Use it before the body parser.
  *
- * @param limit bytes of the largest body, which one of unknown size is taken for
+ * @param limit the bytes of the largest body. A body of unknown size counts as one of this size
  */
 export function bodyBudget(limit: number): Middleware {
   let used = 0;
@@ -21,9 +22,7 @@ export function bodyBudget(limit: number): Middleware {
     const size = Math.min(sizeOf(request) ?? limit, limit);
     if (size > 0 && used > 0 && used + size > BUDGET_BYTES) {
       response.setHeader('Connection', 'close');
-      next(
-        new OverloadedException('The server has as many requests at hand as it can hold. Try again.', RETRY_AFTER_S),
-      );
+      next(new OverloadedException('The server has as many requests as it can hold. Try again.', RETRY_AFTER_S));
       return;
     }
     used += size;

@@ -6,7 +6,7 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 
 import { InvalidRequestException } from '../errors/invalid-request.exception.js';
 
-/** Refuses a body that is no JSON object, which would be taken for an empty one. */
+/** Refuses a body that is not a JSON object. NestJS would treat it as an empty object. */
 @Injectable()
 export class JsonBodyGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {

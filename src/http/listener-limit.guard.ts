@@ -4,12 +4,12 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 
 import { OverloadedException } from '../errors/overloaded.exception.js';
 
-/** Each gets some events a second. */
+/** The largest number of clients that listen to events. Each gets some events per second. */
 const MAX_LISTENERS = 200;
 
 const RETRY_AFTER_S = 5;
 
-/** Refuses those who want to listen to events while as many do as the server can serve. */
+/** Refuses a client that wants to listen to events, while the largest number of clients is listening. */
 @Injectable()
 export class ListenerLimitGuard implements CanActivate {
   #count = 0;
@@ -18,7 +18,7 @@ export class ListenerLimitGuard implements CanActivate {
     const response = context.switchToHttp().getResponse<ServerResponse>();
     if (this.#count >= MAX_LISTENERS) {
       throw new OverloadedException(
-        `${MAX_LISTENERS} clients listen to events, and may be no more. Try again later.`,
+        `${MAX_LISTENERS} clients listen to events, and no more are allowed. Try again later.`,
         RETRY_AFTER_S,
       );
     }

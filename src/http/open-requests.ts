@@ -9,8 +9,8 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 
 /**
- * Ends the HTTP server in good order: takes no more requests, waits for those that are being answered, and then hangs
- * up on whoever is still connected.
+ * Stops the HTTP server in order: refuses new requests, waits for the running ones, and then closes the connections
+ * that are still open.
  */
 @Injectable()
 export class OpenRequests implements OnModuleDestroy, BeforeApplicationShutdown {
@@ -20,7 +20,7 @@ export class OpenRequests implements OnModuleDestroy, BeforeApplicationShutdown 
 
   constructor(private readonly adapterHost: HttpAdapterHost) {}
 
-  /** A middleware that belongs behind the body parser: a request that never arrives in full is not waited for. */
+  /** A middleware. Use it after the body parser, so that nobody waits for a request that never arrives completely. */
   readonly watch = (_request: unknown, response: ServerResponse, next: (error?: unknown) => void): void => {
     if (this.#isClosing) {
       response.setHeader('Connection', 'close');

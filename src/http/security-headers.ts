@@ -10,20 +10,22 @@ const HEADERS = new Map([
   ['Cross-Origin-Resource-Policy', 'same-origin'],
 ]);
 
-/** An answer in JSON is not a page: it loads nothing, and no page may frame it. */
+/** The policy of answers in JSON: they load nothing, and no page may frame them. */
 const DATA_POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
-/** The page of the demo loads scripts and styles from this server, and has none within. */
+/** The page of the demo loads scripts and styles from this server, and has no inline ones. */
 const DEMO_POLICY =
   "default-src 'none';script-src 'self';style-src 'self';img-src 'self';connect-src 'self';base-uri 'none';" +
   "form-action 'none';frame-ancestors 'none'";
 
-/** The documentation loads its scripts from this server. Its HTML has a style sheet within, and its scripts set styles. */
+/**
+ * The documentation loads its scripts from this server. Its HTML has an inline style sheet, and its scripts set styles.
+ */
 const DOCS_POLICY =
   "default-src 'none';script-src 'self';style-src 'self' 'unsafe-inline';img-src 'self' data:;font-src 'self' data:;" +
   "connect-src 'self';base-uri 'none';form-action 'self';frame-ancestors 'none'";
 
-/** Gives every answer, also an error, the headers that tell a browser what it must not do with it. */
+/** Sets security headers on every answer, also on errors: what a browser must not do with it. */
 export function securityHeaders(): Middleware {
   return (request, response, next) => {
     response.setHeaders(HEADERS);

@@ -12,7 +12,10 @@ export class MisuseView {
   @ApiProperty({ description: 'What failed, why, and what to do.' })
   readonly message!: string;
 
-  @ApiProperty({ example: 'docs/troubleshooting.md#session_closed', description: 'Where the library tells more.' })
+  @ApiProperty({
+    example: 'docs/troubleshooting.md#session_closed',
+    description: 'Where the documentation of the library explains the error.',
+  })
   readonly help!: string;
 }
 

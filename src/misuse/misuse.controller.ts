@@ -18,7 +18,7 @@ import { MisuseView, toMisuseView } from './misuse-view.js';
   type: ErrorBody,
   description: 'Another misuse is being committed, or the database cannot be reached.',
 })
-// JSON only: no page of another server can have it done.
+// Accepts only JSON, so that a page of another server cannot send such a request.
 @UseGuards(JsonBodyGuard)
 @Controller('misuses')
 export class MisuseController {

@@ -6,7 +6,7 @@ import { Misuses } from './misuses.js';
 import { SMALL_POOL } from './small-pool.js';
 import { SmallPoolModule } from './small-pool.module.js';
 
-/** Misuses to look at, with a small pool of their own that can be filled without harm. */
+/** Misuses to try out, with a small pool of their own that can be filled without harm. */
 @Module({})
 export class MisuseModule {
   static forRoot(databaseUrl: string): DynamicModule {

@@ -13,12 +13,12 @@ import { OverloadedException } from '../errors/overloaded.exception.js';
 import { Run } from '../runs/run.entity.js';
 import { SMALL_POOL, SMALL_POOL_SIZE } from './small-pool.js';
 
-/** More than any of them takes. */
+/** Milliseconds that a misuse may take. All of them are faster. */
 const TIMEOUT_MS = 2_000;
 
 const RETRY_AFTER_S = 1;
 
-/** Does on purpose what an application must not do, and returns the error of the library. One misuse at a time. */
+/** Misuses sessions on purpose, and returns the error of the library. One misuse at a time. */
 @Injectable()
 export class Misuses {
   #isBusy = false;
@@ -30,7 +30,7 @@ export class Misuses {
     @Inject(getSessionFactoryToken(SMALL_POOL)) private readonly smallSessions: SessionFactory,
   ) {}
 
-  /** One job lends its session to another, which uses it. */
+  /** One job passes its session to another job, which uses it. */
   shareSession(): Promise<SessionError> {
     return this.#commit(async () => {
       const lent = Promise.withResolvers<EntityManager>();
@@ -52,7 +52,7 @@ export class Misuses {
     });
   }
 
-  /** A session is kept after its block has ended, and used. */
+  /** A session is used after the end of its block. */
   useAfterEnd(): Promise<SessionError> {
     return this.#commit(async () => {
       const kept = await this.sessions.run((session) => session, { label: 'a block that has ended' });
@@ -60,7 +60,7 @@ export class Misuses {
     });
   }
 
-  /** As many jobs as the pool has connections hold one each, and wait for one more. It is a pool of its own. */
+  /** Jobs take all connections of a small pool, and each waits for one more. */
   fillPool(): Promise<SessionError> {
     return this.#commit(async () => {
       let free = SMALL_POOL_SIZE;
@@ -97,7 +97,7 @@ export class Misuses {
     } finally {
       this.#isBusy = false;
     }
-    throw new Error('The misuse went through, which it must not.');
+    throw new Error('The misuse was not refused.');
   }
 }
 

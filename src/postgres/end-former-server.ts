@@ -10,17 +10,17 @@ import type { ServerPlace } from './server-place.ts';
 
 const POLL_MS = 20;
 
-/** Somebody else runs a server in the folder. */
+/** Another process runs a server in the folder. */
 export class InUseError extends Error {}
 
 interface Former {
   readonly password: string;
   readonly deadline: number;
-  /** Who can join a server does not wait for its end. */
+  /** Whether the server can be joined. Then nobody waits for its end. */
   readonly isShared: boolean;
 }
 
-/** Waits for a server that is still stopping, and ends one whose keeper was killed. */
+/** Waits for an earlier server that is still stopping, and stops one whose keeper was killed. */
 export async function endFormerServer(
   { folder }: ServerPlace,
   { password, deadline, isShared }: Former,
@@ -62,7 +62,7 @@ async function askForKeeper(port: number | undefined, password: string): Promise
     const { rows } = await client.query<{ keeper: string | null }>(`select current_setting('keeper.pid', true) keeper`);
     return Number(rows[0]?.keeper ?? 0);
   } catch {
-    // It is starting or stopping: the caller asks again until the deadline.
+    // The server is starting or stopping: the caller asks again until the deadline.
     return undefined;
   } finally {
     await client.end();
@@ -78,7 +78,10 @@ async function untilGone(pid: number, deadline: number): Promise<void> {
   }
 }
 
-/** After a restart of the machine or of a container somebody else may have the process id. */
+/**
+ * Whether a process is a server of this folder. After a restart of the machine or container, another process may have
+ * its id.
+ */
 export function isServerOf(data: string, pid: number): boolean {
   const args = existsSync('/proc/self/cmdline')
     ? readIfThere(`/proc/${pid}/cmdline`)

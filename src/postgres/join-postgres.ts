@@ -10,8 +10,8 @@ export interface JoinedPostgres {
 }
 
 /**
- * Joins the embedded server that a keeper runs in a folder, if one does: one that is shared does not end before all have
- * left.
+ * Joins the embedded server that a keeper runs in a folder. Returns undefined where there is none. A shared server does
+ * not stop before all have left.
  */
 export async function joinPostgres(folder: string): Promise<JoinedPostgres | undefined> {
   if (!hasRunningPostgres(folder)) {
@@ -31,7 +31,7 @@ async function canUse(client: Client): Promise<boolean> {
     await client.connect();
     return await joinUsers(client);
   } catch {
-    // It is ending: who starts one then waits for that, or says why not.
+    // The server is stopping. A start of a new server waits for that, or reports why it cannot.
     return false;
   }
 }

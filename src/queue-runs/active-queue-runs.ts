@@ -7,7 +7,7 @@ interface ActiveRun {
   readonly aborter: AbortController;
 }
 
-/** The runs of the queue that this process has had jobs of, until they have ended. */
+/** The runs of the queue whose jobs this process has run, until the runs have ended. */
 @Injectable()
 export class ActiveQueueRuns {
   readonly #runs = new Map<string, ActiveRun>();
@@ -18,14 +18,17 @@ export class ActiveQueueRuns {
     return [...this.#runs.keys()];
   }
 
-  /** Begins a run that is still pending. Gives a signal that aborts when the run has ended without its job. */
+  /**
+   * Begins a run that is still pending. Returns a signal that aborts when the run has ended and needs the job no
+   * longer.
+   */
   async enter(id: string): Promise<AbortSignal> {
     const run = this.#runs.get(id) ?? this.#add(id);
     await run.begun;
     return run.aborter.signal;
   }
 
-  /** Tells the jobs of a run that nobody waits for them any more. */
+  /** Aborts the jobs of a run: nobody waits for them any more. */
   leave(id: string): void {
     this.#runs.get(id)?.aborter.abort(new DOMException(`The run "${id}" has ended`, 'AbortError'));
     this.#runs.delete(id);
@@ -35,7 +38,7 @@ export class ActiveQueueRuns {
     const begun = this.store.begin(id, new Date());
     const run = { begun, aborter: new AbortController() };
     this.#runs.set(id, run);
-    // The next job tries again.
+    // Forgotten, so that the next job tries again.
     begun.catch(() => this.#runs.delete(id));
     return run;
   }

@@ -12,7 +12,7 @@ import { ActiveQueueRuns } from './active-queue-runs.js';
 import { takeJobSlot } from './take-job-slot.js';
 import { FACTORISATIONS, LOST_FACTORISATIONS } from './queues.js';
 
-/** How many jobs of a run are handed out, by the tier of the job: see `tierOf`. */
+/** The largest number of jobs of a run that run at once, by the tier of the job: see `tierOf`. */
 const TIERS = Object.fromEntries(
   Array.from({ length: JOB_CONNECTIONS }, (_, nth) => [tierOf(nth + 1), nth + 1] as const),
 );
@@ -22,8 +22,8 @@ export function tierOf(concurrency: number): string {
 }
 
 /**
- * Has a FactoriseWorker do a job of the queue. A job that throws has failed, and is not tried again, as in a run of the
- * process. One whose process dies is: by another worker, once its heart does not beat any more.
+ * Runs a FactoriseWorker for a job of the queue. A job that throws has failed and is not retried, as in a run of the
+ * process. A job whose process ends is retried by another process, when its heartbeat has stopped.
  */
 @Injectable()
 @JobHandler({
@@ -31,12 +31,12 @@ export function tierOf(concurrency: number): string {
   deadLetter: LOST_FACTORISATIONS,
   retryLimit: 5,
   heartbeatSeconds: 10,
-  // One run may have a hundred thousand.
+  // One run may have a hundred thousand jobs.
   warningQueueSize: 1_000_000,
   deleteAfterSeconds: 3_600,
   localConcurrency: QUEUE_CONNECTIONS,
   groupConcurrency: { default: 1, tiers: TIERS },
-  // Nobody is told when the jobs of another process come back.
+  // Polls often: no notification is sent when jobs of another process come back.
   notifyPollingIntervalSeconds: 5,
 })
 export class FactoriseHandler implements JobWorker<number, void> {
@@ -53,14 +53,14 @@ export class FactoriseHandler implements JobWorker<number, void> {
     const ended = await this.runs.enter(runId);
     await takeJobSlot(this.session, { runId, concurrency, index: job.index });
     try {
-      // A savepoint: what has failed is rolled back, and the transaction goes on.
+      // A savepoint, so that a failure is rolled back and the transaction goes on.
       await this.session.transactional(async () => {
         const signal = AbortSignal.any([job.signal, ended]);
         await this.worker.handle({ index: job.index, number }, { ...job, signal });
         ended.throwIfAborted();
       });
     } catch (error) {
-      // Then pg-boss has given the job up already.
+      // Throws when pg-boss has given up the job already.
       ended.throwIfAborted();
       const failure = toFailure(job.index, number, error);
       this.failures.tell(runId, failure, error);

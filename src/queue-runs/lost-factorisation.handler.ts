@@ -11,7 +11,7 @@ import { LOST_FACTORISATIONS } from './queues.js';
 const ERROR =
   'Its job was given up after several attempts: the processes that ran it died, or their database was gone.';
 
-/** Counts numbers as failed whose job could not be brought to an end, so that their run comes to its own. */
+/** Counts a number as failed when its job never ended, so that the run can end. */
 @Injectable()
 @JobHandler({
   queue: LOST_FACTORISATIONS,
@@ -29,7 +29,7 @@ export class LostFactorisationHandler implements JobWorker<number, void> {
 
   async handle(number: number, { index }: QueueJobContext): Promise<void> {
     const { runId } = sentRunInfoOf(this.context.scope);
-    // Locked against its cancellation: a run that has ended stays as it is.
+    // Locked, so that the run cannot be cancelled in the meantime: an ended run is not changed.
     const run = await this.session.findOne(Run, { id: runId }, { lockMode: LockMode.PESSIMISTIC_READ });
     if (run?.finishedAt === null) {
       await storeFailures(this.session, runId, [{ index, number, error: ERROR }]);

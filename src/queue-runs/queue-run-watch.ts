@@ -15,20 +15,20 @@ import { ActiveQueueRuns } from './active-queue-runs.js';
 
 const INTERVAL_MS = 200;
 
-/** How many times as long as a look takes there is none. */
+/** The pause after a look, as a multiple of its duration. */
 const REST = 10;
 
 type Unfinished = ReadonlyMap<string, RunView>;
 
 /**
- * Looks at the runs of the queue a few times a second: how far they have come, for those who follow one, and which have
- * all their results, which is their end. Every process does, so that it does not matter which of them is killed.
+ * Looks at the runs of the queue a few times a second. Reports their progress to followers, and ends the runs that have
+ * all their results. Every process does this, so that any of them may be killed.
  */
 @Injectable()
 export class QueueRunWatch implements OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {
   readonly #logger = new Logger(QueueRunWatch.name);
   readonly #looks = new Subject<Unfinished>();
-  /** Also tells those who come to follow a run when it has been said. */
+  /** Replays, so that later followers get it too. */
   readonly #hangUp = new ReplaySubject<void>(1);
   readonly #shutdown = new AbortController();
   #watching: Promise<void> | undefined;
@@ -43,18 +43,21 @@ export class QueueRunWatch implements OnApplicationBootstrap, OnModuleDestroy, O
     this.#watching = this.#watch();
   }
 
-  /** Lets go of those who follow a run: they would be waited for. The runs go on. */
+  /** Ends the streams of the followers, because the shutdown would wait for them. The runs go on. */
   onModuleDestroy(): void {
     this.#hangUp.next();
   }
 
-  /** The connection to the database is closed after this hook. */
+  /** Waits here, because the connection to the database is closed after this hook. */
   async onApplicationShutdown(): Promise<void> {
     this.#shutdown.abort();
     await this.#watching;
   }
 
-  /** The run as it is and again with each look, until it has ended or the application does. It may be of another process. */
+  /**
+   * Emits the run now and after each look, until the run or the application ends. The run may belong to another
+   * process.
+   */
   follow(id: string): Observable<RunView> {
     return this.#looks.pipe(
       map((unfinished) => unfinished.get(id)),
@@ -81,7 +84,7 @@ export class QueueRunWatch implements OnApplicationBootstrap, OnModuleDestroy, O
       this.#isBlind = false;
     } catch (error) {
       if (!this.#isBlind) {
-        this.#logger.error(`The runs of the queue could not be looked at: ${String(error)}`);
+        this.#logger.error(`The runs of the queue could not be read: ${String(error)}`);
       }
       this.#isBlind = true;
     }

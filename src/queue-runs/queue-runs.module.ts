@@ -10,19 +10,19 @@ import { LostFactorisationHandler } from './lost-factorisation.handler.js';
 import { QueueRunWatch } from './queue-run-watch.js';
 import { QueueRuns } from './queue-runs.js';
 
-/** Less than a process has to end in: see `untilSignal`. */
+/** Less than the time in which a process must end: see `untilSignal`. */
 const SHUTDOWN_TIMEOUT_MS = 5_000;
 
-/** How often to look for jobs whose process has died. */
+/** Seconds between two searches for jobs whose process has ended. */
 const SUPERVISION_S = 5;
 
 interface QueueRunsOptions {
-  /** Whether this process works the queue. */
+  /** Whether this process runs jobs of the queue. */
   readonly work: boolean;
   readonly databaseUrl: string;
 }
 
-/** Runs on the queue, and the work on their jobs. */
+/** Runs on the queue, and the handlers of their jobs. */
 @Module({})
 export class QueueRunsModule {
   static forRoot({ work, databaseUrl }: QueueRunsOptions): DynamicModule {

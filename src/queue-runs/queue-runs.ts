@@ -13,15 +13,15 @@ import { FACTORISATIONS } from './queues.js';
 
 type NewRun = Pick<RunView, 'id' | 'concurrency'>;
 
-/** How many jobs one statement cancels. */
+/** The number of jobs that one statement cancels. */
 const BATCH = 10_000;
 
-/** Puts the jobs of runs on the queue, and takes them from there, in the transaction of who asks for it. */
+/** Sends and cancels the jobs of runs, in the transaction of the caller. */
 @Injectable()
 export class QueueRuns {
   constructor(private readonly queue: JobQueue) {}
 
-  /** What the runs that have not ended take, of all processes. */
+  /** Returns the load of all unfinished runs, of all processes. */
   async load(session: EntityManager): Promise<RunLoad> {
     const [load] = await session.execute<RunLoad[]>(
       `select count(*)::int as runs, coalesce(sum(total), 0)::int as numbers from run
@@ -36,8 +36,8 @@ export class QueueRuns {
   }
 
   /**
-   * Ends a run with what its jobs have committed until now. Those that run are rolled back at their end, the others never
-   * start. Gives whether there was something to end.
+   * Ends a run with the results that its jobs have committed so far. Running jobs are rolled back at their end, the
+   * others never start. Returns whether the run was still going on.
    */
   cancel(session: EntityManager, { id, total }: Pick<RunView, 'id' | 'total'>): Promise<boolean> {
     return closeOnce(session, id, 'cancelled', async () => {
@@ -61,7 +61,7 @@ function optionsFor(
   return (number, index) => ({
     id: queueJobId(id, index),
     group,
-    // In their order, and short runs beside long ones.
+    // Jobs run in their order, and short runs run beside long ones.
     priority: -index,
     info: { runId: id, failOn: failing.has(number) ? [number] : [], delayMs, concurrency } satisfies SentRunInfo,
   });

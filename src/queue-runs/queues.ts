@@ -5,8 +5,8 @@ declare module 'nestjs-mikro-session/pg-boss' {
   }
 }
 
-/** The numbers that are to be factorised. */
+/** The queue of the numbers to factorise. */
 export const FACTORISATIONS = 'factorisations';
 
-/** Those whose job could not be brought to an end. */
+/** The queue of the numbers whose job never ended. */
 export const LOST_FACTORISATIONS = 'lost-factorisations';

@@ -2,14 +2,14 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 
 export interface SlotOptions {
   readonly runId: string;
-  /** How many jobs of the run may work at once. */
+  /** The number of jobs of the run that may work at once. */
   readonly concurrency: number;
   readonly index: number;
 }
 
 /**
- * Takes one of the slots of a run for the time of a transaction, or waits for one. pg-boss hands out no more jobs of a run
- * than may work at once, unless several of its workers ask for one at the same moment: each does not see the others then.
+ * Takes one of the slots of a run until the end of the transaction, or waits for one. pg-boss limits the running jobs
+ * of a run, but not exactly: workers that fetch at the same moment do not see each other's jobs.
  */
 export async function takeJobSlot(session: EntityManager, { runId, concurrency, index }: SlotOptions): Promise<void> {
   const free = await session.execute(

@@ -7,7 +7,7 @@ export const factorisationStatuses = ['done', 'failed'] as const;
 
 export type FactorisationStatus = (typeof factorisationStatuses)[number];
 
-/** What became of one number of a run. */
+/** The outcome of one number of a run. */
 @Entity()
 export class Factorisation {
   [PrimaryKeyProp]?: ['run', 'index'];
@@ -15,7 +15,7 @@ export class Factorisation {
   @ManyToOne(() => Run, { primary: true, deleteRule: 'cascade' })
   run!: Run;
 
-  /** The place of the number in the list, from 0. */
+  /** The position of the number in the list, from 0. */
   @PrimaryKey({ type: 'integer' })
   index!: number;
 

@@ -1,6 +1,6 @@
 const SMALL_PRIMES = [2, 3, 5] as const;
 
-/** The gaps between the numbers that none of the small primes divides, from 7 on. */
+/** The gaps between the numbers that are not divisible by 2, 3 or 5, from 7 on. */
 const WHEEL = [4, 2, 4, 2, 4, 6, 2, 6] as const;
 
 /** Returns the prime factors of an integer of 1 or more, the smallest first. 1 has none. */

@@ -12,7 +12,7 @@ import { Run } from './run.entity.js';
 import { type RunInfo, runInfoOf } from './run-info.js';
 import { SimulatedFailure } from './simulated-failure.js';
 
-/** Factorises one number. Each job has a worker of its own, and the worker the session and transaction of its job. */
+/** Factorises one number. Each job has a worker of its own, with the session and transaction of the job. */
 @Injectable()
 export class FactoriseWorker implements JobWorker<NumberAt, void> {
   constructor(
@@ -46,7 +46,7 @@ export class FactoriseWorker implements JobWorker<NumberAt, void> {
     }
   }
 
-  /** Ends early when the run is stopped, so that its running jobs finish at once. */
+  /** Waits. Ends early when the run is stopped, so that its running jobs finish at once. */
   async #delay(ms: number, signal: AbortSignal): Promise<void> {
     if (ms === 0 || signal.aborted) {
       return;

@@ -6,13 +6,13 @@ import type { Failure } from './failure.js';
 import { RUN_LOG } from './run-log.js';
 import { SimulatedFailure } from './simulated-failure.js';
 
-/** How many failures of a run are logged in full. A hundred thousand of the same kind say no more than these. */
+/** The number of failures of a run that are logged. A hundred thousand of the same kind would say no more. */
 const MOST_PER_RUN = 10;
 
-/** Of how many runs that is counted. */
+/** The number of runs for which failures are counted. */
 const RUNS = 1_000;
 
-/** Logs why jobs failed: the part that clients are not told. */
+/** Logs why jobs failed: the details that clients do not see. */
 @Injectable()
 export class FailureLog {
   readonly #logger = new Logger(RUN_LOG);

@@ -5,7 +5,7 @@ import { toFailureReason } from './to-failure-reason.js';
 
 const CHUNK = 1_000;
 
-/** A job that failed: the place of its number, the number, and why, in words for clients. */
+/** A failed job: the position of its number, the number, and the reason in words for clients. */
 export interface Failure {
   readonly index: number;
   readonly number: number;
@@ -16,7 +16,7 @@ export function toFailure(index: number, number: number, reason: unknown): Failu
   return { index, number, error: toFailureReason(reason) };
 }
 
-/** Leaves out the job whose commit succeeded but was not answered: its row is there. */
+/** Stores failures. Skips a job whose commit succeeded without an answer: its row exists. */
 export async function storeFailures(session: EntityManager, run: string, failures: readonly Failure[]): Promise<void> {
   for (let start = 0; start < failures.length; start += CHUNK) {
     const rows = failures

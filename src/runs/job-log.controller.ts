@@ -5,18 +5,18 @@ import { JobLog, type LoggedJob } from './job-log.js';
 import { RunId } from './run-id.js';
 
 interface JobLogView {
-  /** The clock of the server, by which jobs that run have run until now. */
+  /** The time of the server, to compute how long running jobs have run. */
   readonly now: Date;
   readonly jobs: readonly LoggedJob[];
 }
 
-/** What the page of the demo shows of jobs that have not committed yet. No part of the REST interface. */
+/** Serves the jobs that have not committed yet, for the page of the demo. Not a part of the REST interface. */
 @ApiExcludeController()
 @Controller('page/runs')
 export class JobLogController {
   constructor(private readonly log: JobLog) {}
 
-  /** A run that this process knows nothing of has no such jobs. */
+  /** Returns an empty list for a run that this process does not know. */
   @Get(':id/jobs')
   list(@RunId() id: string): JobLogView {
     return { now: new Date(), jobs: this.log.list(id) };

@@ -1,30 +1,30 @@
 import { Injectable } from '@nestjs/common';
 
-/** How many jobs of a run are remembered. */
+/** The number of jobs of a run that are remembered. */
 const JOBS = 200;
 
-/** Of how many runs. */
+/** The number of runs that are remembered. */
 const RUNS = 50;
 
-/** A job of this process, as it is while its transaction is open and nobody else can see its row. */
+/** A job of this process, also while its transaction is open and nobody else can see its row. */
 export interface LoggedJob {
   readonly index: number;
   readonly number: number;
   readonly sessionId: string;
   readonly startedAt: Date;
   readonly finishedAt: Date | null;
-  /** Whether the job threw: then its session was rolled back. */
+  /** Whether the job threw. Then its transaction was rolled back. */
   readonly hasFailed: boolean;
 }
 
 export type StartedJob = Pick<LoggedJob, 'index' | 'number' | 'sessionId' | 'startedAt'>;
 
-/** Remembers the newest jobs of the newest runs of this process: those that run, and those that have just ended. */
+/** Remembers the newest jobs of the newest runs of this process, running and ended ones. */
 @Injectable()
 export class JobLog {
   readonly #runs = new Map<string, Map<number, LoggedJob>>();
 
-  /** Runs `work` as a job that can be looked at. */
+  /** Runs `work` and records it as a job. */
   async follow(runId: string, started: StartedJob, work: () => Promise<void>): Promise<void> {
     const note = (end: Pick<LoggedJob, 'finishedAt' | 'hasFailed'>): void => this.#note(runId, { ...started, ...end });
     note({ finishedAt: null, hasFailed: false });
@@ -46,7 +46,7 @@ export class JobLog {
     const jobs = this.#runs.get(runId) ?? new Map<number, LoggedJob>();
     this.#runs.set(runId, jobs);
     dropOldest(this.#runs, RUNS);
-    // One that has ended stays where it was. One that was pushed out comes in again, as the newest.
+    // An ended job keeps its position. A job that was removed is added again, as the newest.
     jobs.set(job.index, job);
     dropOldest(jobs, JOBS);
   }

@@ -1,7 +1,9 @@
-/** Lanes that only the first job of a short run gets, so that it need not wait for the jobs of long ones. */
+/** Lanes for the first jobs of short runs only, so that these do not wait for the jobs of long runs. */
 const FOR_SHORT_RUNS = 4;
 
-/** How many times as many lanes as it leaves free a run may hold. One alone leaves a few for those to come. */
+/**
+ * A run may hold this many times the number of lanes that it leaves free. So a single run leaves a few for later runs.
+ */
 const SHARE = 8;
 
 interface Waiter {
@@ -9,8 +11,8 @@ interface Waiter {
 }
 
 /**
- * Shares out a fixed number of lanes, so that the jobs of all runs leave connections to requests. Each job takes one: the
- * run that holds the fewest is served first, and the more of them want lanes, the fewer each gets.
+ * Shares a fixed number of lanes between runs, so that their jobs leave connections for requests. Each job takes a
+ * lane. The run with the fewest lanes is served first, and the more runs wait, the fewer lanes each gets.
  */
 export class Lanes {
   #free: number;
@@ -20,7 +22,7 @@ export class Lanes {
     this.#free = count;
   }
 
-  /** @param run `isShort`: whether it has so few jobs that it need not wait for those of long runs */
+  /** @param run `isShort`: whether the run has so few jobs that it does not have to wait for those of long runs */
   share(run: { readonly isShort: boolean }): LaneShare {
     const share: LaneShare = new LaneShare(run.isShort, {
       wait: () => {
@@ -41,7 +43,7 @@ export class Lanes {
       this.#free -= 1;
       const others = this.#waiting.filter((other) => other !== share);
       share.startOne();
-      // Behind those that hold as many.
+      // Behind the runs with the same number of lanes.
       this.#waiting = share.isWaiting ? [...others, share] : others;
     }
   }
@@ -83,7 +85,7 @@ export class LaneShare {
     this.#office = office;
   }
 
-  /** How many lanes it has. */
+  /** The number of lanes that the run holds. */
   get held(): number {
     return this.#held;
   }
@@ -128,7 +130,7 @@ export class LaneShare {
     }
   }
 
-  /** Lets the one that has waited longest have a lane. */
+  /** Gives a lane to the caller that has waited longest. */
   startOne(): void {
     const [next, ...others] = this.#waiters;
     this.#waiters = others;

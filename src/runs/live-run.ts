@@ -4,10 +4,10 @@ import { asyncScheduler, BehaviorSubject, type Observable, shareReplay, throttle
 import type { RunEnding } from './run-state.js';
 import type { RunView } from './run-view.js';
 
-/** How fast a run goes: jobs per second, and milliseconds to its end. */
+/** The pace of a run: jobs per second, and milliseconds to its end. */
 export type Pace = Pick<JobProgress, 'rate' | 'timeLeft'>;
 
-/** How often those who follow a run are told of it. */
+/** Milliseconds between two updates for the followers of a run. */
 const INTERVAL_MS = 100;
 
 type Stop = Extract<RunEnding, 'cancelled' | 'interrupted'>;
@@ -15,7 +15,7 @@ type Stop = Extract<RunEnding, 'cancelled' | 'interrupted'>;
 /** A run of this process whose end is not stored yet. It knows more of the run than the database does. */
 export class LiveRun {
   readonly #views: BehaviorSubject<RunView>;
-  /** One for all who follow the run, however many they are. */
+  /** One observable for all followers of the run. */
   readonly #slowViews: Observable<RunView>;
   readonly #aborter = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
@@ -34,22 +34,22 @@ export class LiveRun {
     return this.#views.value;
   }
 
-  /** Known as soon as a job has ended. */
+  /** The pace. Undefined before the first job has ended. */
   get pace(): Pace | undefined {
     return this.#pace;
   }
 
-  /** The run as it is, and as it is again a few times a second, until it has ended. */
+  /** Emits the run now and a few times a second, until it has ended. */
   get views(): Observable<RunView> {
     return this.#slowViews;
   }
 
-  /** Aborts when the run is to stop. */
+  /** Aborts when the run has to stop. */
   get signal(): AbortSignal {
     return this.#aborter.signal;
   }
 
-  /** Why the run was told to stop, if it was. */
+  /** Why the run has to stop. Undefined while it may go on. */
   get stopped(): Stop | undefined {
     return this.#stop;
   }
@@ -63,7 +63,7 @@ export class LiveRun {
     this.#change({ state: 'running', startedAt });
   }
 
-  /** @param rest whether what the jobs took so far tells what the others will take */
+  /** @param rest whether the time of the other jobs can be estimated from the jobs so far */
   progress(counts: Pick<RunView, 'done' | 'failed'>, rest: 'known' | 'unknown'): void {
     this.#change(counts);
     const { startedAt, total } = this.view;
@@ -72,7 +72,7 @@ export class LiveRun {
     this.#pace = rest === 'known' ? { rate, timeLeft: ((total - ended) / rate) * 1_000 } : { rate };
   }
 
-  /** Lets the running jobs finish and no other start. Only the first call tells why. */
+  /** Lets the running jobs finish, and starts no other. Only the first call sets the reason. */
   stop(why: Stop): void {
     if (this.view.finishedAt !== null) {
       return;

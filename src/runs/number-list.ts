@@ -1,10 +1,10 @@
-/** Numbers in their order. A range takes no memory for them, a list eight bytes for each. */
+/** Numbers in their order. A range takes no memory for its numbers, a list takes eight bytes for each. */
 export class NumberList {
   readonly #at: (index: number) => number;
 
   private constructor(
     readonly length: number,
-    /** How many of them are held in memory. */
+    /** The number of numbers that are held in memory. */
     readonly held: number,
     at: (index: number) => number,
   ) {

@@ -6,7 +6,7 @@ import type { Finding, Rule } from '../errors/satisfies.js';
 export const MAX_NUMBER = Number.MAX_SAFE_INTEGER;
 export const MAX_NUMBERS = 100_000;
 
-/** A list of 100,000 wrong numbers is not answered with as many reasons. */
+/** The largest number of faults in an answer: a list may have 100,000 wrong numbers. */
 const MAX_FINDINGS = 10;
 
 interface Body {
@@ -51,7 +51,7 @@ export function findOffenders(list: readonly unknown[]): Finding[] {
   return findings;
 }
 
-/** Which of both forms the numbers are given in is for the rule of `numbers` to tell. */
+/** Whether the request gives no range. The rule of `numbers` checks which of the two forms is used. */
 function hasNoRange({ numbers, from, to }: Body): boolean {
   return numbers !== undefined || (from === undefined && to === undefined);
 }

@@ -13,7 +13,7 @@ function ToInteger(): PropertyDecorator {
   );
 }
 
-/** Which part of a list a client wants. */
+/** The part of a list that a client asks for. */
 export class PageQuery {
   @ApiPropertyOptional({ type: 'integer', minimum: 0, default: 0, maximum: MAX_OFFSET })
   @ToInteger()

@@ -1,8 +1,8 @@
 import { ApiProperty } from '@nestjs/swagger';
 
-/** Part of a list. */
+/** A part of a list. */
 export abstract class Page {
-  @ApiProperty({ example: 3, description: 'How many items there are in all.' })
+  @ApiProperty({ example: 3, description: 'The number of all items.' })
   readonly total!: number;
 
   @ApiProperty({ example: 0 })

@@ -4,16 +4,19 @@ import type { JobStreamOptions } from 'nestjs-mikro-session';
 
 import type { NumberList } from './number-list.js';
 
-/** Above it the factors of a number may take two milliseconds and more to find, up to half a second for the largest. */
+/**
+ * The largest small number. For larger numbers, the factorisation may take two milliseconds and more, up to half a
+ * second.
+ */
 const LARGEST_SMALL = 100_000_000_000;
 
-/** Leaves a processor to the requests. Each thread takes some fifty megabytes. */
+/** Leaves one processor to the requests. Each thread takes about fifty megabytes. */
 const THREADS = Math.min(4, Math.max(1, availableParallelism() - 1));
 
 /** While one job of a thread computes, another one talks to the database. More would only wait. */
 const JOBS_PER_THREAD = 2;
 
-/** A number of a run, with its place in the list. */
+/** A number of a run, with its position in the list. */
 export interface NumberAt {
   readonly index: number;
   readonly number: number;
@@ -25,7 +28,10 @@ export interface NumberPart {
   readonly options: Pick<JobStreamOptions, 'concurrency' | 'threads'>;
 }
 
-/** Parts the numbers: the small ones stay in this thread, where they are done soonest, the large ones must not block it. */
+/**
+ * Splits the numbers: the small ones run in this thread, which is fastest. The large ones run in worker threads,
+ * because they would block this thread.
+ */
 export function partNumbers(numbers: NumberList, concurrency: number): NumberPart[] {
   let large = 0;
   for (const number of numbers) {

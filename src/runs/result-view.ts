@@ -2,9 +2,9 @@ import { ApiProperty } from '@nestjs/swagger';
 
 import { type Factorisation, type FactorisationStatus, factorisationStatuses } from './factorisation.entity.js';
 
-/** What became of one number, as clients see it. */
+/** The outcome of one number, as clients see it. */
 export class ResultView {
-  @ApiProperty({ example: 2, description: 'The place of the number in the list, from 0.' })
+  @ApiProperty({ example: 2, description: 'The position of the number in the list, from 0.' })
   readonly index!: number;
 
   @ApiProperty({ example: 360 })

@@ -2,14 +2,14 @@ import { Injectable } from '@nestjs/common';
 
 import { assertRoomFor, type RunLoad } from './assert-room-for.js';
 
-/** Counts the runs that are being started, which nobody else knows of yet. */
+/** Counts the runs that are being started and are not stored yet. */
 @Injectable()
 export class RunAdmission {
   #runs = 0;
   #numbers = 0;
 
   /**
-   * Returns the function to call when the run is stored, or is not to be.
+   * Returns a function. Call it when the run is stored, or will not be stored.
    *
    * @throws {OverloadedException} when there is no room for the run
    */

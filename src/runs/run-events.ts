@@ -4,7 +4,7 @@ import { concat, concatMap, defer, distinctUntilChanged, map, type Observable, o
 import type { LiveRun, Pace } from './live-run.js';
 import type { RunView } from './run-view.js';
 
-/** The events of a run that goes on in this process: how far it has come, a few times a second, and its end. */
+/** Returns the events of a run of this process: its progress, a few times a second, and its end. */
 export function runEvents(live: LiveRun): Observable<MessageEvent> {
   return concat(
     live.views.pipe(map((view) => progressEvent(view, live.pace))),
@@ -12,7 +12,7 @@ export function runEvents(live: LiveRun): Observable<MessageEvent> {
   );
 }
 
-/** The same of a run that goes on elsewhere, and is looked at from time to time. */
+/** Returns the events of a run of other processes, from regular looks at the database. */
 export function runEventsFromOutside(looks: Observable<RunView>): Observable<MessageEvent> {
   return looks.pipe(
     distinctUntilChanged((before, now) => isNoFurther(now, before)),
@@ -28,7 +28,7 @@ function progressEvent({ state, done, failed, total }: RunView, pace: Pace | und
   return { type: 'progress', data: { state, done, failed, total, ...pace } };
 }
 
-/** Also of a look that began earlier and came later. */
+/** Whether a look shows no progress, or is older than the one before. */
 function isNoFurther(now: RunView, before: RunView): boolean {
   return now.state === before.state && now.done + now.failed <= before.done + before.failed;
 }

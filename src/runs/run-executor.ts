@@ -26,7 +26,7 @@ import type { RunView } from './run-view.js';
 
 const RETRY_MS = 1_000;
 
-/** A run of no more numbers need not wait for the jobs of long ones. */
+/** The largest number of numbers in a short run. A short run does not wait for the jobs of long runs. */
 const SHORT = 100;
 
 export interface RunTask {
@@ -45,7 +45,7 @@ interface StoredEnd extends Pick<RunEnd, 'state' | 'finishedAt'> {
   readonly results: RunResults;
 }
 
-/** Runs the runs in the background, and knows those of this process. */
+/** Executes runs in the background, and keeps the runs of this process. */
 @Injectable()
 export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {
   readonly #logger = new Logger(RunExecutor.name);
@@ -66,7 +66,7 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
     return this.#live;
   }
 
-  /** What its runs take, until their end is stored. */
+  /** The load of its runs, until their end is stored. */
   get load(): RunLoad {
     return { runs: this.#live.size, numbers: this.#numbers };
   }
@@ -85,7 +85,7 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
     }
   }
 
-  /** The connection to the database is closed after this hook. */
+  /** Waits here, because the connection to the database is closed after this hook. */
   async onApplicationShutdown(): Promise<void> {
     await Promise.allSettled(this.#running);
   }
@@ -161,8 +161,8 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
   }
 
   /**
-   * Tries until the database is there. Only when that takes more than one try the run is said to have ended before its
-   * results are all there.
+   * Tries until the database can be reached. Announces the end of the run before all results are stored only if the
+   * first try has failed.
    */
   async #storeEnd(live: LiveRun, { results, state, finishedAt }: StoredEnd): Promise<void> {
     const { id } = live.view;
@@ -184,7 +184,7 @@ export class RunExecutor implements OnApplicationBootstrap, OnModuleDestroy, OnA
   }
 }
 
-/** Gives each number when there is a lane for it. */
+/** Yields each number when there is a lane for it. */
 async function* withLanes(
   numbers: Iterable<NumberAt>,
   lanes: LaneShare,

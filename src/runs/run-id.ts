@@ -6,8 +6,8 @@ const isUuid = new ParseUUIDPipe({
   exceptionFactory: () => new InvalidRequestException([{ field: 'id', reason: 'expected a UUID' }]),
 });
 
-/** A UUID may be written in capitals. The ids of runs are compared as text. */
+/** Converts to lower case: a UUID may have capitals, and the ids of runs are compared as text. */
 const inSmallLetters: PipeTransform<string, string> = { transform: (id) => id.toLowerCase() };
 
-/** The id of a run, in the path of a request. */
+/** Reads the id of a run from the path of a request. */
 export const RunId = (): ParameterDecorator => Param('id', isUuid, inSmallLetters);

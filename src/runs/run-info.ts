@@ -1,13 +1,15 @@
 import type { Scope } from 'nestjs-mikro-session';
 
-/** What every job of a run is told through the `info` of its scope. */
+/** The `info` of the scope of every job of a run. */
 export type RunInfo = {
   readonly runId: string;
   readonly failOn: ReadonlySet<number>;
   readonly delayMs: number;
 };
 
-/** What goes along with a job of the queue, where it has to be JSON. `failOn` has its own number at most. */
+/**
+ * The `info` that is sent with a job of the queue. It must be JSON. `failOn` contains at most the number of the job.
+ */
 export type SentRunInfo = {
   readonly runId: string;
   readonly failOn: readonly number[];
@@ -20,7 +22,7 @@ export function runInfoOf(scope: Scope): RunInfo {
   return 'concurrency' in info ? { ...info, failOn: new Set(info.failOn) } : info;
 }
 
-/** @param scope that of a job of the queue */
+/** @param scope the scope of a job of the queue */
 export function sentRunInfoOf(scope: Scope): SentRunInfo {
   return scope.info as SentRunInfo;
 }

@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 
 import type { RunView } from './run-view.js';
 
-/** The name that stands before each line of the log that is about runs. */
+/** The context name of the log lines about runs. */
 export const RUN_LOG = 'Runs';
 
 /** Logs one line per run that starts, and one per run that ends. */

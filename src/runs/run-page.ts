@@ -3,7 +3,7 @@ import { ApiProperty } from '@nestjs/swagger';
 import { Page } from './page.js';
 import { RunView } from './run-view.js';
 
-/** Part of the list of runs. */
+/** A part of the list of runs. */
 export class RunPage extends Page {
   @ApiProperty({ type: [RunView] })
   readonly items!: readonly RunView[];

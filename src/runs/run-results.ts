@@ -6,12 +6,12 @@ import type { LiveRun } from './live-run.js';
 import type { NumberAt } from './part-numbers.js';
 import type { RunStore } from './run-store.js';
 
-/** How many failures are held before they are stored. */
+/** The number of failures that are held before they are stored. */
 const MOST_HELD = 1_000;
 
 export type RunOutcome = JobOutcome<NumberAt, void>;
 
-/** Counts what became of the jobs of a run, and stores those that failed before they are too many to hold. */
+/** Counts the outcomes of the jobs of a run, and stores the failures before they take too much memory. */
 export class RunResults {
   readonly #live: LiveRun;
   readonly #log: FailureLog;
@@ -38,7 +38,7 @@ export class RunResults {
     return this.#unstored;
   }
 
-  /** @param isOfLastPart whether how long the rest will take can be told from how long the jobs before took */
+  /** @param isOfLastPart whether the time of the rest can be estimated from the jobs before */
   async count(outcome: RunOutcome, isOfLastPart: boolean): Promise<void> {
     if (outcome.status === 'fulfilled') {
       this.#done += 1;
@@ -46,7 +46,7 @@ export class RunResults {
       this.#failed += 1;
       await this.#keep(outcome.input, outcome.reason);
     } else {
-      // It never began, and has not failed.
+      // The job never began, so it has not failed.
       return;
     }
     this.#live.progress({ done: this.#done, failed: this.#failed }, isOfLastPart ? 'known' : 'unknown');
@@ -63,7 +63,7 @@ export class RunResults {
     const failures = this.#unstored;
     const isStored = await this.#store.storeFailures(id, failures).then(
       () => true,
-      // The database is gone: with the next thousand, or at the end of the run, it is tried again.
+      // The database cannot be reached. It is tried again with the next thousand, or at the end of the run.
       () => false,
     );
     if (isStored) {

@@ -16,7 +16,10 @@ export interface RunEnd {
   readonly failures: readonly Failure[];
 }
 
-/** Stores what becomes of the runs, in sessions of its own: when a run goes on, that of its request has ended. */
+/**
+ * Stores the progress and the end of runs. It uses sessions of its own, because the session of the request has ended by
+ * then.
+ */
 @Injectable()
 export class RunStore {
   constructor(
@@ -25,7 +28,7 @@ export class RunStore {
     private readonly log: RunLog,
   ) {}
 
-  /** The first call holds: several processes may begin a run of the queue. */
+  /** Only the first call counts: several processes may begin a run of the queue. */
   async begin(id: string, startedAt: Date): Promise<void> {
     const begun = await this.sessions.begin(
       async (session) => {
@@ -39,14 +42,14 @@ export class RunStore {
     }
   }
 
-  /** May be called again when it failed, as `finish`. */
+  /** May be called again after an error, as `finish`. */
   async storeFailures(id: string, failures: readonly Failure[]): Promise<void> {
     await this.sessions.begin((session) => storeFailures(session, id, failures), {
       label: `the failures of run ${id}`,
     });
   }
 
-  /** May be called again when it failed, also when it failed after its commit. */
+  /** May be called again after an error, even after an error after the commit. */
   async finish(id: string, end: RunEnd): Promise<RunView> {
     const ended = await this.sessions.begin(
       async (session) => {
@@ -77,7 +80,7 @@ export class RunStore {
     );
   }
 
-  /** Ends a run of the queue whose results are all there, unless another process did. */
+  /** Ends a run of the queue that has all its results, unless another process has ended it. */
   async complete(id: string): Promise<void> {
     const ended = await this.sessions.begin(
       async (session) =>
@@ -89,7 +92,7 @@ export class RunStore {
     }
   }
 
-  /** Marks what processes left unfinished that are gone. Gives the number of such runs. */
+  /** Marks the unfinished runs of processes that have ended as interrupted. Returns their number. */
   interruptUnfinished(): Promise<number> {
     return this.sessions.begin(
       async (session) => {
@@ -107,9 +110,9 @@ export class RunStore {
 }
 
 /**
- * Ends a run that several may want to end at once. Gives whether it was this one.
+ * Ends a run that several callers may want to end at once. Returns whether this caller did it.
  *
- * @param settle makes sure that no more results are committed
+ * @param settle prevents further commits of results
  */
 export async function closeOnce(
   session: EntityManager,
@@ -117,7 +120,7 @@ export async function closeOnce(
   state: RunEnding,
   settle?: () => Promise<void>,
 ): Promise<boolean> {
-  // Whoever is first locks the run for all others.
+  // The first caller locks the run for all others.
   const affected = await session.nativeUpdate(Run, { id, finishedAt: null }, { state });
   if (affected === 0) {
     return false;
@@ -127,7 +130,7 @@ export async function closeOnce(
   return true;
 }
 
-/** Counts the rows, which is true also after a crash or a commit without answer. */
+/** Counts the rows, which is correct even after a crash or a commit without an answer. */
 async function close(session: EntityManager, run: Run, end: Pick<RunEnd, 'state' | 'finishedAt'>): Promise<void> {
   const { state, finishedAt } = end;
   session.assign(run, { ...(await countResults(session, run.id)), state, finishedAt });

@@ -12,7 +12,7 @@ export class Run {
   @Enum({ items: () => [...runEngines] })
   engine!: RunEngine;
 
-  /** Which application runs it. None for a run of the queue. */
+  /** The application that runs it. Null for a run of the queue. */
   @Property({ type: 'uuid', nullable: true })
   instanceId!: string | null;
 

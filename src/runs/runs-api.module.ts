@@ -8,7 +8,7 @@ import { RunsController } from './runs.controller.js';
 import { RunsModule } from './runs.module.js';
 import { RunsService } from './runs.service.js';
 
-/** What clients can do with runs of both engines. */
+/** The REST interface for runs of both engines. */
 @Module({})
 export class RunsApiModule {
   static forRoot(options: { readonly work: boolean; readonly databaseUrl: string }): DynamicModule {

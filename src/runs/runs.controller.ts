@@ -40,11 +40,11 @@ import { RunView } from './run-view.js';
 import { RunsService } from './runs.service.js';
 import { startRunExamples, StartRunRequest } from './start-run.request.js';
 
-/** Characters of events that wait for a client that does not read them. */
+/** The largest number of characters of events that wait for a slow client. */
 const MAX_PENDING_EVENTS = 64 * 1024;
 
 @ApiTags('jobs')
-@ApiBadRequestResponse({ type: ErrorBody, description: 'The request is not right. Nothing was stored or changed.' })
+@ApiBadRequestResponse({ type: ErrorBody, description: 'The request is invalid. Nothing was stored or changed.' })
 @ApiServiceUnavailableResponse({
   type: ErrorBody,
   description:

@@ -23,7 +23,7 @@ import { Run } from './run.entity.js';
 import { type RunView, toRunView } from './run-view.js';
 import { numbersOf, type Simulation, type StartRunRequest } from './start-run.request.js';
 
-/** What clients can do with runs. Works in the session of the request. */
+/** The operations of clients on runs. Works in the session of the request. */
 @Injectable()
 export class RunsService {
   constructor(
@@ -73,7 +73,7 @@ export class RunsService {
   }
 
   async list({ offset, limit }: PageQuery): Promise<RunPage> {
-    // Before the query: a run that ends meanwhile is newer in memory than in the answer of the database.
+    // Read before the query: a run that ends in the meantime is newer in memory than in the answer of the database.
     const live = new Map(this.executor.live);
     const [runs, total] = await this.session.findAndCount(
       Run,

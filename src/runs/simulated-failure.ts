@@ -1,4 +1,4 @@
-/** Thrown by a job that a client told to fail. Its name survives the way out of a thread; its class does not. */
+/** Thrown by a job that a client has told to fail. Out of a thread comes its name, but not its class. */
 export class SimulatedFailure extends Error {
   override readonly name = 'SimulatedFailure';
 

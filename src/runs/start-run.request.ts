@@ -17,7 +17,7 @@ const list: Rule = (value) =>
     ? findOffenders(value)
     : [{ reason: `expected a list of at most ${MAX_NUMBERS} integers` }];
 
-/** Makes jobs slow or lets them fail, to see what becomes of the others. */
+/** Makes jobs slow or makes them fail, to show what happens to the others. */
 export class Simulation {
   @ApiPropertyOptional({
     type: 'array',
@@ -98,7 +98,9 @@ export class StartRunRequest {
   readonly simulate?: Simulation;
 }
 
-/** The ways to give the numbers, for the documentation: one example of all fields would be none of them. */
+/**
+ * The ways to give the numbers, as examples for the documentation. A single example with all fields would be invalid.
+ */
 export const startRunExamples = {
   list: { summary: 'A list', value: { numbers: [12, 97, 360] } },
   range: { summary: 'A range', value: { from: 1, to: 100, concurrency: 8, simulate: { failOn: [97], delayMs: 5 } } },

@@ -5,7 +5,7 @@ import { type RunView, toRunView } from './run-view.js';
 
 type RunCounts = Pick<RunView, 'done' | 'failed'>;
 
-/** Returns the runs as they are now: while one goes on elsewhere, its results tell how far it has come. */
+/** Returns the runs as they are now. The progress of a run in another process is counted from its results. */
 export async function toCurrentViews(session: EntityManager, runs: readonly Run[]): Promise<RunView[]> {
   const unfinished = runs.filter(({ finishedAt }) => finishedAt === null);
   const counts = await countByRun(
@@ -26,7 +26,7 @@ export async function countResults(session: EntityManager, id: string): Promise<
   return counts.get(id) ?? { done: 0, failed: 0 };
 }
 
-/** A run without any result is left out. */
+/** Counts the results of runs. A run without results is left out. */
 async function countByRun(session: EntityManager, ids: readonly string[]): Promise<ReadonlyMap<string, RunCounts>> {
   if (ids.length === 0) {
     return new Map();

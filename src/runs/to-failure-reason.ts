@@ -4,8 +4,8 @@ import { isDatabaseGone } from '../errors/is-database-gone.js';
 import { SimulatedFailure } from './simulated-failure.js';
 
 /**
- * Says for clients why a job failed. Only a failure that they have asked for speaks for itself: the text of any other error
- * may hold what is none of their business, as that of the database does, which shows the statement and the row.
+ * Returns the reason of a failed job in words for clients. Only a simulated failure keeps its own text. The text of
+ * other errors may contain data that clients must not see: an error of the database shows the statement and the row.
  */
 export function toFailureReason(reason: unknown): string {
   if (reason instanceof Error && reason.name === SimulatedFailure.name) {
@@ -20,7 +20,7 @@ export function toFailureReason(reason: unknown): string {
   return 'The job failed. The log of the server says why.';
 }
 
-/** The SQLSTATE says of what kind the refusal is, and nothing of the row. */
+/** Returns the SQLSTATE: it shows the kind of the error, and nothing of the row. */
 function stateOf({ code }: DriverException): string {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? ` (SQLSTATE ${code})` : '';
 }

@@ -1,4 +1,5 @@
-// npm run worker: one more process that works the queue, on the database of DATABASE_URL or on that of a running npm start.
+// npm run worker: one more process that runs jobs of the queue, on the database of DATABASE_URL or of a running npm
+// start.
 import { NestFactory } from '@nestjs/core';
 
 import { chooseSslMode } from '../database/choose-ssl-mode.js';

@@ -3,7 +3,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { DatabaseModule } from '../database/database.module.js';
 import { QueueRunsModule } from '../queue-runs/queue-runs.module.js';
 
-/** What works the queue, without a server. */
+/** Runs the jobs of the queue, without a web server. */
 @Module({})
 export class WorkerModule {
   static forRoot(databaseUrl: string): DynamicModule {

@@ -106,7 +106,7 @@ describe('the check of a request', () => {
     expect(body).toEqual({
       statusCode: 400,
       error: 'Bad Request',
-      message: 'The request is not right: see `details`.',
+      message: 'The request is invalid: see `details`.',
       details: [{ field, reason }],
     });
   });
