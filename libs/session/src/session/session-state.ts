@@ -8,7 +8,7 @@ import type { KnownSession, WithState } from './known-session.js';
 import type { ConnectionHolder } from './pool/connection-holder.js';
 import { describeEnding, isCutShort, type ScopeEnding } from './scope/scope-ending.js';
 import type { LiveScope, ScopeMember } from './scope/live-scope.js';
-import { SessionClosedError, type SessionError, SessionOwnershipError } from './session-error.js';
+import { SessionClosedError, type SessionError } from './session-error.js';
 import type { SessionFacts } from './session-facts.js';
 import type { ConnectionServices } from './connection-services.js';
 import { SessionTransactions, type TransactionOwner } from './transaction/session-transactions.js';
@@ -104,10 +104,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     }
     this.#assertOpen();
     const { scopes, ownership } = this.services;
-    const user = scopes.current;
-    if (user !== this.scope && !ownership.isOff && !this.scope.isUsableIn(user)) {
-      ownership.report(new SessionOwnershipError(this.scope.label, user), this.scope.label);
-    }
+    ownership.assertOwner(scopes.current, this.scope);
     if (!this.#isGuarded) {
       this.#isGuarded = true;
       this.guard(this.session);

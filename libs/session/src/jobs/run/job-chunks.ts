@@ -48,6 +48,9 @@ interface Part {
 /**
  * Runs chunks until the outcome of each of their inputs is known. A chunk that fails is run again in parts, in the
  * order of its inputs, until each failing input is alone. Only an attempt with the input alone can reject it.
+ *
+ * Each attempt is one of JobAttempts, with a session of its own, and says which input failed (`culprit`). Retry decides
+ * whether the same part is tried again, by isTransientError where the user does not say it.
  */
 export class JobChunks<Input, Result> {
   readonly #options: JobChunksOptions<Input, Result>;

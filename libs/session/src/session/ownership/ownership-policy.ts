@@ -1,15 +1,17 @@
 import { Logger } from '@nestjs/common';
 
 import type { OnMisuse } from '../scope/misuse.js';
-import type { SessionError } from '../session-error.js';
 import { findUserFrame } from '../find-user-frame.js';
+import type { LiveScope } from '../scope/live-scope.js';
+import { type SessionError, SessionOwnershipError } from '../session-error.js';
+import { mayUse } from './task-rule.js';
 
 /** What happens on a violation of ownership. `warn` logs once per place in the code. `off` does not check. */
 export type Ownership = 'error' | 'warn' | 'off';
 
 const MESSAGES = 1000;
 
-/** Turns a violation of ownership into an error, or into one warning per place in the code. */
+/** Checks who uses a session. Turns a violation of ownership into an error, or into one warning per place in the code. */
 export class OwnershipPolicy {
   readonly #places = new Set<string>();
   /**
@@ -25,6 +27,18 @@ export class OwnershipPolicy {
 
   get isOff(): boolean {
     return this.mode === 'off';
+  }
+
+  /**
+   * Called before every use of a session.
+   *
+   * @param user the scope of the code that uses the session. Undefined outside of every scope
+   * @throws {SessionOwnershipError} where that code is of another task than the session
+   */
+  assertOwner(user: LiveScope | undefined, scope: LiveScope): void {
+    if (user !== scope && !this.isOff && !mayUse(user, scope)) {
+      this.report(new SessionOwnershipError(scope.label, user), scope.label);
+    }
   }
 
   /** @param scope the label of the scope that owns the session or entity */

@@ -4,6 +4,7 @@ import type { Enrolled, Roster } from './roster.js';
 import type { Scope, ScopeKind, ScopeState } from './scope.js';
 import { describeEnding, type ScopeEnding } from './scope-ending.js';
 import { inheritInfo, inheritPortableInfo, type ScopeInfo } from './scope-info.js';
+import { findTask } from '../ownership/task-rule.js';
 import { SessionClosedError } from '../session-error.js';
 import type { SessionFacts } from '../session-facts.js';
 
@@ -39,8 +40,6 @@ export interface LiveScopeOptions {
 }
 
 export type ScopeOptions = Omit<LiveScopeOptions, 'live'>;
-
-const BLOCKS: ReadonlySet<ScopeKind> = new Set(['method', 'run', 'begin']);
 
 /** A scope that can be ended. It costs little until the first session is opened. */
 export class LiveScope implements Scope, Enrolled<LiveScope> {
@@ -118,18 +117,6 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
 
   get signal(): AbortSignal {
     return (this.#signal ??= this.#createSignal());
-  }
-
-  /**
-   * Whether code that runs in the scope `user` may use the sessions of this scope: both must belong to the same task.
-   * Ownership is decided here.
-   */
-  isUsableIn(user: LiveScope | undefined): boolean {
-    if (this.task !== undefined) {
-      return this.task === user?.task;
-    }
-    // The main program is a task too. The blocks that it opens belong to it.
-    return user?.task === undefined || BLOCKS.has(user.task.kind);
   }
 
   get members(): readonly ScopeMember[] {
@@ -254,27 +241,6 @@ async function closeAll(members: readonly ScopeMember[], ending: ScopeEnding, la
   }
   if (failures.length > 1) {
     throw new AggregateError(failures, `${failures.length} sessions of "${label}" could not be closed`);
-  }
-}
-
-function findTask(scope: LiveScope, { kind, startedIn }: LiveScopeOptions): LiveScope | undefined {
-  switch (kind) {
-    case 'request':
-    case 'message':
-    case 'operation':
-    case 'event':
-    case 'tick':
-    case 'job':
-    case 'callback':
-    case 'key':
-    // An @InSession() method gets no session as an argument. If it uses the session of its caller, that is a mistake.
-    case 'method':
-      return scope;
-    case 'run':
-    case 'begin':
-      return startedIn === undefined ? scope : startedIn.task;
-    case 'create':
-      return startedIn?.task;
   }
 }
 
