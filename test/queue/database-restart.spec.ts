@@ -39,7 +39,7 @@ describe('a restart of PostgreSQL', () => {
   }
 
   it.each([
-    [1_000, 1],
+    [500, 1],
     [2_000, 25],
   ])('loses none of %i jobs and doubles no effect, in chunks of %i', async (jobs, chunkSize) => {
     const middle = 0.3 * jobs;

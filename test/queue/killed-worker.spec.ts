@@ -20,8 +20,8 @@ describe('a worker that is killed', () => {
   afterAll(() => two.end());
 
   it.each([
-    [1_000, { chunkSize: 1 }],
-    [1_000, { chunkSize: 1, prefetch: 10 }],
+    [500, { chunkSize: 1 }],
+    [500, { chunkSize: 1, prefetch: 10 }],
     [2_000, { chunkSize: 100 }],
   ])('loses none of %i jobs and doubles no effect, with %j', async (jobs, options) => {
     const middle = 0.3 * jobs;
