@@ -30,8 +30,9 @@ import { CapturedLog } from '../support/captured-log.js';
 import { FailingInterceptor } from '../support/failing-interceptor.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
-import { streamsGenerators } from '../support/streams-generators.js';
+import { ANSWERS_OF_GENERATORS } from '../support/answers-of-generators.js';
 import { poll } from '../support/poll.js';
+import { itSince } from '../support/since.js';
 import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { holdCommits, letCommit, untilCommitting, watchCommits } from '../support/watched-commit.js';
@@ -349,20 +350,21 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
       expect(await texts()).toEqual(['kept']);
     });
 
-    if (streamsGenerators) {
-      it('of a generator is in the transaction up to its first value', async () => {
+    itSince('@nestjs/core', ANSWERS_OF_GENERATORS)(
+      'of a generator is in the transaction up to its first value',
+      async () => {
         expect(await post('lines/any').then((response) => response.text())).toBe('true\nfalse, 0');
-      });
+      },
+    );
 
-      it('is an error where it reads rows in the transaction', async () => {
-        await database.query(`insert into note (text) select 'x' from generate_series(1, 500)`);
+    itSince('@nestjs/core', ANSWERS_OF_GENERATORS)('is an error where it reads rows in the transaction', async () => {
+      await database.query(`insert into note (text) select 'x' from generate_series(1, 500)`);
 
-        const response = await fetch(`${app.url}/rows`);
+      const response = await fetch(`${app.url}/rows`);
 
-        expect(response.status).toBe(500);
-        expect(log.errors).toEqual([expect.stringContaining('while a stream of it was half read')]);
-      });
-    }
+      expect(response.status).toBe(500);
+      expect(log.errors).toEqual([expect.stringContaining('while a stream of it was half read')]);
+    });
 
     it('of server-sent events is in no transaction', async () => {
       const events = await fetch(`${app.url}/events`).then((response) => response.text());

@@ -13,6 +13,7 @@ import { injections } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { adapters } from './support/gateway-adapters.js';
 import { startGatewayApp } from './support/gateway-app.js';
+import { describeGateways, itOfExceptions } from './support/gateways-that-inject.js';
 import { Actor, Stage } from './support/message-stage.js';
 import { PlainInterceptor } from './support/message-witness.js';
 import { startRpcApp } from './support/rpc-app.js';
@@ -186,8 +187,8 @@ describe.each(injections)('the end of a message, with %s injection', (injection)
     await app.close();
   });
 
-  describe.each(adapters)('over $name', (adapter) => {
-    it('tells the client of a gateway when it fails, but not when the handler threw', async () => {
+  describeGateways(injection).each(adapters)('over $name', (adapter) => {
+    itOfExceptions(adapter)('tells the client of a gateway when it fails, but not when the handler threw', async () => {
       const app = await startGatewayApp({
         adapter,
         databaseUrl: database.url,

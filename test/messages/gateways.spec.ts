@@ -28,10 +28,11 @@ import { InjectSession, SessionClosedError, SessionContext, SessionRegistry } fr
 import { concat, concatMap, from, map, NEVER, type Observable, of } from 'rxjs';
 
 import { Note } from '../support/note.entity.js';
-import { injections } from '../support/test-app.js';
+import { itSince } from '../support/since.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { adapters, type GatewayClient } from './support/gateway-adapters.js';
 import { type GatewayApp, startGatewayApp } from './support/gateway-app.js';
+import { describeInjections, GATEWAYS_PER_MESSAGE, itOfExceptions } from './support/gateways-that-inject.js';
 import { Actor, Stage } from './support/message-stage.js';
 import {
   PlainInterceptor,
@@ -262,7 +263,7 @@ const providers = [
 ];
 
 describe.each(adapters)('gateways over $name', (adapter) => {
-  describe.each(injections)('with %s injection', (injection) => {
+  describeInjections((injection) => {
     let database: TestDatabase;
     let app: GatewayApp;
     let stage: Stage;
@@ -372,16 +373,19 @@ describe.each(adapters)('gateways over $name', (adapter) => {
       expect(await database.query('select * from note')).toEqual([]);
     });
 
-    it.each(['throws', 'many-then-fails'])('roll back and close when the handler fails: %s', async (event) => {
-      const exception = await ask(event);
-      const { session } = await stage.arrived.promise;
-      await stage.closed.promise;
+    itOfExceptions(adapter).each(['throws', 'many-then-fails'])(
+      'roll back and close when the handler fails: %s',
+      async (event) => {
+        const exception = await ask(event);
+        const { session } = await stage.arrived.promise;
+        await stage.closed.promise;
 
-      expect(exception).toMatchObject({ status: 'error', message: 'on purpose' });
-      expect(() => session.clear()).toThrow('it had thrown');
-      await untilNoTransaction();
-      expect(await database.query('select * from note')).toEqual([]);
-    });
+        expect(exception).toMatchObject({ status: 'error', message: 'on purpose' });
+        expect(() => session.clear()).toThrow('it had thrown');
+        await untilNoTransaction();
+        expect(await database.query('select * from note')).toEqual([]);
+      },
+    );
 
     it('leave no session to a promise that outlives the message', async () => {
       await ask('outlives');
@@ -422,18 +426,24 @@ describe.each(adapters)('gateways over $name', (adapter) => {
       await untilNoTransaction();
     });
 
-    it('leave the client as it is, the same object for every message', async () => {
-      expect(await ask('name', 'Ada')).toBe(true);
-      expect(await ask('named')).toBe('Ada');
-    });
+    itSince('@nestjs/core', GATEWAYS_PER_MESSAGE)(
+      'leave the client as it is, the same object for every message',
+      async () => {
+        expect(await ask('name', 'Ada')).toBe(true);
+        expect(await ask('named')).toBe('Ada');
+      },
+    );
 
-    it('resolve what is request-scoped for the message that asks, not for the last one', async () => {
-      client.send('tree', 'first');
-      client.send('tree', 'second');
-      const answers = new Set([(await client.next()).data, (await client.next()).data]);
+    itSince('@nestjs/core', GATEWAYS_PER_MESSAGE)(
+      'resolve what is request-scoped for the message that asks, not for the last one',
+      async () => {
+        client.send('tree', 'first');
+        client.send('tree', 'second');
+        const answers = new Set([(await client.next()).data, (await client.next()).data]);
 
-      expect(answers).toEqual(new Set(['first: true', 'second: true']));
-    });
+        expect(answers).toEqual(new Set(['first: true', 'second: true']));
+      },
+    );
 
     it('leave no scope behind', async () => {
       expect(app.get(SessionRegistry).list()).toEqual([]);
@@ -442,7 +452,7 @@ describe.each(adapters)('gateways over $name', (adapter) => {
 });
 
 describe.each(adapters)('the connection of a client over $name', (adapter) => {
-  describe.each(injections)('with %s injection', (injection) => {
+  describeInjections((injection) => {
     let database: TestDatabase;
     let app: GatewayApp;
 

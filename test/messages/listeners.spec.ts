@@ -14,6 +14,7 @@ import { injections, platforms, startTestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { adapters } from './support/gateway-adapters.js';
 import { startGatewayApp } from './support/gateway-app.js';
+import { itOfGateways } from './support/gateways-that-inject.js';
 import { startRpcApp } from './support/rpc-app.js';
 import { tcp } from './support/rpc-transports.js';
 
@@ -71,7 +72,7 @@ describe.each(injections)('the listeners of one connection with %s injection', (
     return { before, after: await count() };
   }
 
-  it.each(adapters)('do not get more by its messages, over $name', async (adapter) => {
+  itOfGateways(injection).each(adapters)('do not get more by its messages, over $name', async (adapter) => {
     const app = await startGatewayApp({
       adapter,
       databaseUrl: database.url,

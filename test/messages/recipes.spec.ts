@@ -9,6 +9,7 @@ import { io } from 'socket.io-client';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { itOfGateways } from './support/gateways-that-inject.js';
 import { startRpcApp } from './support/rpc-app.js';
 import { tcp } from './support/rpc-transports.js';
 
@@ -55,21 +56,24 @@ describe.each(injections)('the recipes for messages, with %s injection', (inject
 
   afterAll(() => database.drop());
 
-  it('write from a gateway, with the adapter that NestJS takes by itself, and acknowledge', async () => {
-    const { app, url } = await startTestApp({
-      databaseUrl: database.url,
-      session: { injection },
-      providers: [ChatGateway],
-    });
-    const socket = io(url, { transports: ['websocket'], forceNew: true, reconnection: false });
-    await database.until(`select count(*) = 1 from note where text = 'somebody came in'`);
+  itOfGateways(injection)(
+    'write from a gateway, with the adapter that NestJS takes by itself, and acknowledge',
+    async () => {
+      const { app, url } = await startTestApp({
+        databaseUrl: database.url,
+        session: { injection },
+        providers: [ChatGateway],
+      });
+      const socket = io(url, { transports: ['websocket'], forceNew: true, reconnection: false });
+      await database.until(`select count(*) = 1 from note where text = 'somebody came in'`);
 
-    expect(await socket.emitWithAck('say', 'hello')).toBe(2);
-    expect(await socket.emitWithAck('say', 'hello again')).toBe(3);
+      expect(await socket.emitWithAck('say', 'hello')).toBe(2);
+      expect(await socket.emitWithAck('say', 'hello again')).toBe(3);
 
-    socket.disconnect();
-    await app.close();
-  });
+      socket.disconnect();
+      await app.close();
+    },
+  );
 
   it('write from a microservice', async () => {
     const app = await startRpcApp({

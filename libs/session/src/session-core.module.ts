@@ -11,6 +11,7 @@ import { HttpScopes } from './nest/http/http-scopes.js';
 import { LostHooks } from './nest/lost-hooks.js';
 import { MessageScopes } from './nest/messages/message-scopes.js';
 import { RpcScopes } from './nest/messages/rpc-scopes.js';
+import { ScopedGateways } from './nest/messages/scoped-gateways.js';
 import { TaskHooksModule } from './nest/tasks/task-hooks.module.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope/scope-storage.js';
@@ -77,8 +78,9 @@ import { SessionConnections } from './nest/session-connections.js';
     },
     {
       provide: GatewayScopes,
-      useFactory: (modules: ModulesContainer, messages: MessageScopes) => GatewayScopes.install(modules, messages),
-      inject: [ModulesContainer, MessageScopes],
+      useFactory: (modules: ModulesContainer, messages: MessageScopes, connections: SessionConnections) =>
+        new GatewayScopes(messages, new ScopedGateways(modules, connections)).install(modules),
+      inject: [ModulesContainer, MessageScopes, SessionConnections],
     },
   ],
   exports: [ScopeStorage, SessionConnections, RunWatch, QueueReaders, SessionRegistry, TaskScopes],

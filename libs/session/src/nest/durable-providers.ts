@@ -2,7 +2,8 @@ import type { OnApplicationBootstrap } from '@nestjs/common';
 import { ContextIdFactory, type ModulesContainer } from '@nestjs/core';
 
 import { SessionSetupError } from '../session/session-error.js';
-import { injectedBy, listProviders, type ProviderWrapper, reachableFrom } from './provider-wrapper.js';
+import { injectedIn } from './injected-in.js';
+import { listProviders, type ProviderWrapper, reachableFrom } from './provider-wrapper.js';
 import type { SessionConnections } from './session-connections.js';
 
 /**
@@ -20,7 +21,10 @@ export class DurableProviders implements OnApplicationBootstrap {
     if (this.connections.requestScoped.size === 0 || !hasStrategy()) {
       return;
     }
-    const wrapper = listProviders(this.modules).find((each) => each.durable === true && this.#keepsSession(each));
+    const findInjected = injectedIn(this.modules);
+    const wrapper = listProviders(this.modules).find(
+      (each) => each.durable === true && this.#keepsSession(reachableFrom(each, findInjected)),
+    );
     if (wrapper !== undefined) {
       throw new SessionSetupError(
         `"${wrapper.name}" is a durable provider, which NestJS makes once for many requests, and injects the session of ` +
@@ -30,8 +34,8 @@ export class DurableProviders implements OnApplicationBootstrap {
     }
   }
 
-  #keepsSession(wrapper: ProviderWrapper): boolean {
-    return reachableFrom(wrapper, injectedBy).some(({ token }) => this.connections.requestScoped.has(token));
+  #keepsSession(reach: readonly ProviderWrapper[]): boolean {
+    return reach.some(({ token }) => this.connections.requestScoped.has(token));
   }
 }
 

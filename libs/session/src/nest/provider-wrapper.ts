@@ -8,6 +8,8 @@ export interface ProviderWrapper {
   readonly scope?: Scope | undefined;
   readonly durable?: boolean | undefined;
   readonly metatype: unknown;
+  /** What a factory injects. */
+  readonly inject?: readonly unknown[] | null | undefined;
   getCtorMetadata(): readonly (ProviderWrapper | undefined)[] | undefined;
   getPropertiesMetadata(): readonly { readonly wrapper: ProviderWrapper }[] | undefined;
   getEnhancersMetadata(): readonly ProviderWrapper[] | undefined;

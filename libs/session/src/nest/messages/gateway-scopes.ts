@@ -10,6 +10,7 @@ import {
 } from './install-gateway-hook.js';
 import type { MessageScope } from './message-scope.js';
 import { END_FAILURE, type MessageScopes } from './message-scopes.js';
+import type { ScopedGateways } from './scoped-gateways.js';
 
 const EXCEPTION = of({ event: 'exception', data: END_FAILURE });
 // Seam: nestjs/gateway-metadata
@@ -19,18 +20,23 @@ const GATEWAY_METADATA = 'websockets:is_gateway';
 export class GatewayScopes {
   readonly #messages: MessageScopes;
   readonly #clients = new ClientScopes<MessageScope>();
+  readonly #scoped: ScopedGateways;
 
-  constructor(messages: MessageScopes) {
+  constructor(messages: MessageScopes, scoped: ScopedGateways) {
     this.#messages = messages;
+    this.#scoped = scoped;
   }
 
-  /** Imports and changes nothing when the application has no gateway. */
-  static async install(modules: ModulesContainer, messages: MessageScopes): Promise<GatewayScopes> {
-    const scopes = new GatewayScopes(messages);
+  /** Changes the gateways of an application. Imports and changes nothing when it has none. */
+  async install(modules: ModulesContainer): Promise<this> {
     if (hasGateway(modules)) {
-      await installGatewayHook(modules, scopes);
+      await installGatewayHook(modules, this);
     }
-    return scopes;
+    return this;
+  }
+
+  checkInstance(gateway: object): void {
+    this.#scoped.assertFilled(gateway);
   }
 
   /** The scope of the message that the running code handles. */
@@ -41,21 +47,21 @@ export class GatewayScopes {
   /** Opens a scope around a handler of messages. */
   watchMessage(message: GatewayMessage, gateway: string, controller: GatewayController): GatewayMessage {
     const label = `message "${String(message.message)}" of ${gateway}`;
-    const handle = this.#scoped(label, message.callback, controller);
+    const handle = this.#inScope(label, message.callback, controller);
     return { ...message, callback: handle };
   }
 
   /** Opens a scope around `handleConnection`. */
   watchConnection(handler: GatewayHandler, gateway: string, controller: GatewayController): GatewayHandler {
-    return this.#scoped(`connection of ${gateway}`, ignoreResult(handler), controller);
+    return this.#inScope(`connection of ${gateway}`, ignoreResult(handler), controller);
   }
 
   /** Opens a scope around `handleDisconnect`, whose client is gone by then: its signal does not abort. */
   watchDisconnection(handler: GatewayHandler, gateway: string): GatewayHandler {
-    return this.#scoped(`disconnection of ${gateway}`, ignoreResult(handler));
+    return this.#inScope(`disconnection of ${gateway}`, ignoreResult(handler));
   }
 
-  #scoped(label: string, handler: GatewayHandler, controller?: GatewayController): GatewayHandler {
+  #inScope(label: string, handler: GatewayHandler, controller?: GatewayController): GatewayHandler {
     return (client, ...args) => {
       const adapter = controller?.config.getIoAdapter();
       const ofClient = adapter && this.#clients.of(client, (onGone) => adapter.bindClientDisconnect?.(client, onGone));

@@ -43,6 +43,8 @@ export interface GatewayController {
 interface GatewayWatch {
   /** The scope of the message that the running code handles. */
   readonly current: MessageScope | undefined;
+  /** @throws {SessionSetupError} where a gateway that has one instance for all messages cannot work */
+  checkInstance(gateway: object): void;
   watchMessage(message: GatewayMessage, gateway: string, controller: GatewayController): GatewayMessage;
   watchConnection(handler: GatewayHandler, gateway: string, controller: GatewayController): GatewayHandler;
   watchDisconnection(handler: GatewayHandler, gateway: string): GatewayHandler;
@@ -115,6 +117,9 @@ export async function installGatewayHook(modules: HookedModules, scopes: Gateway
       watchPipeline(this.contextCreator, () => scopes.current);
     }
     const instance = isWrapper(gateway) ? gateway.instance : gateway;
+    if (!isWrapper(gateway)) {
+      scopes.checkInstance(gateway);
+    }
     const { name } = instance.constructor;
     const isStatic = !isWrapper(gateway) || gateway.isDependencyTreeStatic();
     const prepare = (handler: GatewayHandler): GatewayHandler =>
