@@ -30,6 +30,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
  */
 @Module({ imports: [SessionCoreModule] })
 export class SessionModule extends ConfigurableModuleClass {
+  /** Takes the options themselves. */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     warnOfCopies();
     assertModuleOptions(options);

@@ -29,6 +29,7 @@ export interface SessionInspectorExtras {
 
 /** Makes the options of SessionInspectorModule, for `useClass` and `useExisting` of forRootAsync(). */
 export interface SessionInspectorOptionsFactory {
+  /** Called once, at the start of the application. */
   createSessionInspectorOptions(): SessionInspectorOptions | Promise<SessionInspectorOptions>;
 }
 

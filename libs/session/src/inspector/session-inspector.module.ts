@@ -35,6 +35,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
  */
 @Module({})
 export class SessionInspectorModule extends ConfigurableModuleClass {
+  /** Takes the options themselves. */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     assertInspectorOptions(options);
     return super.forRoot(options);

@@ -9,6 +9,7 @@ export class JobError extends SessionError {
   declare readonly input: unknown;
 
   constructor(
+    /** The position of the input in the inputs, from 0. */
     readonly index: number,
     input: unknown,
     label: string,

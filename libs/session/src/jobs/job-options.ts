@@ -15,7 +15,9 @@ export interface JobOptions extends ProgressOptions {
   readonly concurrency?: number;
   /**
    * `job`: each job has a transaction of its own. `none`: the worker itself commits. An object: `job`, with these
-   * options of the transaction. @default 'job'
+   * options of the transaction.
+   *
+   * @default 'job'
    */
   readonly transaction?: 'job' | 'none' | BeginOptions;
   /** Names the jobs in errors and logs: `job 7 of NAME`. @default the name of the worker */
@@ -76,8 +78,9 @@ export interface JobStreamOptions extends JobOptions {
   /** The order of the outcomes: that of the inputs, or that in which the jobs end. @default 'input' */
   readonly order?: OutcomeOrder;
   /**
-   * The largest number of inputs that are read, but whose outcome has not been taken yet. @default two chunks for each
-   * job that runs at once
+   * The largest number of inputs that are read, but whose outcome has not been taken yet.
+   *
+   * @default two chunks for each job that runs at once
    */
   readonly window?: number;
 }

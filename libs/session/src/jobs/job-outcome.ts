@@ -8,17 +8,23 @@ export type JobEnding = 'failed' | 'timeout' | 'aborted';
 export type JobOutcome<Input, Result> =
   | {
       readonly status: 'fulfilled';
+      /** The position of the input in the inputs, from 0. */
       readonly index: number;
       readonly input: Input;
+      /** The result of the worker. Its transaction is committed. */
       readonly value: Result;
+      /** The number of attempts at the job. */
       readonly attempts: number;
     }
   | {
       readonly status: 'rejected';
+      /** The position of the input in the inputs, from 0. */
       readonly index: number;
       readonly input: Input;
+      /** The error of the last attempt. */
       readonly reason: unknown;
+      /** Why the job was rejected. */
       readonly ending: JobEnding;
-      /** 0 when the job never began. */
+      /** The number of attempts at the job. 0 when the job never began. */
       readonly attempts: number;
     };

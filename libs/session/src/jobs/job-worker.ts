@@ -25,6 +25,7 @@ export type JobFunction<Em extends EntityManager, Input, Result> = (
  * its request-scoped providers, which get the session of the job.
  */
 export interface JobWorker<Input, Result> {
+  /** Works on one input. */
   handle(input: Input, job: JobContext): Result | Promise<Result>;
 }
 
@@ -34,6 +35,7 @@ export interface JobWorker<Input, Result> {
  * inputs.
  */
 export interface JobChunkWorker<Input, Result> {
+  /** Works on all inputs of a chunk, and returns one result per input. */
   handleMany(inputs: readonly Input[], job: JobContext): readonly Result[] | Promise<readonly Result[]>;
 }
 

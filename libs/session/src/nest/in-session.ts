@@ -31,6 +31,8 @@ export interface InSessionOptions {
 /**
  * Decorates methods that return a promise. On other methods it is a type error, because their session would end before
  * their work.
+ *
+ * @typeParam Method the type of the method
  */
 export type InSessionDecorator = <Method extends (...args: never[]) => Promise<unknown>>(
   target: object,

@@ -21,8 +21,8 @@ export interface SessionModuleExtras {
   readonly isGlobal?: boolean;
   /**
    * `request` injects the session itself through a request-scoped provider. `contextual` injects a singleton that finds
-   * the session of the current scope on each call: nothing becomes request-scoped, and NestJS handles two to three times
-   * as many requests per second.
+   * the session of the current scope on each call: nothing becomes request-scoped, and NestJS handles two to three
+   * times as many requests per second.
    *
    * @default 'request'
    */
@@ -31,5 +31,6 @@ export interface SessionModuleExtras {
 
 /** Makes the options of SessionModule, for `useClass` and `useExisting`. */
 export interface SessionOptionsFactory {
+  /** Called once, at the start of the application. */
   createSessionOptions(): SessionModuleOptions | Promise<SessionModuleOptions>;
 }

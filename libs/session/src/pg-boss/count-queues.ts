@@ -4,9 +4,11 @@ import type { Boss } from './boss.js';
 export interface QueueDepth {
   /** Jobs that could run now. */
   readonly ready: number;
+  /** Jobs that run now. */
   readonly active: number;
   /** Jobs whose time has not come yet. */
   readonly deferred: number;
+  /** Jobs that have failed for good. */
   readonly failed: number;
 }
 

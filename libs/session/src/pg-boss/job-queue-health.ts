@@ -23,6 +23,7 @@ export class JobQueueHealthIndicator {
     this.#findQueues = findQueues;
   }
 
+  /** Returns `down` instead of throwing. */
   async check<Key extends string>(key: Key): Promise<JobQueueHealth<Key>> {
     try {
       const counted = await countQueues(this.#boss, this.#findQueues());

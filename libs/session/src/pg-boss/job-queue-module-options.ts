@@ -43,5 +43,6 @@ export interface JobQueueModuleExtras {
 
 /** Makes the options of JobQueueModule, for `useClass` and `useExisting` of forRootAsync(). */
 export interface JobQueueOptionsFactory {
+  /** Called once, at the start of the application. */
   createJobQueueOptions(): JobQueueModuleOptions | Promise<JobQueueModuleOptions>;
 }

@@ -46,6 +46,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
  */
 @Module({ imports: [DiscoveryModule] })
 export class JobQueueModule extends ConfigurableModuleClass {
+  /** Takes the options themselves. */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     return super.forRoot(options);
   }

@@ -204,6 +204,7 @@ export class JobQueue<Em extends EntityManager = SessionEntityManager> {
     await this.#do(queue, (boss) => boss.subscribe(event, queue));
   }
 
+  /** Ends the subscription of a queue to an event. */
   async unsubscribe(event: string, queue: QueueName): Promise<void> {
     await this.#do(queue, (boss) => boss.unsubscribe(event, queue));
   }

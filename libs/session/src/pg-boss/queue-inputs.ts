@@ -14,4 +14,5 @@ export interface QueueInputs {}
 /** The name of a queue that QueueInputs declares. Any name while it declares none. */
 export type QueueName = keyof QueueInputs extends never ? string : Extract<keyof QueueInputs, string>;
 
+/** The type of the input of a queue. `unknown` where QueueInputs does not declare the queue. */
 export type QueueInput<Name extends string> = Name extends keyof QueueInputs ? QueueInputs[Name] : unknown;

@@ -11,6 +11,7 @@ export interface QueueJobContext extends JobContext {
    * services.
    */
   readonly id: string;
+  /** The name of the queue. */
   readonly queue: string;
   /** The metadata of pg-boss. Set with the option `metadata` of the handler. */
   readonly metadata?: JobMetadata;

@@ -20,6 +20,7 @@ export type FetchPolicy = Omit<
 
 /** Options of `@JobHandler()`. Options without an explanation here are those of pg-boss. */
 export interface JobHandlerOptions<Name extends QueueName = QueueName> extends QueuePolicy, FetchPolicy {
+  /** The name of the queue. */
   readonly queue: Name;
   /** The name of the connection of the sessions. @default the default connection */
   readonly contextName?: string;

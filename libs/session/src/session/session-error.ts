@@ -7,6 +7,7 @@ export abstract class SessionError extends Error {
   readonly help: string;
 
   constructor(
+    /** Identifies the kind of the error: `SESSION_CLOSED`. Stable. */
     readonly code: string,
     message: string,
     options?: ErrorOptions,
@@ -15,6 +16,7 @@ export abstract class SessionError extends Error {
     this.help = `docs/troubleshooting.md#${code.toLowerCase()}`;
   }
 
+  /** The name of the class. */
   override get name(): string {
     return this.constructor.name;
   }

@@ -45,8 +45,9 @@ export interface SessionDefaults {
   readonly fork?: SessionForkOptions | ((scope: Scope) => SessionForkOptions);
   /**
    * Returns the object that stands for the current scope where AsyncLocalStorage has none, as SQLAlchemy's `scopefunc`
-   * does. The same object means the same scope. Its session lives until SessionContext.remove(). @default
-   * AsyncLocalStorage alone
+   * does. The same object means the same scope. Its session lives until SessionContext.remove().
+   *
+   * @default AsyncLocalStorage alone
    */
   readonly scopeFunc?: () => object | undefined;
   /**
@@ -63,24 +64,32 @@ export interface SessionDefaults {
   readonly ownership?: Ownership;
   /**
    * What happens when a scope ends without an error and with unflushed changes. Only `error` also finds entities that
-   * were changed but not persisted again. @default 'warn'
+   * were changed but not persisted again.
+   *
+   * @default 'warn'
    */
   readonly unflushed?: Unflushed;
   /**
-   * Milliseconds after which the logger warns of an open session, once, with the stack that opened it. @default never
+   * Milliseconds after which the logger warns of an open session, once, with the stack that opened it.
+   *
+   * @default never
    */
   readonly leakAfter?: number;
   /**
    * Milliseconds after which the logger warns of a transaction that holds its connection while no statement runs, for
    * example because a job calls a web service between two statements. It warns once per place. The place is the line
-   * that opened the session, with `leakAfter`, or else the label without its numbers. @default never
+   * that opened the session, with `leakAfter`, or else the label without its numbers.
+   *
+   * @default never
    */
   readonly heldIdleAfter?: number;
   /**
    * When a connection is reset before it goes back to the pool: settings, role, locks, temporary tables, LISTEN.
    * `changed` resets it after a session whose statements changed the connection. It cannot see what a function does
    * inside. `always` covers that too, and takes a round trip each time that a connection is given back. A reset loses
-   * what the option `onConnect` of the pool has set: use `onCreateConnection` of MikroORM. @default 'changed'
+   * what the option `onConnect` of the pool has set: use `onCreateConnection` of MikroORM.
+   *
+   * @default 'changed'
    */
   readonly resetConnections?: ResetConnections;
 }

@@ -144,7 +144,9 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
    * Runs the durable jobs that were sent in this test, as a worker would, and the jobs that their handlers send, until
    * no job is left that can run now. Each job has a transaction of its own inside that of the test.
    *
-   * @param queue the queue to drain. @default all queues with a handler
+   * @param queue the queue to drain.
+   *
+   * @default all queues with a handler
    * @returns all attempts, also failed ones: a failed job does not make drain() throw
    */
   async drain(queue?: QueueName, options: DrainOptions = {}): Promise<Drained> {

@@ -17,6 +17,7 @@ export interface TestActorOptions {
   readonly label?: string;
 }
 
+/** Options of run() of SessionTesting and TestActor. */
 export interface RunOptions {
   /** The name of the connection. @default the default connection */
   readonly contextName?: string;

@@ -20,7 +20,9 @@ export interface RetryOptions {
   /** The factor by which the pause grows after each attempt. It never grows past 30 seconds. @default 2 */
   readonly backoff?: number;
   /**
-   * The random share of each pause, from 0 to 1, so that jobs in conflict do not repeat at the same time. @default 0.5
+   * The random share of each pause, from 0 to 1, so that jobs in conflict do not repeat at the same time.
+   *
+   * @default 0.5
    */
   readonly jitter?: number;
   /**

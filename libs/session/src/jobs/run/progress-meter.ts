@@ -9,7 +9,9 @@ const DEFAULT_INTERVAL_MS = 100;
  * not counted.
  */
 export interface JobProgress {
+  /** The number of jobs that succeeded. */
   readonly done: number;
+  /** The number of jobs that failed. */
   readonly failed: number;
   /** The number of inputs. Missing where it is not known in advance. */
   readonly total?: number;

@@ -47,8 +47,9 @@ export interface HttpOptions {
   readonly transaction?: true | BeginOptions | RequestTransaction['of'];
   /**
    * Returns the exception to throw when the commit of a request has failed, or undefined to throw the error itself.
-   * Exception filters get it as if the handler had thrown it. @default the error itself, which NestJS answers with a
-   * 500
+   * Exception filters get it as if the handler had thrown it.
+   *
+   * @default the error itself, which NestJS answers with a 500
    *
    * @example
    * http: {

@@ -105,7 +105,7 @@ export class ConnectionPools implements Observed {
   }
 
   follow(pool: Pool): void {
-    const watched = new WatchedPool(pool, {
+    const watched: WatchedPool = new WatchedPool(pool, {
       observed: this,
       waits: this.waits,
       createLease: (client) => this.#createLease(client),

@@ -16,6 +16,7 @@ import { hashTemplate } from './hash-template.js';
 
 type Entities = NonNullable<Options['entities']>;
 
+/** Options of `SessionTesting.database()`. */
 export interface OwnDatabaseOptions<
   Driver extends IDatabaseDriver = IDatabaseDriver,
   Em extends Driver[typeof EntityManagerType] & EntityManager<Driver> = Driver[typeof EntityManagerType] &
@@ -41,6 +42,7 @@ export class OwnDatabase<OrmOptions extends object = Partial<Options>> implement
 
   private constructor(
     private readonly server: DatabaseServer,
+    /** The name of the database. */
     readonly name: string,
   ) {}
 
@@ -79,6 +81,7 @@ export class OwnDatabase<OrmOptions extends object = Partial<Options>> implement
     return this.#dropping;
   }
 
+  /** Does the same at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.drop();
   }
