@@ -5,6 +5,9 @@ import ts from 'typescript';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
+/** What the programs of a test file have in common: the compiler reads it once. */
+const readFiles = new Map<string, ts.SourceFile | undefined>();
+
 /** Compiles sources, by the name of their file in `test/`, in one program. Returns what the compiler says of them. */
 export function findTypeErrors(sources: Readonly<Record<string, string>>): string[] {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
@@ -18,9 +21,13 @@ export function findTypeErrors(sources: Readonly<Record<string, string>>): strin
   host.readFile = (name) => texts.get(name) ?? readFile(name);
   host.getSourceFile = (name, languageVersion, ...rest) => {
     const text = texts.get(name);
-    return text === undefined
-      ? getSourceFile.call(host, name, languageVersion, ...rest)
-      : ts.createSourceFile(name, text, languageVersion);
+    if (text !== undefined) {
+      return ts.createSourceFile(name, text, languageVersion);
+    }
+    if (!readFiles.has(name)) {
+      readFiles.set(name, getSourceFile.call(host, name, languageVersion, ...rest));
+    }
+    return readFiles.get(name);
   };
   const program = ts.createProgram(
     [...texts.keys()],
