@@ -48,7 +48,7 @@ describe('the threads of jobs on a database in memory', () => {
     try {
       const run = app.get<JobService>(JobService).map([1], WriteWorker, { threads: 1 });
 
-      await expect(run).rejects.toThrow('A database in memory is another one in each thread');
+      await expect(run).rejects.toThrow('Each thread would have its own database in memory');
     } finally {
       await app.app.close();
       await database.drop();

@@ -58,7 +58,7 @@ describe('a connection that the server has ended', () => {
 
     await expect(work).rejects.toThrow(
       'The connection of "the import" was lost before this statement: PostgreSQL said "terminating connection due to ' +
-        'idle-in-transaction timeout" (25P03). What was not committed is rolled back. Wait for nothing but the database ' +
+        'idle-in-transaction timeout" (25P03). What was not committed is rolled back. Wait only for the database ' +
         'within a transaction, or raise `idle_in_transaction_session_timeout`.',
     );
     await expect(work).rejects.toMatchObject({ code: 'CONNECTION_LOST', cause: { code: '25P03' } });

@@ -12,9 +12,9 @@ import { guardTransactionEnd } from './transaction/guard-transaction-end.js';
 import { guardTransactionStart } from './transaction/guard-transaction-start.js';
 
 /**
- * Lets the sessions see what goes on on the connections of the database, and guard their transactions.
+ * Makes the sessions follow the connections of the database, and guard their transactions.
  *
- * @returns what they cannot see or do there, which depends on the database
+ * @returns what sessions cannot see or do with this database
  */
 export async function adoptConnection(
   orm: MikroORM,

@@ -18,7 +18,7 @@ export function assertNotAdopted(em: EntityManager): void {
 export function adoptEntityManager(em: EntityManager, lookup: SessionLookup): void {
   const sessions = createSessionClass(em.constructor as EntityManagerClass, lookup);
   // Seam: mikro-orm/entity-manager
-  // A change of prototype, once per application, spares the user a line of configuration before MikroORM.init().
+  // The prototype is changed once per application, so that the user needs no option in MikroORM.init().
   Object.setPrototypeOf(em, sessions.prototype as object);
   Object.assign(em, { [CONTEXTUAL]: 'application' satisfies Contextual });
   // Seam: mikro-orm/context-option

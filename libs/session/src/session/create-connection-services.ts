@@ -13,7 +13,7 @@ import { Roster } from './scope/roster.js';
 import type { SessionDefaults } from './session-options.js';
 import { TransactionFrames } from './transaction/transaction-frames.js';
 
-/** Makes what all sessions of one connection share. */
+/** Makes the services that all sessions of one connection share. */
 export function createConnectionServices(
   defaults: SessionDefaults,
   { scopes, onMisuse, runDetached }: Pick<ConnectionServices, 'scopes' | 'onMisuse' | 'runDetached'>,

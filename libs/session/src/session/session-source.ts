@@ -31,7 +31,7 @@ interface RunOptions {
 export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Resolves to the session of the current scope on every call, and throws where there is none. */
   readonly contextual: Em;
-  /** Whether all that it does is in the transaction of a test. */
+  /** Whether all its work is in the transaction of a test. */
   isInTest = false;
   readonly #em: Em;
   readonly #contextFork: Em;
@@ -71,12 +71,12 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return source;
   }
 
-  /** What its sessions cannot see or do, which depends on the database. */
+  /** What sessions cannot see or do with this database, as sentences. */
   get notice(): string | undefined {
     return this.#notice;
   }
 
-  /** Who has its connections, and who waits for one. */
+  /** The pools of the connection: who has a connection, and who waits for one. */
   get connections(): ConnectionPools {
     return this.#services.connections;
   }
@@ -86,7 +86,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     this.#closeCallbacks.push(callback);
   }
 
-  /** Called by NestJS, before it waits for the requests that run. */
+  /** Called by NestJS before it waits for running requests. */
   async onModuleDestroy(): Promise<void> {
     void this.#services.connections.endUnreachable();
     for (const callback of this.#closeCallbacks) {
@@ -118,7 +118,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     }
   }
 
-  /** Makes a scope that its maker ends. */
+  /** Makes a scope. The caller ends it. */
   createScope(options: ScopeOptions): LiveScope {
     return this.storage.createScope(options);
   }
@@ -128,7 +128,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return this.#stateIn(scope, fork).session as Em;
   }
 
-  /** Returns what is known of the session of the current scope. */
+  /** Returns the state of the session of the current scope. */
   get currentState(): SessionState {
     const em: Em & WithState = this.current;
     return em[STATE] as SessionState;
@@ -149,7 +149,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return this.runIn(this.createScope(options), work, runOptions);
   }
 
-  /** Does the same in a scope that its maker may end before `work` has settled. */
+  /** Does the same in the given scope. The caller may end the scope before `work` has settled. */
   runIn<Result>(
     scope: LiveScope,
     work: (session: Em) => Result | Promise<Result>,
@@ -168,7 +168,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     });
   }
 
-  /** Begins a transaction in a scope, which its maker ends. */
+  /** Begins a transaction in a scope. The caller ends it. */
   begin(scope: LiveScope, transaction: BeginOptions): Promise<ScopeTransaction> {
     return ScopeTransaction.begin(this.#stateIn(scope), transaction);
   }
@@ -183,7 +183,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
 
   #open(scope: LiveScope, fork?: SessionForkOptions): SessionState {
     const { fork: given } = this.defaults;
-    // A function that forgot to return something has forgotten the tenant.
+    // A function that returns nothing has forgotten the tenant: that is an error.
     const defaults = typeof given === 'function' ? (given(scope) ?? (null as never)) : given;
     const options = mergeForkOptions(scope, defaults, this.#configured, fork);
     const session: Em & WithState = this.#fork(options);
@@ -195,7 +195,7 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     return state;
   }
 
-  /** Forks the application's EntityManager itself, whose filters, schema and subscribers every session must have. */
+  /** Forks the application's EntityManager itself: every session must have its filters, schema and subscribers. */
   #fork(options: SessionForkOptions & { useContext?: true }, contextual?: Contextual): Em {
     const fork = this.#em.fork({ ...options, disableContextResolution: true });
     return contextual === undefined ? fork : Object.assign(fork, { [CONTEXTUAL]: contextual });

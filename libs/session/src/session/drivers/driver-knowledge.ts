@@ -3,37 +3,37 @@ import type { Connection, IsolationLevel, MikroORM } from '@mikro-orm/core';
 import type { SqlLexis } from '../pool/sql-statements.js';
 import type { NativeLinks } from './native-link.js';
 
-/** Runs a statement on the connection in question, and gives its rows. */
+/** Runs a statement on the connection, and returns its rows. */
 type Ask = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>;
 
-/** What is to be known of a database other than PostgreSQL, and of the package that speaks to it. */
+/** The properties of a database other than PostgreSQL, and of its driver package. */
 export interface DriverKnowledge {
-  /** As its users call it. */
+  /** The name of the database. */
   readonly name: string;
   /** What sessions cannot see or do there, as sentences. */
   readonly unseen: string;
-  /** What a transaction has where nobody says otherwise. */
+  /** The default isolation level of a transaction. */
   readonly isolationLevel: IsolationLevel;
   readonly lexis: SqlLexis;
-  /** What to do where a wait for a connection cannot end. @default to make the pool larger */
+  /** What to do when a wait for a connection can never end, for the error. @default 'make the pool larger' */
   readonly remedy?: string;
-  /** Whether a connection can be closed to be rid of its settings. */
+  /** Whether a connection can be closed to lose its settings. */
   readonly canReplace: boolean;
-  /** How many connections there can be, as the options of MikroORM say. */
+  /** Returns the largest number of connections, from the options of MikroORM. */
   limitOf(config: MikroORM['config']): number;
-  /** Lets there be no more than that many connections. */
+  /** Sets the largest number of connections. */
   limitTo(config: MikroORM['config'], limit: number): void;
-  /** Whether each thread has as many connections as there can be, and not a share of them. */
+  /** Whether each thread has the full number of connections, and not a share. */
   readonly hasOwnInThreads: boolean;
-  /** Why threads cannot work on the same database. */
+  /** Returns why threads cannot use the same database. Undefined where they can. */
   findThreadObstacle(config: MikroORM['config']): string | undefined;
-  /** Finds a statement before which the database would commit the transaction that it is in. */
+  /** Finds a statement before which the database would commit the open transaction. */
   findImplicitCommit(sql: string): string | undefined;
-  /** Whether a statement changes its connection for longer than a transaction, as far as its text tells. */
+  /** Whether the text of a statement changes the connection for longer than a transaction. */
   changesConnection(sql: string): boolean;
-  /** Whether nothing can be heard any more of a connection on which a statement failed so. */
+  /** Whether an error of a statement means that its connection is lost. */
   endsConnection(error: unknown): boolean;
-  /** Whether the database has rolled back the whole transaction in which a statement failed so. */
+  /** Whether an error of a statement means that the database has rolled back the whole transaction. */
   hasRolledBack(error: unknown, ask: Ask): Promise<boolean>;
   openLinks(connection: Connection, config: MikroORM['config']): NativeLinks;
 }

@@ -11,14 +11,14 @@ import type { NativeLink, OpenedLink } from './native-link.js';
 export interface DriverLeaseOptions extends HeldIdleOptions {
   readonly scope: LeaseOwner | undefined;
   readonly knowledge: DriverKnowledge;
-  /** Whether the connection is replaced when the scope is done with it, and not only when it was changed. */
+  /** When the connection is replaced after its use by a scope. */
   readonly isReplaced: 'never' | 'changed' | 'always';
   readonly onRelease: (lease: DriverLease) => void;
 }
 
-/** Gives one connection of a driver out, and takes it back once. */
+/** One use of a connection of a driver: from its check-out until it is given back. */
 export class DriverLease {
-  /** Kysely's own. */
+  /** The connection of Kysely. */
   readonly connection: KyselyConnection;
   readonly link: NativeLink;
   readonly knowledge: DriverKnowledge;
@@ -43,12 +43,14 @@ export class DriverLease {
     link.onEnd = (reason) => this.#end(reason);
   }
 
-  /** Waits for `work`, or for the end of the connection, which is the end of all that goes on on it. */
+  /** Waits for `work`, at most until the connection ends, which ends all work on it. */
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result> {
     return Promise.race([work(), this.#over.promise]);
   }
 
-  /** Ends the connection without asking the database, which rolls back. Its statements fail with `reason`. */
+  /**
+   * Ends the connection without a word to the database, which then rolls back. Running statements fail with `reason`.
+   */
   destroy(reason: Error): void {
     this.statements.closeStreams();
     this.loss.note(reason);
@@ -70,7 +72,7 @@ export class DriverLease {
     }
   }
 
-  /** Sends something to the database. Notes of what fails what became of the connection and of the transaction. */
+  /** Sends something to the database. Notes what an error means for the connection and the transaction. */
   send<Answer>(send: () => Promise<Answer>): Promise<Answer> {
     return this.use.ask(async () => {
       try {
@@ -82,14 +84,14 @@ export class DriverLease {
     });
   }
 
-  /** @throws {SessionError} where the connection was given back */
+  /** @throws {SessionError} when the connection has been given back */
   assertThere(): void {
     if (this.#isReleased) {
       throw this.#explainEnd();
     }
   }
 
-  /** @throws {SessionError} where there is no connection any more, or no transaction */
+  /** @throws {SessionError} when there is no connection or no transaction any more */
   assertUsable(): void {
     if (this.#isReleased || this.loss.cause !== undefined) {
       throw this.#explainEnd();

@@ -7,17 +7,17 @@ import { DriverLease } from './driver-lease.js';
 import type { KyselyConnection, KyselyDriver } from './kysely-driver.js';
 import type { NativeLinks, OpenedLink } from './native-link.js';
 
-/** The right to one of the connections. */
+/** The right to use one of the connections. */
 interface Place {
   release(): void;
 }
 
 /**
- * The connections of one driver of Kysely. Whoever wants one waits here and not in the pool of the package below, where
- * nobody could tell who waits for whom, nor give up a wait.
+ * The connections of one driver of Kysely. Callers wait here, and not in the pool of the driver package. There, nobody
+ * could see who waits for whom, or give up a wait.
  */
 export class DriverPool {
-  /** What a queue asks a pool: here nothing is idle, and nobody waits behind the queue. */
+  /** Properties that the queue reads: this pool has no idle connections, and nobody waits behind the queue. */
   readonly idleCount = 0;
   readonly waitingCount = 0;
   readonly #driver: KyselyDriver;
@@ -55,7 +55,7 @@ export class DriverPool {
     this.#listeners.push(listener);
   }
 
-  /** @throws {SessionPoolDeadlockError} where the wait could never end */
+  /** @throws {SessionPoolDeadlockError} when the wait could never end */
   async acquire(): Promise<DriverLease> {
     const { isBusy } = this.#queue;
     const { scope } = this.connections;
@@ -64,12 +64,12 @@ export class DriverPool {
     return this.#open(place, scope);
   }
 
-  /** Finds what is known of a connection that was handed out. */
+  /** Returns the lease of a connection that was handed out. */
   leaseOf(handle: KyselyConnection): DriverLease {
     return this.#leases.get(handle) as DriverLease;
   }
 
-  /** Gives up what a scope waits for. */
+  /** Gives up the waits of a scope. */
   leave(scope: LeaseOwner, makeReason: () => Error): void {
     this.#queue.leave(scope, makeReason);
   }
@@ -89,7 +89,7 @@ export class DriverPool {
     try {
       await close();
     } catch (error) {
-      // The farewell of a connection that was ended meanwhile fails.
+      // Closing a connection that was ended in the meantime fails. That does not matter.
       if (!isLate) {
         throw error;
       }
@@ -103,7 +103,7 @@ export class DriverPool {
     return { release: () => this.#free() };
   }
 
-  /** Opens a connection in the context of whoever waited for it: its hooks may ask for that. */
+  /** Opens a connection in the context of the caller that waited for it: its hooks may use that context. */
   async #open(place: Place, scope: LeaseOwner | undefined): Promise<DriverLease> {
     let opened: OpenedLink;
     try {
@@ -125,7 +125,7 @@ export class DriverPool {
 
   #take(lease: DriverLease, place: Place): void {
     this.#out.delete(lease);
-    // A connection that was lost has nothing to give back, and says nothing to that.
+    // A lost connection cannot be given back, and its answer would never come.
     this.#driver.releaseConnection(lease.connection).then(
       () => place.release(),
       () => place.release(),

@@ -5,7 +5,7 @@ import type { DriverKnowledge } from './driver-knowledge.js';
 import type { CompiledQuery, KyselyConnection } from './kysely-driver.js';
 import type { NativeLink } from './native-link.js';
 
-/** What statements need of the connection that they are sent on. */
+/** The members of the lease that statements need. */
 interface StatementLease {
   readonly connection: KyselyConnection;
   readonly knowledge: DriverKnowledge;
@@ -17,9 +17,9 @@ interface StatementLease {
   assertUsable(): void;
 }
 
-/** Sees each statement that is sent on one connection of a driver. */
+/** Sees and checks each statement that is sent on one connection of a driver. */
 export class DriverStatements {
-  /** What is handed out to Kysely: of no use any more when the connection was given back. */
+  /** The connection object for Kysely. It refuses statements when the connection has been given back. */
   readonly handle: KyselyConnection;
   readonly #streams = new Set<AsyncIterableIterator<unknown>>();
   #isChanged = false;
@@ -31,14 +31,14 @@ export class DriverStatements {
       executeQuery: (query, options) => this.#run(query, () => connection.executeQuery(query, options)),
       streamQuery: (query, chunkSize, options) =>
         this.#read(query, () => connection.streamQuery(query, chunkSize, options)),
-      // Sessions with a signal want it. Where a statement blocks the process there is none to cancel.
+      // Sessions with a signal need this method. A driver whose statements block the process cannot cancel them.
       cancelQuery: async (control) => cancelQuery?.call(connection, control),
       ...(collectSessionInfo && { collectSessionInfo: () => collectSessionInfo.call(connection) }),
       ...(killSession && { killSession: (control) => killSession.call(connection, control) }),
     };
   }
 
-  /** Whether one of them has changed the connection for longer than a transaction. */
+  /** Whether a statement has changed the connection for longer than a transaction. */
   get haveChanged(): boolean {
     return this.#isChanged;
   }
@@ -89,7 +89,7 @@ export class DriverStatements {
     if (this.#streams.size > 0) {
       throw new SessionStateError(
         `A statement of "${use.label}" came while a stream of its transaction was half read, which keeps the ` +
-          'connection to itself. Read the stream to its end before, or leave its loop with break.',
+          'connection to itself. Read the stream to its end first, or leave its loop with break.',
       );
     }
     this.#isChanged ||= knowledge.changesConnection(sql);

@@ -8,7 +8,7 @@ import type { NativeLink } from './native-link.js';
 
 type Send<Answer> = () => Promise<Answer>;
 
-/** What a transaction needs of the connection that it runs on. */
+/** The members of the lease that a transaction needs. */
 interface TransactionLease {
   readonly connection: KyselyConnection;
   readonly knowledge: DriverKnowledge;
@@ -22,11 +22,11 @@ interface TransactionLease {
   assertUsable(): void;
 }
 
-/** Begins and ends the transaction on one connection, and knows when the database has rolled it back. */
+/** Begins and ends the transaction on one connection, and notices when the database has rolled it back. */
 export class DriverTransaction {
-  /** Whether it was begun, and has not ended. */
+  /** Whether a transaction is open. */
   #isOpen = false;
-  /** Why the database has rolled it back. */
+  /** The error for which the database has rolled back the transaction. */
   #abort: { readonly cause: unknown } | undefined;
 
   constructor(private readonly lease: TransactionLease) {}
@@ -35,7 +35,7 @@ export class DriverTransaction {
     return this.#isOpen;
   }
 
-  /** Begins the transaction that an EntityManager wants, or somebody else. One that cannot be begun has no connection. */
+  /** Begins a transaction, for an EntityManager or for other code. Gives the connection back when the begin fails. */
   async begin(
     wanted: BegunTransaction | undefined,
     { accessMode }: TransactionSettings,
@@ -69,32 +69,32 @@ export class DriverTransaction {
     this.#isOpen = false;
   }
 
-  /** Begins a part of the transaction, or ends it well. */
+  /** Makes or releases a savepoint. */
   async mark(send: Send<void>): Promise<void> {
     this.lease.assertUsable();
     await this.lease.send(send);
   }
 
-  /** Undoes a part of the transaction. Where all of it is undone, that is too. */
+  /** Rolls back to a savepoint. Does nothing when the whole transaction was rolled back already. */
   async undo(send: Send<void>): Promise<void> {
     if (this.#abort === undefined) {
       await this.mark(send);
     }
   }
 
-  /** Called where the connection is given back. */
+  /** Called when the connection is given back. */
   end(): void {
     this.#isOpen = false;
   }
 
-  /** @throws {TransactionAbortedError} where the database has rolled it back */
+  /** @throws {TransactionAbortedError} when the database has rolled back the transaction */
   assertGoesOn(): void {
     if (this.#abort !== undefined) {
       throw new TransactionAbortedError(this.#abort);
     }
   }
 
-  /** Called where a statement has failed on a connection that goes on. */
+  /** Called when a statement has failed and its connection is still usable. */
   async noteFailure(error: unknown): Promise<void> {
     if (this.#isOpen && (this.lease.link.isInTransaction === false || (await this.#hasRolledBack(error)))) {
       this.#abort ??= { cause: error };
@@ -113,7 +113,7 @@ export class DriverTransaction {
     try {
       await this.lease.send(send);
     } catch (error) {
-      // Kysely would never give the connection back.
+      // Otherwise Kysely would never give the connection back.
       this.lease.destroy(error as Error);
       throw error;
     }

@@ -6,17 +6,17 @@ import { mysqlKnowledge } from './mysql/mysql-knowledge.js';
 import { isPassingSqliteTrouble } from './sqlite/sqlite-errors.js';
 import { sqliteKnowledge } from './sqlite/sqlite-knowledge.js';
 
-/** Finds what is known of the driver of a connection, unless it is one of PostgreSQL. */
+/** Finds the properties of the driver of a connection. Undefined for PostgreSQL. */
 export function findKnowledge({ driver }: Pick<MikroORM, 'driver'>): DriverKnowledge | undefined {
   const platform = driver.getPlatform();
-  // The names of classes may be minified. The way to write a name is not.
+  // Checks how the platform quotes a name: the names of classes may be minified.
   if (!platform.quoteIdentifier('name').startsWith('`')) {
     return undefined;
   }
   return platform.supportsUnsigned() ? mysqlKnowledge : sqliteKnowledge;
 }
 
-/** Whether the same work may succeed when it is done again, as an error of another database than PostgreSQL says. */
+/** Whether an error of a database other than PostgreSQL means that the same work may succeed when it is repeated. */
 export function isPassingTrouble(error: object): boolean {
   return isPassingMysqlTrouble(error) || isPassingSqliteTrouble(error);
 }

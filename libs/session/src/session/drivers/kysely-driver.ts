@@ -1,10 +1,10 @@
-/** The little of a compiled query of Kysely that is needed here. */
+/** The members of a compiled query of Kysely that are used here. */
 export interface CompiledQuery {
   readonly sql: string;
   readonly parameters: readonly unknown[];
 }
 
-/** One of Kysely's connections. */
+/** The interface of a connection in Kysely. */
 export interface KyselyConnection {
   executeQuery(query: CompiledQuery, options?: unknown): Promise<unknown>;
   streamQuery(query: CompiledQuery, chunkSize: number, options?: unknown): AsyncIterableIterator<unknown>;
@@ -19,7 +19,7 @@ export interface TransactionSettings {
 
 type InTransaction = (connection: KyselyConnection, name: string, compile: unknown) => Promise<void>;
 
-/** Kysely's interface of a driver, which everybody may implement. */
+/** The interface of a driver in Kysely. */
 export interface KyselyDriver {
   init(options?: unknown): Promise<void>;
   acquireConnection(options?: unknown): Promise<KyselyConnection>;
@@ -33,7 +33,7 @@ export interface KyselyDriver {
   destroy(options?: unknown): Promise<void>;
 }
 
-/** Kysely's interface of a dialect. */
+/** The interface of a dialect in Kysely. */
 export interface KyselyDialect {
   createDriver(): KyselyDriver;
   createAdapter(): object;

@@ -1,12 +1,12 @@
 import type { KyselyConnection } from './kysely-driver.js';
 
-/** What the package that speaks to a database tells of one connection. */
+/** The state of one connection, as its driver package knows it. */
 export interface NativeLink {
-  /** Whether a transaction is open on it, as far as is known. */
+  /** Whether a transaction is open. Undefined where that is not known. */
   readonly isInTransaction: boolean | undefined;
-  /** Called once when it ends. */
+  /** Called once when the connection ends. */
   onEnd: ((reason: Error) => void) | undefined;
-  /** Ends it, or where there is no other one what goes on on it. */
+  /** Ends the connection. Where it is the only one, ends only the work on it. */
   destroy(reason: Error, connection: KyselyConnection): void;
 }
 
@@ -17,9 +17,9 @@ export interface OpenedLink {
 
 /** Opens connections of one pool. */
 export interface NativeLinks {
-  /** How many there can be. */
+  /** The largest number of connections. */
   readonly limit: number;
   open(connect: () => Promise<KyselyConnection>): Promise<OpenedLink>;
-  /** Ends all of them, whatever they are at. */
+  /** Ends all connections, whatever they are doing. */
   destroyAll(reason: Error): void;
 }

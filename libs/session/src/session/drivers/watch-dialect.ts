@@ -12,7 +12,7 @@ interface DialectOptions {
   readonly connections: ConnectionPools;
 }
 
-/** Makes a dialect of Kysely whose driver tells the sessions who has its connections and what goes on on them. */
+/** Makes a dialect of Kysely whose driver reports to the sessions who has its connections, and what runs on them. */
 export function watchDialect(dialect: KyselyDialect, options: DialectOptions): KyselyDialect {
   const { connection, config, knowledge, connections } = options;
   return {
@@ -22,7 +22,8 @@ export function watchDialect(dialect: KyselyDialect, options: DialectOptions): K
       connections.followOther(pool);
       return watchDriver(driver, pool, connections);
     },
-    // The queue of sessions stands for the lock by which Kysely gives a single connection to one after the other.
+    // The queue of sessions replaces the lock with which Kysely lends a single connection to one caller after the
+    // other.
     // Seam: kysely/driver
     createAdapter: () => Object.defineProperty(dialect.createAdapter(), 'supportsMultipleConnections', { value: true }),
     createQueryCompiler: () => dialect.createQueryCompiler(),

@@ -19,9 +19,9 @@ interface DialectSource {
 }
 
 /**
- * Lets the sessions see what goes on on the connections of another driver than PostgreSQL's.
+ * Makes the sessions follow the connections of a driver other than PostgreSQL's.
  *
- * @returns what they cannot see or do there
+ * @returns what sessions cannot see or do with this driver, as text
  */
 export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connections: ConnectionPools): string {
   const { config, driver, em } = orm;
@@ -43,7 +43,7 @@ export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connectio
     const given: unknown = source.options.driverOptions ?? config.get('driverOptions');
     const extended = extendOptions(given, watch);
     if (extended !== given) {
-      // The connection drops its copy of the options when it is closed.
+      // The connection drops its copy of the options when it is closed, and reads them again.
       config.set('driverOptions', extended as object);
       source.options.driverOptions = extended;
     }
@@ -58,7 +58,9 @@ export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connectio
   return `The connection "${em.name}" is one of ${knowledge.name}. ${[...unseen].join(' ')} See docs/drivers.md.`;
 }
 
-/** What the user gives in place of the options of a driver: a dialect or an instance of Kysely, or what makes one. */
+/**
+ * Extends the `driverOptions` of the user: options, a dialect or an instance of Kysely, or a function that makes one.
+ */
 function extendOptions(given: unknown, watch: (dialect: KyselyDialect) => KyselyDialect): unknown {
   if (typeof given === 'function') {
     return () => extendOptions((given as () => unknown)(), watch);

@@ -2,7 +2,7 @@ import type { ScopeKind } from '../scope/scope.js';
 
 interface Started<Scope> {
   readonly kind: ScopeKind;
-  /** The scope that the code which opened it ran in. */
+  /** The scope in which the code ran that opened it. */
   readonly startedIn?: Scope | undefined;
 }
 
@@ -14,8 +14,9 @@ interface OfTask {
 const BLOCKS: ReadonlySet<ScopeKind> = new Set(['method', 'run', 'begin']);
 
 /**
- * Finds the task of a new scope, which is called by the scope that began it: a request, a message and a job are tasks of
- * their own, and a block belongs to the task that it is in. A session that the main program creates has no task.
+ * Returns the task of a new scope, identified by the scope that began the task. A request, a message and a job are
+ * tasks of their own. A block belongs to the task in which it is opened. A session that the main program creates has no
+ * task.
  */
 export function findTask<Scope extends { readonly task: Scope | undefined }>(
   scope: Scope,

@@ -2,13 +2,13 @@ import type { Pool } from './pool.js';
 import { findForgotten, type Forgotten } from './find-forgotten.js';
 import type { Lease } from './lease.js';
 
-/** How often the statements that have no answer are looked at. */
+/** Milliseconds between two looks at the statements without an answer. */
 const INTERVAL_MS = 5_000;
-/** For how many looks in a row the server must be out of reach before its connections are given up. */
+/** The number of looks in a row in which the server must be unreachable before its connections are given up. */
 const UNREACHABLE_LOOKS = 4;
 /**
- * For how many looks in a row the server must not know a connection. Behind one address there may be several servers, one
- * of which would know it.
+ * The number of looks in a row in which the server must not know a connection. Behind one address there may be several
+ * servers, and another one may know it.
  */
 const UNKNOWN_LOOKS = 6;
 
@@ -18,7 +18,7 @@ const OUT_OF_REACH = 'the server does not answer, not on a new connection either
 const GONE = 'its server does not know it any more';
 
 interface Suspicion {
-  /** In how many looks in a row the server did not know it. */
+  /** The number of looks in a row in which the server did not know the connection. */
   readonly unknownLooks: number;
   readonly answers: number;
   readonly bytes: number | undefined;
@@ -27,8 +27,8 @@ interface Suspicion {
 type Suspects = ReadonlyMap<Lease, Suspicion>;
 
 /**
- * Ends the wait for an answer that never comes, because the network has lost it: the driver would wait for ever. A
- * statement that is only slow goes on, however long it takes, since the server says that it works on it.
+ * Ends the wait for an answer that the network has lost. The driver would wait for it for ever. A slow statement goes
+ * on, however long it takes: the server says that it still works on it.
  */
 export class AnswerWatch {
   #timer: NodeJS.Timeout | undefined;
@@ -36,13 +36,13 @@ export class AnswerWatch {
   #unreachableLooks = 0;
   #suspicions = new Map<Lease, Suspicion>();
 
-  /** @param out those that are checked out of the pool */
+  /** @param out the connections that are checked out of the pool */
   constructor(
     private readonly pool: Pool,
     private readonly out: () => readonly Lease[],
   ) {}
 
-  /** Called when a connection is checked out. Looks on as long as one is. */
+  /** Called when a connection is checked out. Looks as long as any connection is checked out. */
   start(): void {
     this.#timer ??= setInterval(() => void this.#lookOnce(), INTERVAL_MS).unref();
   }
@@ -53,7 +53,7 @@ export class AnswerWatch {
     this.#suspicions.clear();
   }
 
-  /** Looks at once at those that nobody waits for any more but their own statements. */
+  /** Looks at once at the connections of scopes that have ended but for their statements. */
   async endForgotten(isConcerned: (lease: Lease) => boolean): Promise<void> {
     const suspects = this.#findSuspects(isConcerned);
     if (suspects.size > 0) {
@@ -61,7 +61,10 @@ export class AnswerWatch {
     }
   }
 
-  /** Looks at once at all of them, and asks the server where there is none, too. Ends none where it is unreachable. */
+  /**
+   * Looks at once at all connections, and asks the server even where there is none. Ends none where the server is
+   * unreachable.
+   */
   async endAllForgotten(): Promise<Forgotten<Lease>['server']> {
     const suspects = this.#findSuspects(() => true);
     const answer = await findForgotten(this.pool, [...suspects.keys()]);

@@ -3,10 +3,10 @@ import type { Pool, PoolClient } from './pool.js';
 const ANSWER_MS = 2_000;
 
 /**
- * Asks the server something on a connection of its own, beside the pool.
+ * Asks the server something on a separate connection, beside the pool.
  *
- * @returns `unreachable` when nothing came back to the connection, `silence` when nothing came back to the question, and
- * `undefined` when the server would not say. To be refused is an answer.
+ * @returns `unreachable` when the connection got no answer, `silence` when the question got no answer, and `undefined`
+ * when the server refused the connection or the question
  */
 export async function askAside<Answer>(
   { options, Client }: Pool,
@@ -31,7 +31,7 @@ export async function askAside<Answer>(
     await client.end();
     return answer;
   } catch {
-    // It tells of the server, not of the network.
+    // An error of the server: the network works.
     client.connection?.stream?.destroy();
     const silence = isConnected ? 'silence' : 'unreachable';
     return isLate ? silence : undefined;

@@ -1,6 +1,6 @@
 import { statementsOf } from './sql-statements.js';
 
-/** The words with which a statement begins that may change its connection. What DO does cannot be seen. */
+/** The first words of statements that may change their connection. The effect of DO cannot be seen. */
 const WORDS = String.raw`(?:set|listen|prepare|load|do|declare)\b`;
 const FIRST = new RegExp(String.raw`^[\s;]*(?:--|/\*|${WORDS})`, 'i');
 const LATER = new RegExp(String.raw`;\s*(?:--|/\*|${WORDS})`, 'i');
@@ -13,12 +13,12 @@ const LASTING =
 const SET_CONFIG = /\bset_config\s*\(/gi;
 const LOCAL_CONFIG = /\bset_config\s*\([^()]*,\s*true\s*\)/gi;
 
-/** Whether a text of SQL changes its connection for longer than a transaction, as far as the text tells. */
+/** Whether a text of SQL changes the connection for longer than a transaction, as far as the text shows. */
 export function changesConnection(sql: string): boolean {
   return mayChange(sql) && statementsOf(sql).some((statement) => isChange(statement));
 }
 
-/** A look that costs next to nothing, for nearly every text. */
+/** A fast check that rules out nearly every text. */
 function mayChange(sql: string): boolean {
   return FIRST.test(sql) || ANYWHERE.test(sql) || (sql.includes(';') && LATER.test(sql));
 }

@@ -1,18 +1,18 @@
 import type { LeaseOwner } from './begun-transaction.js';
 
-/** Is told who waits for connections, and what becomes of them. */
+/** Observes the waits for connections and the use of connections. */
 export interface ConnectionObserver {
-  /** Called where somebody asks for a connection. */
+  /** Called when a scope asks for a connection. */
   asked(owner: LeaseOwner | undefined): void;
-  /** Called where that has come to an end, well or not. */
+  /** Called when that wait has ended, with or without a connection. */
   answered(owner: LeaseOwner | undefined): void;
-  /** Called where a transaction has its connection. */
+  /** Called when a transaction has its connection. */
   began(owner: LeaseOwner): void;
-  /** Called where the connection of a transaction is given back. */
+  /** Called when the connection of a transaction is given back. */
   gaveBack(owner: LeaseOwner, isCommitted: boolean): void;
 }
 
-/** Who is told of the connections of one pool, if anybody is. */
+/** Holds the observer of the connections of one pool, if there is one. */
 export interface Observed {
   observer: ConnectionObserver | undefined;
 }

@@ -10,9 +10,9 @@ export interface LeaseWait {
   leave(reason: Error): void;
 }
 
-/** Takes a connection from the pool for a transaction, once, and gives up the wait for it when the transaction ends first. */
+/** Takes a connection from the pool for a transaction, once. Gives up the wait when the transaction ends first. */
 export class ConnectionOpening {
-  /** What is to be done with the connection before anything else. */
+  /** Hooks to run on the connection before anything else. */
   readonly setUps: SetUp[] = [];
   readonly #begun: BegunTransaction;
   readonly #connect: () => LeaseWait;
@@ -20,7 +20,7 @@ export class ConnectionOpening {
   #wait: LeaseWait | undefined;
   #opened: Promise<Lease> | undefined;
   #lease: Lease | undefined;
-  /** Why there is no transaction, and cannot be one. */
+  /** The error for which the transaction could not begin. */
   #failure: { readonly error: unknown } | undefined;
   #isReleased = false;
 
@@ -30,7 +30,7 @@ export class ConnectionOpening {
     this.#hooks = hooks;
   }
 
-  /** The connection, once it is there. */
+  /** The connection. Undefined before it is there. */
   get lease(): Lease | undefined {
     return this.#lease;
   }
@@ -40,7 +40,7 @@ export class ConnectionOpening {
     return (this.#opened ??= this.#take());
   }
 
-  /** Called where the transaction could not be begun. */
+  /** Called when the transaction could not be begun. */
   fail(error: unknown): void {
     this.#failure = { error };
   }
@@ -59,7 +59,7 @@ export class ConnectionOpening {
     this.#lease?.client.release(error);
   }
 
-  /** @throws where there can be no transaction, or none any more */
+  /** @throws when the transaction could not begin, or has ended */
   assertPossible(): void {
     if (this.#failure !== undefined) {
       throw this.#failure.error;
@@ -74,7 +74,7 @@ export class ConnectionOpening {
       this.#wait = this.#connect();
       const lease = await this.#wait.lease;
       if (this.#isReleased || this.#failure !== undefined) {
-        // It came when nobody waited for it any more.
+        // The connection came when nobody waited for it any more.
         lease.client.release();
       }
       this.assertPossible();
@@ -87,7 +87,7 @@ export class ConnectionOpening {
     }
   }
 
-  /** It is no part of the transaction. */
+  /** Runs the hooks outside of the transaction. */
   async #setUp(lease: Lease): Promise<void> {
     for (const setUp of this.setUps) {
       await this.#begun.asOwner(() => this.#hooks.setUp(lease, setUp));

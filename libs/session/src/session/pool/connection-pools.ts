@@ -19,7 +19,7 @@ import { SetUpHooks } from './set-up-hooks.js';
 import { TransactionBeginnings } from './transaction-beginnings.js';
 import { WatchedPool } from './watched-pool.js';
 
-/** What scopes want of a pool, whatever its driver. */
+/** The methods of a pool that scopes need, with any driver. */
 interface ScopesPool {
   leave(scope: LeaseOwner, makeReason: () => Error): void;
   leasesOf(scope: LeaseOwner): readonly {
@@ -28,21 +28,21 @@ interface ScopesPool {
   }[];
 }
 
-/** How long an application that shuts down is not suspected of a dead network. */
+/** Milliseconds of a shutdown before it is checked whether the network is dead. */
 const PATIENCE_MS = 300;
 
-/** The pools of one connection of MikroORM, and what its scopes want of them. */
+/** The pools of one connection of MikroORM, with the operations for its scopes. */
 export class ConnectionPools implements Observed {
-  /** Who is told of connections, if anybody is. */
+  /** The observer of the connections, if there is one. */
   observer: ConnectionObserver | undefined;
-  /** Whether the pool is MikroORM's own, and nobody else's. */
+  /** Whether MikroORM itself makes the pool. */
   expectsPool = false;
   readonly beginnings = new TransactionBeginnings(() => this.#warnOfUnseen());
   readonly #pools = new Set<WatchedPool>();
-  /** Those of another driver than PostgreSQL's. */
+  /** The pools of drivers other than PostgreSQL's. */
   readonly #others = new Set<ScopesPool>();
   readonly #hooks = new SetUpHooks(() => this.beginnings.unclaimed?.arriving);
-  /** Whether a transaction takes its connection with its first statement, and not when it begins. */
+  /** Whether a transaction takes its connection with its first statement, and not already when it begins. */
   #defers = true;
   #isWarned = false;
   #isClientChecked = false;
@@ -72,7 +72,7 @@ export class ConnectionPools implements Observed {
     return this.findScope();
   }
 
-  /** What the sessions want of each connection. */
+  /** The options of each lease. */
   get leaseOptions(): HeldIdleOptions & { readonly isReplaced: ResetConnections } {
     return { ...this.heldIdle, isReplaced: this.resets };
   }
@@ -80,13 +80,13 @@ export class ConnectionPools implements Observed {
   /**
    * Waits for a connection of another driver.
    *
-   * @throws {SessionPoolDeadlockError} where the wait could never end
+   * @throws {SessionPoolDeadlockError} when the wait could never end
    */
   waitFor<Client>(pool: FinitePool, wait: ConnectionWait<Client>): Promise<Client> {
     return this.waits(pool, wait);
   }
 
-  /** Follows the connections of another driver, which begin and end with their transactions. */
+  /** Adds the pool of another driver. Its connections are taken and given back with their transactions. */
   followOther(pool: ScopesPool): void {
     this.#others.add(pool);
   }
@@ -95,11 +95,11 @@ export class ConnectionPools implements Observed {
     this.#others.delete(pool);
   }
 
-  /** Follows what MikroORM itself does to a connection. */
+  /** Follows the hooks with which MikroORM sets up a connection. */
   followHooks(connection: Connection, orm: MikroORM): void {
     this.#defers = this.#hooks.follow(connection, orm);
     if (!this.#defers) {
-      // Nobody could tell the settings of the hook from those of a session.
+      // A reset would lose the settings of the hook, which cannot be told from those of a session.
       this.resets = 'never';
     }
   }
@@ -117,40 +117,43 @@ export class ConnectionPools implements Observed {
   }
 
   /**
-   * Ends what waits for an answer when the application shuts down, where none can come: on a network that swallows
-   * everything, NestJS would wait for its requests, and the requests for the database.
+   * Ends the connections that wait for an answer which cannot come, when the application shuts down. On a dead network,
+   * NestJS would wait for its requests, and the requests for the database.
    */
   async endUnreachable(): Promise<void> {
     await delay(PATIENCE_MS, undefined, { ref: false });
     await Promise.all(this.#openPools.map((pool) => pool.endUnreachable()));
   }
 
-  /** Milliseconds for which a scope has held a connection in a transaction while no statement ran, the longest of them. */
+  /**
+   * Returns the longest time in milliseconds since the last statement on a connection that a transaction of the scope
+   * holds.
+   */
   heldIdleFor(scope: LeaseOwner): number {
     return Math.max(0, ...this.#leasesOf(scope).map(({ use }) => use.heldIdleFor));
   }
 
-  /** Gives up what a scope waits for. */
+  /** Gives up the waits of a scope. */
   leave(scope: LeaseOwner, makeReason: () => Error): void {
     this.#pools.forEach((pool) => pool.leave(scope, makeReason));
     this.#others.forEach((pool) => pool.leave(scope, makeReason));
   }
 
-  /** Ends the connections that a scope still holds, without asking the server, which rolls back. */
+  /** Ends the connections that a scope still holds, without a word to the server, which then rolls back. */
   abandon(scope: LeaseOwner): void {
     for (const lease of this.#leasesOf(scope)) {
       lease.destroy(new Error('it did not answer in time, and was given up'));
     }
   }
 
-  /** Does so when the connections had some time to answer. */
+  /** Does the same after some time, in which the connections may answer. */
   abandonSoon(scope: LeaseOwner): void {
     setTimeout(() => setImmediate(() => this.abandon(scope)), GRACE_MS).unref();
   }
 
   /**
-   * Gives up the connections of a scope whose statements have lost their answer, after some time to answer. Called when
-   * nobody waits for the scope any more but its own work.
+   * Gives up the connections of a scope whose answers the network has lost, after some time, in which they may answer.
+   * Called when nobody waits for the scope any more but its own work.
    */
   endForgottenSoon(scope: LeaseOwner): void {
     setTimeout(() => this.#pools.forEach((pool) => void pool.endForgotten(scope)), GRACE_MS).unref();
@@ -164,7 +167,7 @@ export class ConnectionPools implements Observed {
     return [...this.#pools, ...this.#others].flatMap((pool: ScopesPool) => pool.leasesOf(scope));
   }
 
-  /** Gives a transaction that is being begun what stands for its connection, and everybody else a connection. */
+  /** Returns a connection of the pool. A transaction that is being begun gets a DeferredClient instead. */
   async #connect(pool: WatchedPool): Promise<PoolClient> {
     const scope = this.findScope();
     const begun = this.#defers ? this.beginnings.unclaimed : undefined;

@@ -1,13 +1,13 @@
 import { type Enrolled, Roster } from '../scope/roster.js';
 import { SessionStateError } from '../session-error.js';
 
-/** Somebody's wait for a connection, which can be given up. */
+/** The wait of one caller for a connection. The wait can be given up. */
 export interface ConnectionWait<Client> {
   readonly client: Promise<Client>;
   leave(reason: Error): void;
 }
 
-/** The little of a pool that is needed here. */
+/** The members of a pool that are used here. */
 export interface QueuedPool {
   readonly options: { readonly max: number };
   readonly idleCount: number;
@@ -23,15 +23,15 @@ interface Entry<Client> extends ConnectionWait<Client>, Enrolled<Entry<Client>> 
 }
 
 /**
- * Lines up who wants a connection of a pool. In node-postgres's own queue a wait cannot be given up: it would be served
- * for nothing, before those who still wait.
+ * The queue of callers that wait for a connection of a pool. In the queue of node-postgres, a wait cannot be given up:
+ * it would still get a connection, before the callers that need one.
  */
 export class ConnectionQueue<Client extends { release(): void }> {
   readonly #pool: QueuedPool;
   readonly #connect: () => Promise<Client>;
-  /** Those for whom the pool has no connection yet, the first first. */
+  /** The callers for which the pool has no connection yet, in their order. */
   readonly #queued = new Roster<Entry<Client>>();
-  /** Those for whom the pool was asked for one. */
+  /** The callers for which the pool was asked for a connection. */
   readonly #asking = new Roster<Entry<Client>>();
   readonly #patience: number | undefined;
 
@@ -39,17 +39,17 @@ export class ConnectionQueue<Client extends { release(): void }> {
     this.#pool = pool;
     this.#connect = connect;
     this.#patience = patience;
-    // The pool tells before it has taken the connection back.
+    // The pool emits this before it has taken the connection back.
     pool.on('release', () => queueMicrotask(() => this.#serveAll()));
     pool.on('remove', () => this.#serveAll());
   }
 
-  /** Whether whoever comes now has to wait for somebody to give a connection back. */
+  /** Whether a new caller would have to wait until a connection is given back. */
   get isBusy(): boolean {
     return !this.#queued.isEmpty || isExhausted(this.#pool);
   }
 
-  /** How many wait for somebody to give a connection back. */
+  /** The number of callers that wait until a connection is given back. */
   get waiting(): number {
     return [...this.#queued].length;
   }
@@ -58,7 +58,7 @@ export class ConnectionQueue<Client extends { release(): void }> {
     const { promise, resolve, reject } = Promise.withResolvers<Client>();
     const leave = (reason: Error): void => this.#leave(entry, reason);
     const entry: Entry<Client> = { scope, client: promise, resolve, reject, leave };
-    // Who gives up a wait may not wait for the client.
+    // A caller that gives up the wait may not await this promise.
     promise.catch(() => undefined);
     if (this.isBusy) {
       this.#queued.add(entry);
@@ -71,7 +71,8 @@ export class ConnectionQueue<Client extends { release(): void }> {
 
   /** Gives up the waits of a scope. */
   leave(scope: object, makeReason: () => Error): void {
-    // Nearly every scope waits for nothing, and to make an error takes as long as the rest of its end.
+    // Nearly every scope waits for nothing. So the error is made only for a wait: that takes as long as the rest of the
+    // end of a scope.
     for (const roster of [this.#queued, this.#asking]) {
       for (const entry of roster) {
         if (entry.scope === scope) {
@@ -81,7 +82,7 @@ export class ConnectionQueue<Client extends { release(): void }> {
     }
   }
 
-  /** Gives up the waits for whom there will be no connection any more. */
+  /** Gives up the waits that will not get a connection any more. */
   close(
     reason: Error = new SessionStateError('The pool of connections was closed before there was a connection to give.'),
   ): void {
@@ -133,7 +134,7 @@ export class ConnectionQueue<Client extends { release(): void }> {
   }
 }
 
-/** An idle connection may be promised to somebody who asked for it in the same turn of the event loop. */
+/** Counts the free connections. An idle one may already be promised to a caller of the same turn of the event loop. */
 // Seam: pg/pool
 function isExhausted({ options, idleCount, totalCount, waitingCount }: QueuedPool): boolean {
   return idleCount + options.max - totalCount <= waitingCount;

@@ -2,19 +2,19 @@ import type { PoolClient } from './pool.js';
 import { changesConnection } from './changes-connection.js';
 import type { SetUpHooks } from './set-up-hooks.js';
 
-/** When a connection is made as it was, before it goes back to the pool. */
+/** When a connection is reset before it goes back to the pool. */
 export type ResetConnections = 'never' | 'changed' | 'always';
 
-/** DISCARD ALL in one round trip, with the role that the connection was opened with, and without the plans. */
+/** The work of DISCARD ALL in one round trip. It keeps the role of the connection, and the cached plans. */
 const RESET =
   'close all; set session authorization default; reset role; reset all; deallocate all; unlisten *; ' +
   'select pg_advisory_unlock_all(); discard temp; discard sequences';
 
 type Send = PoolClient['query'];
 
-/** Makes one connection as it was when it was opened. */
+/** Resets one connection to its state after it was opened. */
 export class ConnectionReset {
-  /** What set the connection up, and has to be done again. */
+  /** The statements that set up the connection. They are repeated after a reset. */
   readonly #setUp: (readonly [text: unknown, values: unknown])[] = [];
   #isChanged = false;
 
@@ -23,7 +23,7 @@ export class ConnectionReset {
     private readonly hooks: SetUpHooks,
   ) {}
 
-  /** Notes a statement of whoever uses the connection, or of what sets it up. */
+  /** Notes a statement of a user of the connection, or of the hooks that set it up. */
   note(sql: string, statement: { readonly text: unknown; readonly values: unknown; readonly isGiven: boolean }): void {
     if (this.when === 'never' || !changesConnection(sql)) {
       return;
@@ -37,7 +37,7 @@ export class ConnectionReset {
     }
   }
 
-  /** Whether the connection is to be reset now that a session, or somebody else, gives it back. */
+  /** Whether the connection must be reset when a session, or other code, gives it back. */
   isDue(user: object | undefined): boolean {
     return this.when === 'always' || (this.#isChanged && user !== undefined);
   }
@@ -46,7 +46,7 @@ export class ConnectionReset {
     await send(RESET);
     if (client.connection !== undefined) {
       // Seam: pg/parsed-statements
-      // They are gone from the server.
+      // The reset has removed the prepared statements from the server.
       client.connection.parsedStatements = {};
     }
     for (const [text, values] of this.#setUp) {

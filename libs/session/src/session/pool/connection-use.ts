@@ -3,24 +3,24 @@ import { IdleTimer } from './idle-timer.js';
 import { Silence } from './silence.js';
 
 export interface HeldIdleOptions {
-  /** Milliseconds after which a transaction without a statement is reported. */
+  /** Milliseconds without a statement after which an open transaction is reported. */
   readonly heldIdleAfter: number | undefined;
   readonly onHeldIdle: (owner: LeaseOwner, milliseconds: number) => void;
 }
 
 const NOBODY: LeaseOwner = { label: 'a connection of the pool' };
 
-/** Knows who uses a connection, and since when no statement has run on it. */
+/** Keeps who uses a connection, and since when no statement has run on it. */
 export class ConnectionUse {
-  /** The scope whose code has checked it out. */
+  /** The scope whose code has checked out the connection. */
   scope: LeaseOwner | undefined;
-  /** The transaction of an EntityManager that runs on it. */
+  /** The transaction of an EntityManager that runs on the connection. */
   transaction: BegunTransaction | undefined;
-  /** How long the database has owed an answer to a statement. */
+  /** Measures how long the database has owed an answer. */
   readonly silence = new Silence();
   readonly #idleTimer: IdleTimer | undefined;
 
-  /** @param isInTransaction whether a transaction is open on it */
+  /** @param isInTransaction returns whether a transaction is open on the connection */
   constructor(
     { heldIdleAfter, onHeldIdle }: HeldIdleOptions,
     private readonly isInTransaction: () => boolean,
@@ -42,17 +42,17 @@ export class ConnectionUse {
     return (this.owner ?? NOBODY).label;
   }
 
-  /** Whether code of a scope has checked it out, or its transaction runs on it. */
+  /** Whether code of the scope has checked out the connection, or a transaction of the scope runs on it. */
   isOf(scope: LeaseOwner): boolean {
     return this.scope === scope || this.transaction?.owner === scope;
   }
 
-  /** Milliseconds for which no statement has run in the transaction that is open on it; 0 where there is none. */
+  /** Milliseconds since the last statement, while a transaction is open. 0 where none is open. */
   get heldIdleFor(): number {
     return this.isInTransaction() ? this.silence.pause : 0;
   }
 
-  /** Waits for an answer of the database. */
+  /** Waits for an answer of the database, and measures the wait. */
   async ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
     this.silence.ask();
     try {
@@ -63,7 +63,7 @@ export class ConnectionUse {
     }
   }
 
-  /** Called where the connection is given back. */
+  /** Called when the connection is given back. */
   end(): void {
     this.#idleTimer?.stop();
   }

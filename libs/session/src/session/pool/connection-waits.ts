@@ -6,18 +6,21 @@ import type { TransactionFrame } from '../transaction/transaction-frames.js';
 /** The scopes and transactions that cannot end before this wait does. */
 type Surrounding = EntityManager | Pick<LiveScope, 'label'>;
 
-/** Counts who waits for a connection in which scope and in which transaction, so that nobody has to go through them all. */
+/**
+ * Counts the waits for a connection in each scope and each transaction, so that a check does not need to go through all
+ * waits.
+ */
 export class ConnectionWaits {
   readonly #counts = new Map<Surrounding, number>();
 
-  /** Takes note of a wait. Gives what takes it back. */
+  /** Adds a wait. Returns a function that removes it. */
   add(scope: LiveScope | undefined, frame: TransactionFrame | undefined): () => void {
     const around = [...scopesAround(scope), ...managersAround(frame)];
     around.forEach((one) => this.#change(one, 1));
     return () => around.forEach((one) => this.#change(one, -1));
   }
 
-  /** Whether somebody waits there, or in something that was started there. */
+  /** Whether code in this scope or transaction waits, or code that was started in it. */
   has(surrounding: Surrounding): boolean {
     return this.#counts.has(surrounding);
   }

@@ -2,9 +2,9 @@ import type { Cursor } from './follow-cursor.js';
 import type { PoolClient } from './pool.js';
 
 /**
- * Lets a cursor wait for its turn on a connection that may not be there yet.
+ * Makes a cursor wait for its turn on a connection that may not exist yet.
  *
- * @param inTurn calls back with the connection when it is the turn of the cursor
+ * @param inTurn calls its callback with the connection, at the turn of the cursor
  */
 export function deferCursor(cursor: Cursor, inTurn: (submit: (client: PoolClient) => void) => Promise<void>): Cursor {
   const { read, close } = cursor;

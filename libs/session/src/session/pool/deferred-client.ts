@@ -2,9 +2,9 @@ import type { DeferredConnection } from './deferred-connection.js';
 import { transactionEnded } from './unexpected-end.js';
 
 /**
- * What the pool gives for the connection of a transaction that comes with its first statement. Kysely keeps it in a WeakMap,
- * and what is in an old WeakMap lives until the next full garbage collection: it lets go of all that it knows when it is
- * given back.
+ * The client that the pool returns for a transaction without a connection. The connection comes with the first
+ * statement. Kysely keeps the client in a WeakMap, where it may live until the next full garbage collection. So it
+ * drops all its references when it is given back.
  */
 export class DeferredClient {
   #connection: DeferredConnection | undefined;
@@ -16,13 +16,13 @@ export class DeferredClient {
     this.#connection = connection;
   }
 
-  /** Unknown before there is a connection: Kysely asks the server then, that is this object. */
+  /** Undefined before there is a connection. Kysely asks the server then, which reaches this object. */
   // Seam: kysely/session-info
   get processID(): number | null | undefined {
     return this.#connection?.lease?.client.processID;
   }
 
-  /** @throws {SessionStateError} after the transaction */
+  /** @throws {SessionStateError} after the end of the transaction */
   query(text: unknown, values: unknown, callback: unknown): unknown {
     if (this.#connection === undefined) {
       throw transactionEnded(this.label);

@@ -3,19 +3,21 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Pool, PoolClient } from './pool.js';
 import { askAside } from './ask-aside.js';
 
-/** What the server says of the connections that owe an answer. */
+/** The state of the connections that wait for an answer, as the server says. */
 export interface Forgotten<Connection> {
-  /** Whether nothing came back to the question, or to the new connection that it was to be asked on. */
+  /** `silence`: the question got no answer. `unreachable`: the new connection for the question got no answer. */
   readonly server: 'answers' | 'silence' | 'unreachable';
-  /** Those that the server has answered, or never heard: it waits for us, as we wait for it. */
+  /**
+   * The connections whose answer or statement was lost: the server waits for a statement, and we wait for an answer.
+   */
   readonly connections: readonly Connection[];
-  /** Those that the server does not know: they have ended, or one address leads to several servers. */
+  /** The connections that the server does not know: they have ended, or several servers have the same address. */
   readonly unknown: readonly Connection[];
 }
 
 const NONE = { connections: [], unknown: [] };
 
-// The process of a connection through a pooler is not that of the server: `own` tells.
+// Through a pooler, the process id of a connection is not that of the server. The column `own` shows that.
 const SQL = `select pid, pg_backend_pid() as own, pid <> pg_backend_pid()
     and (state like 'idle%' or wait_event in ('ClientRead', 'ClientWrite')) as waits
   from pg_stat_activity
@@ -27,7 +29,7 @@ interface Row {
   readonly waits: boolean | null;
 }
 
-/** Asks the server which of some connections of a pool it waits for, on a connection beside the pool. */
+/** Asks the server, on a connection beside the pool, on which of these connections it waits for a statement. */
 export async function findForgotten<Connection extends { readonly client: PoolClient }>(
   pool: Pool,
   connections: readonly Connection[],
@@ -37,7 +39,7 @@ export async function findForgotten<Connection extends { readonly client: PoolCl
     const { rows } = (await aside.query(SQL)) as { readonly rows: readonly Row[] };
     return rows[0]?.own === aside.processID ? { rows, address: addressOf(aside) } : undefined;
   });
-  // What has come to the others meanwhile is read before anything is decided.
+  // Answers that have arrived in the meantime are read before the decision.
   await nextTurn();
   if (answer === 'unreachable' || answer === 'silence') {
     return { ...NONE, server: answer };
@@ -56,7 +58,7 @@ export async function findForgotten<Connection extends { readonly client: PoolCl
   };
 }
 
-/** A name may lead to several servers, each with processes of its own. */
+/** Returns the address of the server of a connection: one name may lead to several servers. */
 function addressOf({ connection }: PoolClient): string | undefined {
   return connection?.stream?.remoteAddress;
 }

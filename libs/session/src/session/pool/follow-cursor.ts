@@ -1,6 +1,6 @@
 import type { PoolClient } from './pool.js';
 
-/** The little of a cursor of pg-cursor that is needed here. */
+/** The members of a cursor of pg-cursor that are used here. */
 export interface Cursor {
   readonly text?: string;
   readonly values?: readonly unknown[] | null;
@@ -12,10 +12,10 @@ interface CursorConnection {
   readonly client: PoolClient;
   readonly isOver: boolean;
   readonly use: {
-    /** Waits for an answer to the cursor. */
+    /** Waits for an answer to the cursor, and measures the wait. */
     ask<Answer>(question: () => Promise<Answer>): Promise<Answer>;
   };
-  /** Waits for `work`, or for the end of the connection. */
+  /** Waits for `work`, at most until the connection ends. */
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
   explain(error: unknown): unknown;
 }
@@ -25,8 +25,8 @@ export function isCursor(query: unknown): query is Cursor {
 }
 
 /**
- * Follows what a cursor waits for. Its close ends with its connection: pg-cursor waits for an answer that a broken one
- * never gives.
+ * Follows the waits of a cursor. Also ends its close() when the connection ends: pg-cursor would wait for an answer
+ * that a broken connection never gives.
  */
 export function followCursor(cursor: Cursor, connection: CursorConnection): void {
   const { client } = connection;
@@ -56,7 +56,7 @@ export function followCursor(cursor: Cursor, connection: CursorConnection): void
       return read(rows, ...callback);
     }
     try {
-      // One that has said it is done is not told of the end of its connection.
+      // pg-cursor does not report the end of the connection to a cursor that has read all its rows.
       return await connection.whileAlive(() => connection.use.ask(() => read(rows)));
     } catch (error) {
       throw connection.explain(error);

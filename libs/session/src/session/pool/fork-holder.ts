@@ -3,7 +3,7 @@ import type { EntityManager, Transaction } from '@mikro-orm/core';
 import { begunOf } from './begun-transaction.js';
 import type { ConnectionHolder, HolderScope } from './connection-holder.js';
 
-/** A `transactional()` call of an EntityManager that belongs to no session. */
+/** The `transactional()` call of an EntityManager without a session, as a holder of a connection. */
 export class ForkHolder implements ConnectionHolder {
   before: ConnectionHolder | undefined;
   after: ConnectionHolder | undefined;

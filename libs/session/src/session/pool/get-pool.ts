@@ -4,7 +4,7 @@ import { type DriverOptions, isPool, type Pool } from './pool.js';
 
 const POOL = Symbol('pool');
 
-/** What is known of a connection to PostgreSQL. That of MikroORM 7.1 hands its pool to nobody. */
+/** The members of a connection to PostgreSQL that are used here. MikroORM 7.1 does not return its pool. */
 interface PooledConnection {
   getNativeClient?(): Promise<unknown>;
   ensureConnection?(): Promise<void>;
@@ -12,7 +12,7 @@ interface PooledConnection {
   [POOL]?: unknown;
 }
 
-/** Asks a connection for its pool. Other drivers than PostgreSQL's have none that we know. */
+/** Returns the pool of a connection. Undefined for drivers other than PostgreSQL's. */
 export async function getPool(connection: Connection): Promise<Pool | undefined> {
   const pooled = connection as unknown as PooledConnection;
   // Seam: mikro-orm/pool
@@ -23,7 +23,7 @@ export async function getPool(connection: Connection): Promise<Pool | undefined>
   return isPool(client) ? client : undefined;
 }
 
-/** Lets `getPool` find the pool of a connection that does not hand it out. */
+/** Makes `getPool` find the pool of a connection of MikroORM 7.1. */
 export function rememberPool(connection: Connection): void {
   const pooled = connection as unknown as PooledConnection;
   const { createKyselyDialect } = pooled;

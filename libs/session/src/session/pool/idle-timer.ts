@@ -1,4 +1,4 @@
-/** Calls back when nothing has happened for some time. */
+/** Calls back after some time without an event. */
 export class IdleTimer {
   #timer: NodeJS.Timeout | undefined;
 
@@ -7,7 +7,7 @@ export class IdleTimer {
     private readonly onIdle: () => void,
   ) {}
 
-  /** Begins to count, or begins anew. */
+  /** Starts or restarts the timer. */
   start(): void {
     if (this.#timer === undefined) {
       this.#timer = setTimeout(this.onIdle, this.milliseconds).unref();

@@ -13,14 +13,14 @@ import type { TransactionBeginnings } from './transaction-beginnings.js';
 import { findTransactionControl } from './transaction-control.js';
 import { endedByStatement } from './unexpected-end.js';
 
-/** What statements need of the connection that they are sent on. */
+/** The members of the connection that statements need. */
 interface StatementConnection extends SetUpConnection {
   readonly client: PoolClient;
   readonly use: ConnectionUse;
   readonly loss: ConnectionLoss;
   /** Whether the connection has ended. */
   readonly isOver: boolean;
-  /** Whether a transaction is open on it. */
+  /** Whether a transaction is open on the connection. */
   readonly isLeftOpen: boolean;
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
   destroy(reason: Error): void;
@@ -34,22 +34,22 @@ export interface LeaseStatementsOptions {
 }
 
 const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
-/** What the answer to a statement begins with that may have ended the transaction around it. */
+/** The commands in the answers to statements that may have ended the transaction around them. */
 const ENDINGS: ReadonlySet<string | undefined> = new Set(['COMMIT', 'ROLLBACK', 'BEGIN', 'START', 'PREPARE']);
 const NONE = new StatementsBefore([]);
 
-/** Stands for `query` of a client of node-postgres, and sees each statement that is sent on the connection. */
+/** Replaces `query` of a client of node-postgres, and sees each statement that is sent on the connection. */
 export class LeaseStatements {
-  /** `query` of the client, as node-postgres made it. */
+  /** The original `query` of the client. */
   readonly send: PoolClient['query'];
-  /** The statement that was sent last, until its answer is there. */
+  /** The running statement. Undefined when it has its answer. */
   #running: string | undefined;
   #isCommitted = false;
-  /** Whether anybody was given the connection yet: until then it is set up. */
+  /** Whether the connection was handed out. Until then, its statements are those of the hooks that set it up. */
   #isGiven = false;
-  /** Those that travel with the statement that comes next. */
+  /** The statements that are sent together with the next one. */
   #before: StatementsBefore | undefined;
-  /** How many cursors were opened in transactions. */
+  /** The number of cursors that were opened in transactions. */
   #portals = 0;
 
   constructor(
@@ -62,30 +62,30 @@ export class LeaseStatements {
     client.query = (text, values, callback) => this.#query(text, values, callback);
   }
 
-  /** The statement that waits for its answer. */
+  /** The running statement. */
   get running(): string | undefined {
     return this.#running;
   }
 
-  /** Whether the transaction of whoever was given the connection is committed. */
+  /** Whether the transaction on the connection was committed. */
   get isCommitted(): boolean {
     return this.#isCommitted;
   }
 
-  /** Called where somebody is given the connection. */
+  /** Called when the connection is handed out. */
   give(): void {
     this.#isGiven = true;
     this.#isCommitted = false;
   }
 
-  /** Runs a statement in one round trip with others before it, whose answers nobody wants. */
+  /** Runs a statement in one round trip with others before it. The answers of the others are dropped. */
   async runAfter(others: readonly string[], sql: string): Promise<unknown> {
     this.#before = new StatementsBefore(others);
-    // Whoever has wrapped `query` sees what is sent.
+    // Calls `query` of the client, so that code that has wrapped it sees the whole text.
     return this.connection.client.query(this.#before.addTo(sql));
   }
 
-  /** Waits until the server has said all to a statement that failed. Tells whether it was in a transaction. */
+  /** Waits until the server has answered a failed statement completely. Returns whether it was in a transaction. */
   async wasInTransaction(): Promise<boolean> {
     const { client, use } = this.connection;
     if (!this.connection.isOver && client.readyForQuery !== true) {
@@ -132,7 +132,7 @@ export class LeaseStatements {
     }
   }
 
-  /** Opens a cursor, which keeps the connection to itself outside of the transactions of sessions alone. */
+  /** Opens a cursor. Only outside of the transactions of sessions does it occupy the connection until its end. */
   #open(cursor: Cursor, text: string): unknown {
     const { client, use } = this.connection;
     const { transaction } = use;
@@ -184,7 +184,7 @@ export class LeaseStatements {
     return answer;
   }
 
-  /** Whether a statement is MikroORM's own, and not one that a user wrote. */
+  /** Whether a statement comes from MikroORM, and not from code of the user. */
   #isOwn(sql: string): boolean {
     const { connection } = this;
     const beginning = isKyselyBegin(sql) ? this.options.beginnings.unclaimed : undefined;
@@ -207,7 +207,7 @@ export class LeaseStatements {
     }
   }
 
-  /** @throws {SessionStateError} for a statement that ended the transaction around it in a way that nobody foresaw */
+  /** @throws {SessionStateError} for a statement that unexpectedly ended the transaction around it */
   #assertStillOpen(sql: string, answer: Answer | readonly Answer[]): void {
     const answers = Array.isArray(answer) ? (answer as readonly Answer[]) : undefined;
     const isSuspect = answers?.some(({ command }) => ENDINGS.has(command)) === true;

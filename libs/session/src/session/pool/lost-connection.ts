@@ -1,6 +1,6 @@
 import { ConnectionLostError } from '../session-error.js';
 
-/** What an error of the server says of itself. Errors of the network have no severity. */
+/** The members of an error of the server. Errors of the network have no severity. */
 interface Failure {
   readonly code?: unknown;
   readonly message?: unknown;
@@ -10,17 +10,17 @@ interface Failure {
 /** The SQL states with which the server ends a connection. */
 const FAREWELL = /^(?:08...|57P0[1-5]|25P0[34])$/;
 
-/** What node-postgres says when its `query_timeout` is over. pg-boss adds the name of its queue. */
+/** The message of node-postgres after its `query_timeout`. pg-boss adds the name of a queue. */
 // Seam: pg/query-timeout
 const GIVEN_UP = /^Query read timeout(?: \(Queue: |$)/;
 
 const REMEDIES: Readonly<Record<string, string>> = {
-  '25P03': 'Wait for nothing but the database within a transaction, or raise `idle_in_transaction_session_timeout`.',
+  '25P03': 'Wait only for the database within a transaction, or raise `idle_in_transaction_session_timeout`.',
   '25P04': 'Do less in one transaction, or raise `transaction_timeout`.',
   '57P05': 'Give connections back sooner, or raise `idle_session_timeout`.',
 };
 
-const TRY_AGAIN = 'Do the work again in a new session: a job does so with `retry`.';
+const TRY_AGAIN = 'Repeat the work in a new session: a job does so with `retry`.';
 
 /** The SQL state of an error that comes from the server. */
 export function findSqlState(error: unknown): string | undefined {
@@ -34,13 +34,13 @@ export function isGivenUp(error: unknown): boolean {
   return typeof message === 'string' && GIVEN_UP.test(message);
 }
 
-/** Whether nothing can be heard of the statement any more that failed with this error. */
+/** Whether an error of a statement means that its connection is lost. */
 export function endsConnection(error: unknown): boolean {
   const state = findSqlState(error);
   return state === undefined || FAREWELL.test(state);
 }
 
-/** Says to a statement that comes too late what became of its connection. */
+/** Makes the error of a statement that comes after the loss of its connection. */
 export function explainLoss(label: string, cause: Error): ConnectionLostError {
   const state = findSqlState(cause);
   const reason = state === undefined ? cause.message : `PostgreSQL said "${cause.message}" (${state})`;

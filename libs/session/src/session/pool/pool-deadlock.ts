@@ -11,17 +11,17 @@ import type { ScopeLookup } from '../scope/scope-lookup.js';
 import type { TransactionFrames } from '../transaction/transaction-frames.js';
 import { findUserFrame } from '../find-user-frame.js';
 
-/** Who waits where there is no scope. */
+/** The name of a caller without a scope. */
 const OUTSIDE = 'An EntityManager outside of every scope';
 
-/** The little of a pool that is needed here. */
+/** The members of a pool that are used here. */
 export interface FinitePool {
   readonly options: { readonly max: number };
-  /** What to do where a wait for a connection cannot end. @default to make it larger */
+  /** What to do when a wait for a connection can never end, for the error. @default 'make the pool larger' */
   readonly remedy?: string | undefined;
 }
 
-/** Decides whether a wait for a connection may begin: throws, or rejects later, where it could never end. */
+/** Waits for a connection. Throws or rejects when the wait could never end. */
 export type Waits = <Client>(pool: FinitePool, wait: ConnectionWait<Client>) => Promise<Client>;
 
 interface DeadlockSurroundings {
@@ -33,17 +33,15 @@ interface DeadlockSurroundings {
 }
 
 /**
- * Knows who waits for a connection, and finds when that can never end: every connection of the pool is held by an open
- * transaction, or by a half-read stream, whose scope, or work that was started in it, waits for one more.
+ * Finds waits for a connection that can never end. In such a deadlock, every connection of the pool is held by an open
+ * transaction or a half-read stream whose scope waits for one more connection, itself or in work that it has started.
  */
 export class PoolDeadlock {
   readonly #waits = new ConnectionWaits();
 
   constructor(private readonly surroundings: DeadlockSurroundings) {}
 
-  /**
-   * @throws {SessionPoolDeadlockError} at once, when this wait is the one that closes the circle
-   */
+  /** @throws {SessionPoolDeadlockError} at once, when this wait completes the deadlock */
   async wait<Client>(pool: FinitePool, { client, leave }: ConnectionWait<Client>): Promise<Client> {
     const { scopes, frames } = this.surroundings;
     const scope = scopes.current;
@@ -74,13 +72,13 @@ export class PoolDeadlock {
     }
   }
 
-  /** Returns the session of each connection that is held by who waits, more than once where it holds several. */
+  /** Returns the holders of connections that wait for one more. A holder is listed once per connection. */
   #findStuck(): readonly ConnectionHolder[] {
     const { holders } = this.surroundings;
     const stuck: ConnectionHolder[] = [];
     for (const holder of holders) {
       if (!holder.isHolder) {
-        // It comes back with its next transaction or stream.
+        // Its next transaction or stream adds it again.
         holders.delete(holder);
         continue;
       }
@@ -92,8 +90,8 @@ export class PoolDeadlock {
   }
 
   /**
-   * A transaction is stuck when its block, or something that was started there, waits. One without a block is taken for
-   * stuck when the scope that uses it waits: nobody knows who is to end it.
+   * Whether a transaction is stuck: its block waits, or work that the block has started. A transaction without a block
+   * counts as stuck when the scope that uses it waits, since any code may have to end it.
    */
   #isStuck(holder: ConnectionHolder, em: EntityManager): boolean {
     return holder.hasBlock(em) ? this.#waits.has(em) : this.#isWaiting(holder);

@@ -1,16 +1,16 @@
 import type { Pool } from './pool.js';
 
-/** How long a connection that is given up may still answer. */
+/** Milliseconds that a connection may still answer before it is given up. */
 export const GRACE_MS = 800;
-/** How long the connections of a pool that is closed may still be used. */
+/** Milliseconds that the connections of a closed pool may still be used. */
 export const CLOSING_MS = 3_000;
 const CONNECT_MS = 10_000;
 const KEEP_ALIVE_AFTER_MS = 10_000;
 
 /**
- * Sets what a user has not said of a dead network: the driver would wait for ever.
+ * Sets options against a dead network that the user has not set. Without them, the driver would wait for ever.
  *
- * @returns the milliseconds that a wait for a connection may take, where the user has said so
+ * @returns the milliseconds that a wait for a connection may take, if the user has set them
  */
 export function setDefaults({ options }: Pool): number | undefined {
   // Seam: pg/pool

@@ -1,21 +1,21 @@
 import type { LeaseOwner } from './begun-transaction.js';
 
-/** How many connections a pool has, and how many want one. */
+/** The number of connections of a pool, and of callers that wait for one. */
 export interface PoolFacts {
   readonly max: number;
-  /** Those that are open, or being opened. */
+  /** The connections that are open or being opened. */
   readonly size: number;
   readonly idle: number;
   readonly waiting: number;
 }
 
-/** What goes on on a connection that is checked out. */
+/** The state of a connection that is checked out. */
 export interface ConnectionFacts {
   readonly owner: LeaseOwner | undefined;
-  /** That of the process of the server. */
+  /** The process id on the server. */
   readonly processId: number | undefined;
   /** Whether a statement in its transaction has failed, so that it can only be rolled back. */
   readonly hasFailed: boolean;
-  /** The statement that runs, with its values, and since when by the clock of `performance`. */
+  /** The running statement with its values, and its start by the clock of `performance`. */
   readonly statement: { readonly sql: string; readonly since: number } | undefined;
 }

@@ -30,13 +30,13 @@ const CONNECTION_HOOKS: Seam = {
 const ON_POOL_CREATED: Seam = { seam: 'mikro-orm/pool', of: '@mikro-orm/postgresql', loss: LOSS };
 const BEGIN: Seam = { seam: 'kysely/begin', of: 'kysely', loss: LOSS };
 
-/** Warns when a pool of node-postgres is not as it was. */
+/** Warns when a pool of node-postgres lacks a known member. */
 export function checkPool(pool: unknown): void {
   checkSeam(pool, ['options', 'connect', 'end', 'on', 'totalCount', 'idleCount', 'waitingCount', '_clients'], POOL);
   checkSeam(pool, ['Client'], POOL_CLIENT);
 }
 
-/** Warns when a connection of node-postgres is not as it was. */
+/** Warns when a connection of node-postgres lacks a known member. */
 export function checkClient(client: object): void {
   const { connection } = client as { readonly connection?: unknown };
   const members = [
@@ -59,12 +59,12 @@ export function checkClient(client: object): void {
   }
 }
 
-/** Warns when the settings of MikroORM's session context cannot be told from those of a session. */
+/** Warns when the settings of MikroORM's session context cannot be told from settings of a session's statements. */
 export function checkSessionContext(connection: object): void {
   checkSeam(connection, ['composeSessionContextOnReserve'], CONNECTION_HOOKS);
 }
 
-/** Warns of a transaction whose connection nobody knows. */
+/** Warns of a transaction whose connection is not known. */
 export function warnOfUnfollowed(isPoolKnown: boolean): void {
   if (isPoolKnown) {
     warnOfSeam(['begin'], BEGIN);

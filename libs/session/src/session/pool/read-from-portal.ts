@@ -3,13 +3,13 @@ import type { Portal } from './portal.js';
 
 interface PortalConnection {
   readonly use: {
-    /** Waits for an answer to the portal. */
+    /** Waits for an answer to the portal, and measures the wait. */
     ask<Answer>(question: () => Promise<Answer>): Promise<Answer>;
   };
   explain(error: unknown): unknown;
 }
 
-/** Lets a cursor read from a portal, which leaves the connection free between two reads. */
+/** Makes a cursor read from a portal, which leaves the connection free between two reads. */
 export function readFromPortal(cursor: Cursor, portal: Portal, connection: PortalConnection): void {
   // Seam: pg-cursor/close
   cursor.read = async (rows) => {

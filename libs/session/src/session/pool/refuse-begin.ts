@@ -13,8 +13,8 @@ type Execute = (
 ) => Promise<never>;
 
 /**
- * Refuses a statement that begins a transaction outside of one: its connection goes back to the pool right after it, and
- * the transaction would meet whoever takes the connection next.
+ * Refuses a statement that begins a transaction outside of a transaction. Its connection goes back to the pool right
+ * after the statement, and the next user of the connection would be in that transaction.
  */
 export function refuseBegin(connection: Connection, lexis?: SqlLexis): void {
   // Seam: mikro-orm/connection

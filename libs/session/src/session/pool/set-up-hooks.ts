@@ -4,13 +4,13 @@ import type { Connection, MikroORM } from '@mikro-orm/core';
 
 import { checkSessionContext } from './pool-seams.js';
 
-/** What MikroORM's hooks are called with: one of Kysely's connections. */
+/** The argument of MikroORM's hooks: a connection of Kysely. */
 interface HookedConnection {
   executeQuery(query: { readonly sql: unknown; readonly parameters: readonly never[] }): Promise<unknown>;
 }
 
 type Hook = (connection: unknown, ...rest: unknown[]) => unknown;
-/** A hook for each new connection, or for each time that one is taken from the pool. */
+/** The hooks for each new connection, and for each check-out from the pool. */
 type HookName = 'onCreateConnection' | 'onReserveConnection';
 
 interface Hooked {
@@ -21,39 +21,35 @@ interface Hooked {
 
 /** A connection of the pool that a hook sets up. */
 export interface SetUpConnection {
-  /** Whether it is to be set up now, which is done once. */
+  /** Returns whether the connection must be set up now. True only once. */
   becomesSetUp(): boolean;
   giveBack(): void;
 }
 
-/** A call of a hook for a connection that is not there yet. */
+/** A call of a hook for a connection that does not exist yet. */
 export interface SetUp {
   readonly name: HookName;
   readonly run: () => unknown;
 }
 
-/** Asked of a connection as a statement: it answers with itself, and sends nothing. */
+/** A statement that asks a connection for itself. Nothing is sent. */
 export class WhoIsThere<Connection> {
   connection: Connection | undefined;
 }
 
-/** Tells the statements by which MikroORM's hooks set a connection up from those of whoever uses it. */
+/** Distinguishes the statements of MikroORM's hooks, which set up a connection, from those of its users. */
 export class SetUpHooks {
   readonly #running = new AsyncLocalStorage<HookName>();
 
-  /**
-   * @param arriving finds what stands for the connection that is being taken from the pool, if that comes later
-   */
+  /** @param arriving returns the object that replaces a connection which comes later */
   constructor(private readonly arriving: () => { readonly setUps: SetUp[] } | undefined) {}
 
-  /** The hook that runs the current statement. */
+  /** The hook that the running code belongs to. */
   get running(): HookName | undefined {
     return this.#running.getStore();
   }
 
-  /**
-   * @returns false where there is a hook that cannot be followed any more: the pool has it already
-   */
+  /** @returns false where a hook cannot be followed, because the pool has it already */
   follow(connection: Connection, { config }: MikroORM): boolean {
     const hooked = connection as unknown as Hooked;
     let isSetUp = config.get('sessionContext') === 'connection';
@@ -68,7 +64,7 @@ export class SetUpHooks {
         isSetUp = true;
         const wrapped = this.#wrap(name, hook);
         hooked.options[name] = wrapped;
-        // The connection drops its copy of the options when it is closed.
+        // The connection drops its copy of the options when it is closed, and reads them again.
         config.set(name, wrapped as never);
       }
     }
@@ -78,7 +74,7 @@ export class SetUpHooks {
     return !isSetUp || !hooked.connected;
   }
 
-  /** Runs a hook for a connection, which is closed when that fails: nobody would give it back. */
+  /** Runs a hook for a connection. Closes the connection when that fails, because nobody would give it back. */
   async setUp(connection: SetUpConnection | undefined, { name, run }: SetUp): Promise<void> {
     if (name === 'onCreateConnection' && connection?.becomesSetUp() === false) {
       return;
@@ -104,7 +100,7 @@ export class SetUpHooks {
   }
 }
 
-/** Finds which connection of the pool a hook was called with. */
+/** Finds the connection of the pool for which a hook was called. */
 // Seam: mikro-orm/connection-hooks
 function findConnection(connection: unknown): SetUpConnection | undefined {
   const question = new WhoIsThere<SetUpConnection>();

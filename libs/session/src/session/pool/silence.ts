@@ -1,4 +1,4 @@
-/** Knows since when a connection owes an answer. */
+/** Measures since when a connection owes an answer. */
 export class Silence {
   #owed = 0;
   #since = 0;
@@ -17,22 +17,22 @@ export class Silence {
     this.#count += 1;
   }
 
-  /** Milliseconds since the last sign of the server that owes an answer; 0 when it owes none. */
+  /** Milliseconds since the last sign of the server, while it owes an answer. 0 when it owes none. */
   get milliseconds(): number {
     return this.#owed === 0 ? 0 : performance.now() - this.#since;
   }
 
-  /** When it was asked, or heard of last, by the clock of `performance`. */
+  /** The time of the question or of the last sign of the server, by the clock of `performance`. */
   get since(): number {
     return this.#since;
   }
 
-  /** Milliseconds since the last answer; 0 while one is owed. */
+  /** Milliseconds since the last answer. 0 while an answer is owed. */
   get pause(): number {
     return this.#owed === 0 && this.#count > 0 ? performance.now() - this.#since : 0;
   }
 
-  /** Changes with each answer. */
+  /** A number that changes with each answer. */
   get count(): number {
     return this.#count;
   }

@@ -1,15 +1,15 @@
-/** How a database writes what can hold a semicolon or a word that means nothing. */
+/** The syntax of a database for comments, literals and names, in which a semicolon or keyword means nothing. */
 export interface SqlLexis {
-  /** That, and what separates statements. */
+  /** Matches such a token, or a separator of statements. */
   readonly token: RegExp;
-  /** The first letter of a token that is a name, and so part of its statement. */
+  /** The first character of a quoted name. Names are kept in the text of a statement. */
   readonly nameQuote: string;
-  /** The beginning of a statement whose semicolons are part of it. */
+  /** Matches the beginning of a statement with a body, whose semicolons belong to it. */
   readonly body: RegExp;
   readonly hasNestedComments: boolean;
 }
 
-/** PostgreSQL's. */
+/** The syntax of PostgreSQL. */
 const POSTGRES: SqlLexis = {
   token: /e'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([a-z_]\w*)?\$.*?\$\1\$|--[^\n]*|\/\*|;/gis,
   nameQuote: '"',
@@ -19,7 +19,7 @@ const POSTGRES: SqlLexis = {
 
 const COMMENT_EDGE = /\/\*|\*\//g;
 
-/** The statements of a text, without comments and the content of literals. */
+/** Returns the statements of a text, without comments and without the content of literals. */
 export function statementsOf(sql: string, lexis = POSTGRES): readonly string[] {
   const statements: string[] = [];
   let statement = '';
@@ -40,7 +40,7 @@ export function statementsOf(sql: string, lexis = POSTGRES): readonly string[] {
   return [...statements, (statement + sql.slice(from)).trim()];
 }
 
-/** PostgreSQL's comments may hold comments. */
+/** Returns the end of a comment. The comments of PostgreSQL can be nested. */
 function endOfComment(sql: string, start: number, { hasNestedComments }: SqlLexis): number {
   const edge = new RegExp(COMMENT_EDGE);
   edge.lastIndex = start;

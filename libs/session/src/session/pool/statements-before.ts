@@ -5,7 +5,7 @@ export interface Answer {
 
 export const NO_ANSWER: Answer & { readonly rows: readonly never[] } = { command: '', rows: [] };
 
-/** The statements that are sent before another one, in one text with it, and whose answers nobody wants. */
+/** Statements that are sent before another one, in the same text. Their answers are dropped. */
 export class StatementsBefore {
   readonly #text: string;
   readonly #count: number;
@@ -23,22 +23,22 @@ export class StatementsBefore {
     return text.startsWith(this.#text);
   }
 
-  /** What was asked for by itself. */
+  /** Returns the text of the main statement alone. */
   takeFrom(text: string): string {
     return text.slice(this.#text.length);
   }
 
-  /** The answer to what was asked for. */
+  /** Returns the answer to the main statement. */
   takeFromAnswer(answers: Answer | readonly Answer[]): Answer | readonly Answer[] {
     if (this.#count === 0) {
       return answers;
     }
     const rest = [answers].flat().slice(this.#count);
-    // An empty text has no answer of its own.
+    // An empty text has no answer.
     return rest.length > 1 ? rest : (rest[0] ?? NO_ANSWER);
   }
 
-  /** An error of the server counts characters from the beginning of what was sent. */
+  /** Corrects the position in an error: the server counts characters from the beginning of the whole text. */
   takeFromError(error: unknown): unknown {
     const { position } = (error ?? {}) as { position?: unknown };
     if (this.#text !== '' && typeof position === 'string') {

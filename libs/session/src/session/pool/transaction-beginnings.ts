@@ -4,14 +4,14 @@ import type { Transaction } from '@mikro-orm/core';
 
 import { BegunTransaction, begunOf, type LeaseOwner, setBegun } from './begun-transaction.js';
 
-/** Knows which transaction the running code begins for an EntityManager, and remembers what each one runs on. */
+/** Keeps the transactions that are being begun for EntityManagers, and connects each with its BegunTransaction. */
 export class TransactionBeginnings {
   readonly #beginning = new AsyncLocalStorage<BegunTransaction>();
 
-  /** @param onUnseen called where a transaction has begun whose connection nobody knows */
+  /** @param onUnseen called when a transaction has begun whose connection is not known */
   constructor(private readonly onUnseen: () => void) {}
 
-  /** The transaction that the running code begins, until the statement by which it does so is seen. */
+  /** The transaction that the running code begins. Undefined after its BEGIN statement was seen. */
   get unclaimed(): BegunTransaction | undefined {
     const begun = this.#beginning.getStore();
     return begun?.isClaimed === false ? begun : undefined;
@@ -28,12 +28,12 @@ export class TransactionBeginnings {
     return transaction;
   }
 
-  /** Remembers what a transaction runs on that is being begun, whose begin may fail yet. */
+  /** Connects a transaction with its BegunTransaction early: its begin may still fail. */
   started(transaction: Transaction): void {
     setBegun(transaction, this.#beginning.getStore());
   }
 
-  /** Runs the statements by which MikroORM sets a transaction that is being begun. */
+  /** Runs the statements with which MikroORM configures a transaction that is being begun. */
   async setting(work: () => Promise<void>): Promise<void> {
     const begun = this.#beginning.getStore();
     await (begun?.whileBeingSet(work) ?? work());

@@ -7,10 +7,10 @@ const LATER = new RegExp(String.raw`;\s*(?:--|/\*|${WORDS})`, 'i');
 const CONTROL = new RegExp(`^${WORDS}`, 'i');
 const SAVEPOINT = /^(?:savepoint|release|(?:rollback|abort)\b.*?\bto)\s+(?:savepoint\s+)?["`]?(\w+)["`]?$/is;
 const OPENING = /^(?:begin(?!\s+not\b)|start)\b/i;
-/** MikroORM's names of savepoints. */
+/** The names of MikroORM's savepoints. */
 const OWN_SAVEPOINT = /^trx\d+$/i;
 
-/** Finds a statement that begins or ends a transaction, or a savepoint of MikroORM, among those of a text. */
+/** Finds a statement in a text that begins or ends a transaction, or a savepoint of MikroORM. */
 export function findTransactionControl(sql: string, lexis?: SqlLexis): string | undefined {
   return mayControl(sql) ? statementsOf(sql, lexis).find((statement) => isControl(statement)) : undefined;
 }
@@ -21,7 +21,7 @@ export function leavesTransactionOpen(sql: string, lexis?: SqlLexis): boolean {
   return last !== undefined && (OPENING.test(last) || /\sand\s+chain$/i.test(last));
 }
 
-/** A look that costs next to nothing, for nearly every text. */
+/** A fast check that rules out nearly every text. */
 function mayControl(sql: string): boolean {
   return FIRST.test(sql) || (sql.includes(';') && LATER.test(sql));
 }

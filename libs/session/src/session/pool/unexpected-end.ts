@@ -1,6 +1,6 @@
 import { SessionStateError } from '../session-error.js';
 
-/** The error of a statement that ended the transaction around it. */
+/** Makes the error of a statement that ended the transaction around it. */
 export function endedByStatement(label: string): SessionStateError {
   return new SessionStateError(
     `A statement of "${label}" ended its transaction, which is ended by the block or call that began it. What ` +
@@ -8,7 +8,7 @@ export function endedByStatement(label: string): SessionStateError {
   );
 }
 
-/** The error of a connection that is given back within a transaction. */
+/** Makes the error of a connection that is given back with an open transaction. */
 export function leftOpen(label: string): SessionStateError {
   return new SessionStateError(
     `A transaction was left open on ${label}, and is rolled back. Begin transactions with session.begin() or ` +
@@ -16,7 +16,7 @@ export function leftOpen(label: string): SessionStateError {
   );
 }
 
-/** The error of a statement that comes after the end of its transaction. */
+/** Makes the error of a statement that comes after the end of its transaction. */
 export function transactionEnded(label: string): SessionStateError {
   return new SessionStateError(`The transaction of "${label}" has ended.`);
 }

@@ -3,20 +3,20 @@ import { Logger } from '@nestjs/common';
 
 import { readProperty } from '../read-property.js';
 
-/** Where to connect, and how: of a connection, or of a read replica. */
+/** The address options of a connection or of a read replica. */
 interface Place {
   readonly clientUrl?: string | undefined;
   readonly driverOptions?: unknown;
 }
 
-/** What `ssl` of node-postgres stands for. */
+/** The parameters that the option `ssl` of node-postgres replaces. */
 const OF_SSL = /^(?:ssl|channel_binding$|uselibpqcompat$)/;
-/** A URL of which anything else is taken for a name was cut by a character of its password. */
+/** The names of parameters. Another name means that a character of the password has broken the URL. */
 const NAME = /^[\w.-]+$/;
-/** What holds without being read. */
+/** Parameters that have their effect without being read. */
 const IN_CLEAR_TEXT = /^(?:sslmode=disable|ssl=(?:false|0))$/;
 
-/** Warns of what the URL of a connection asks for, and MikroORM drops without a word. */
+/** Warns of parameters in the URL of a connection that MikroORM silently drops. */
 export function warnOfLostParameters({ config, em }: MikroORM, driverOptions: unknown): void {
   const replicas: readonly Place[] = config.get('replicas') ?? [];
   const places = [{ clientUrl: config.get('clientUrl') }, ...replicas].map((place) => ({ driverOptions, ...place }));
@@ -33,7 +33,7 @@ export function warnOfLostParameters({ config, em }: MikroORM, driverOptions: un
 
 function findLost({ clientUrl, driverOptions }: Place): string[] {
   const url = URL.parse(clientUrl ?? '');
-  // With a URL of its own, node-postgres reads all of it.
+  // If `driverOptions` have a URL, node-postgres reads all of its parameters.
   if (url === null || !/^postgres(?:ql)?:$/.test(url.protocol) || isGiven(driverOptions, 'connectionString')) {
     return [];
   }

@@ -10,7 +10,7 @@ interface ConnectionState {
   readonly options: { driverOptions?: unknown };
 }
 
-/** Warns of what is missing, and follows what can be followed. */
+/** Warns of missing members. Returns whether the object is a pool that can be followed. */
 function isKnownPool(pool: unknown): pool is Pool {
   checkPool(pool);
   return isPool(pool);
@@ -21,9 +21,9 @@ function isOwners(options: object): boolean {
 }
 
 /**
- * Calls `watch` with every pool that MikroORM makes for this connection, on reconnecting too.
+ * Calls `watch` with every pool that MikroORM makes for this connection, also after a reconnect.
  *
- * @returns whether there is to be one
+ * @returns whether MikroORM makes a pool
  */
 export async function watchPools(orm: MikroORM, watch: (pool: Pool) => void): Promise<boolean> {
   const { config, driver } = orm;
@@ -59,7 +59,7 @@ export async function watchPools(orm: MikroORM, watch: (pool: Pool) => void): Pr
   const driverOptions = typeof before === 'function' ? call : extend(before ?? {});
   config.set('driverOptions', driverOptions);
 
-  // The connection made a copy of the options when it was made, which it drops when it is closed.
+  // The connection copied the options when it was created. It drops the copy when it is closed.
   const connection = driver.getConnection('write');
   rememberPool(connection);
   // Seam: mikro-orm/pool

@@ -12,13 +12,13 @@ import type { PoolFacts } from './pool-facts.js';
 export interface WatchedPoolOptions {
   readonly observed: Observed;
   readonly waits: Waits;
-  /** Makes what knows a connection of the pool. */
+  /** Makes the lease of a connection of the pool. */
   readonly createLease: (client: PoolClient) => Lease;
-  /** Called with each connection that somebody is given. */
+  /** Called with each connection that is handed out. */
   readonly checkClient: (client: PoolClient) => void;
-  /** Gives somebody a connection of the pool. */
+  /** Returns a connection of the pool, or an object that replaces it. */
   readonly connect: () => Promise<PoolClient>;
-  /** Called when it is closed. */
+  /** Called when the pool is closed. */
   readonly onEnd: () => void;
 }
 
@@ -27,8 +27,9 @@ const UNREACHABLE = 'the application shut down, and its database did not answer'
 /**
  * Watches the connections of one pool of node-postgres: who waits for one, who has one, and whether the server answers.
  *
- * A connection that breaks within a transaction is never given back by MikroORM, whose rollback fails on it: with every
- * restart of the database the pool would shrink, until it hangs for ever. Here it is given back when it breaks.
+ * MikroORM never gives back a connection that breaks within a transaction, because its rollback fails. With every
+ * restart of the database, the pool would shrink, until every caller waits for ever. Here, a connection is given back
+ * when it breaks.
  */
 export class WatchedPool {
   readonly #options: WatchedPoolOptions;
@@ -37,7 +38,7 @@ export class WatchedPool {
   readonly #queue: ConnectionQueue<PoolClient>;
   readonly #watch: AnswerWatch;
   #isClosing = false;
-  /** Whether its server did not answer when the application shut down. */
+  /** Whether the server did not answer when the application shut down. */
   #isUnreachable = false;
 
   constructor(
@@ -76,7 +77,7 @@ export class WatchedPool {
     return { max: options.max, size: totalCount, idle: idleCount, waiting: this.#queue.waiting + waitingCount };
   }
 
-  /** Those that are checked out. */
+  /** The leases of the connections that are checked out. */
   get leases(): readonly Lease[] {
     return [...this.#out];
   }
@@ -85,7 +86,7 @@ export class WatchedPool {
     return this.leases.filter((lease) => lease.use.isOf(scope));
   }
 
-  /** Checks out a connection for somebody, or for a transaction whose first statement wants it. */
+  /** Checks out a connection for a scope, or for the first statement of a transaction. */
   checkOut(scope: LeaseOwner | undefined, transaction?: BegunTransaction): LeaseWait {
     let entry: ConnectionWait<PoolClient> | undefined;
     const wait = (): Promise<PoolClient> => {
@@ -98,19 +99,19 @@ export class WatchedPool {
     };
   }
 
-  /** Gives up what a scope waits for. */
+  /** Gives up the waits of a scope. */
   leave(scope: LeaseOwner, makeReason: () => Error): void {
     this.#queue.leave(scope, makeReason);
   }
 
-  /** Ends those of a scope whose statements have lost their answer. */
+  /** Ends the connections of a scope whose answers the network has lost. */
   async endForgotten(scope: LeaseOwner): Promise<void> {
     await this.#watch.endForgotten((lease) => lease.use.isOf(scope));
   }
 
   /**
-   * Ends what waits for an answer when the application shuts down: all where the server cannot be reached, those that are
-   * still opening too, and else those whose answer the network has lost.
+   * Ends the connections that wait for an answer, when the application shuts down. If the server cannot be reached,
+   * ends all, also those that are being opened. Otherwise ends those whose answer the network has lost.
    */
   async endUnreachable(): Promise<void> {
     const { pool } = this;
@@ -135,7 +136,7 @@ export class WatchedPool {
     return { ...entry, client: this.#options.waits(this.pool, entry) };
   }
 
-  /** Waits for a connection that nobody has left a transaction open on. */
+  /** Waits for a connection without an open transaction that somebody has left. */
   async #checkOut(
     wait: () => Promise<PoolClient>,
     scope: LeaseOwner | undefined,
@@ -172,7 +173,7 @@ export class WatchedPool {
     }
   }
 
-  /** Those that are still opening, too. */
+  /** Ends all connections, also those that are being opened. */
   #destroyAll(reason: Error): void {
     const { _clients: clients = [] } = this.pool;
     clients.forEach((client) => this.#leaseOf(client).destroy(reason));

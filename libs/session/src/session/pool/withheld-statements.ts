@@ -1,24 +1,27 @@
 interface TransactionState {
-  /** Whether it was begun on the server. */
+  /** Whether the transaction was begun on the server. */
   readonly isStarted: boolean;
-  /** Whether it takes no statement any more. */
+  /** Whether the transaction has failed, and accepts no statement any more. */
   readonly hasFailed: boolean;
 }
 
 // Seam: kysely/savepoint
 const SAVEPOINT = /^(savepoint|release|rollback to)(?: savepoint)? "?(trx\d+)"?$/;
 
-/** Whether a statement is one by which Kysely begins or ends a savepoint of MikroORM. */
+/** Whether a statement begins or ends a savepoint of MikroORM, in the form that Kysely writes. */
 export function isSavepointStatement(text: unknown): boolean {
   return typeof text === 'string' && SAVEPOINT.test(text);
 }
 
-/** What the server would answer to a statement that is not sent. */
+/** Makes the answer that the server would give to a statement that is not sent. */
 export function localAnswer(command: string, rows: readonly object[] = []): unknown {
   return { command, rows, rowCount: rows.length };
 }
 
-/** The statements that begin a transaction, set it and make savepoints in it, until they are sent with the next one. */
+/**
+ * Holds the statements that begin a transaction, configure it and make savepoints in it, until they are sent together
+ * with the next statement.
+ */
 export class WithheldStatements {
   #texts: string[] = [];
 
@@ -30,12 +33,15 @@ export class WithheldStatements {
     this.#texts.push(sql);
   }
 
-  /** Takes them all, to be sent. */
+  /** Removes and returns all statements, to send them. */
   take(): readonly string[] {
     return this.#texts.splice(0);
   }
 
-  /** Answers to what begins or ends a part that was never sent. Undefined for what is to be sent. */
+  /**
+   * Answers a statement for a savepoint or transaction that was never sent. Returns undefined for a statement that must
+   * be sent.
+   */
   answer(sql: string, { isStarted, hasFailed }: TransactionState): unknown {
     const [, command = sql, name] = SAVEPOINT.exec(sql) ?? [];
     switch (command) {
@@ -60,7 +66,7 @@ export class WithheldStatements {
   #leaveSavepoint(command: 'release' | 'rollback to', savepoint: string): unknown {
     const index = this.#texts.lastIndexOf(savepoint);
     if (index < 0) {
-      // Those that are withheld are within it.
+      // The withheld statements belong to the part that is undone.
       this.#texts = [];
       return undefined;
     }

@@ -9,7 +9,7 @@ import { reportEndFailure } from './report-end-failure.js';
 import { endAfter } from './run-in-scope.js';
 import type { ScopeStorage } from './scope-storage.js';
 
-/** What makes the scopes and sessions. */
+/** Makes the scopes and sessions. */
 interface ContextSource {
   readonly currentScope: LiveScope | undefined;
   readonly contextual: EntityManager;
@@ -24,7 +24,10 @@ export class RequestContextScopes {
     private readonly storage: ScopeStorage,
   ) {}
 
-  /** Runs `next` in a new scope, which ends when a promise of `next` has settled, and otherwise with the scope around it. */
+  /**
+   * Runs `next` in a new scope. If `next` returns a promise, the scope ends when it settles, otherwise with the scope
+   * around it.
+   */
   open<Result>(next: () => Result, options: ContextOptions): Result {
     const around = this.source.currentScope;
     if (around?.state !== 'open') {

@@ -29,7 +29,7 @@ export class ScopeStorage {
     this.#contextForks.set(contextFork.name, contextFork);
   }
 
-  /** Makes a scope that its maker ends. */
+  /** Makes a scope. The caller ends it. */
   createScope(options: ScopeOptions): LiveScope {
     return new LiveScope({ ...options, live: this.live });
   }
@@ -51,7 +51,7 @@ export class ScopeStorage {
 class LiveScopes extends Roster<LiveScope> {
   #observer: ScopeObserver | undefined;
 
-  /** Who is told of scopes, if anybody is. */
+  /** The observer of the scopes, if there is one. */
   get observer(): ScopeObserver | undefined {
     return this.#observer;
   }

@@ -13,15 +13,21 @@ interface ForkTransactionsOptions {
   readonly frames: TransactionFrames;
   readonly holders: Roster<ConnectionHolder>;
   readonly scopes: { readonly current: LiveScope | undefined };
-  /** Finds the transactions of the session of a scope, where it has one that has used them. */
+  /**
+   * Returns the transactions of the session of a scope. Undefined where it has no session, or none with a transaction
+   * so far.
+   */
   readonly transactionsIn: (scope: LiveScope) => Pick<SessionTransactions, 'settleCallbacks'> | undefined;
 }
 
-/** Follows the `transactional()` calls of EntityManagers that belong to no session. */
+/** Follows the `transactional()` calls of EntityManagers without a session. */
 export class ForkTransactions {
   constructor(private readonly options: ForkTransactionsOptions) {}
 
-  /** Runs such a call. The session of the current scope stands for its transaction, as the application's EntityManager does. */
+  /**
+   * Runs such a call. Inside it, the session of the current scope and the application's EntityManager stand for its
+   * transaction.
+   */
   async run<Em extends EntityManager, Result>(
     em: Em,
     work: (inner: Em) => Result | Promise<Result>,
@@ -56,7 +62,7 @@ export class ForkTransactions {
     return result;
   }
 
-  /** Runs the block. Its EntityManager has no session that would be known to hold a connection. */
+  /** Runs the block, and registers it as a holder of a connection: there is no session that would be registered. */
   async #hold<Em extends EntityManager, Result>(
     em: Em,
     around: Transaction,

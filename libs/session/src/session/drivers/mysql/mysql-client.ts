@@ -1,4 +1,4 @@
-/** The little of a connection of mysql2 that is needed here. */
+/** The members of a connection of mysql2 that are used here. */
 export interface MysqlClient {
   query: (sql: unknown, values?: unknown, callback?: unknown) => unknown;
   destroy(): void;
@@ -12,18 +12,18 @@ export interface MysqlClient {
 
 type Answered = (error: Error | null, answer: unknown) => void;
 
-/** The little of a pool of mysql2 that is needed here. */
+/** The members of a pool of mysql2 that are used here. */
 export interface MysqlPool {
   readonly config: { readonly connectionLimit: number };
   getConnection: (callback: (error: Error | null, client?: MysqlClient) => void) => void;
 }
 
-/** The bit of `serverStatus` that tells of an open transaction. */
+/** The bit of `serverStatus` that is set while a transaction is open. */
 const IN_TRANSACTION = 1;
 
-/** Follows one connection of mysql2, as long as there is one. */
+/** Follows one connection of mysql2 until it ends. */
 export class FollowedClient {
-  /** Whether a transaction is open on it, as the server said last: an answer with rows does not tell. */
+  /** Whether a transaction is open, as the server said last. An answer with rows does not say it. */
   isInTransaction: boolean | undefined;
   /** Called once when the connection ends. */
   onEnd: ((reason: Error) => void) | undefined;
@@ -42,7 +42,7 @@ export class FollowedClient {
     client.stream.once('close', () => this.#end(lost('the network ended it')));
   }
 
-  /** Unlike `destroy()` of mysql2, fails what is under way on it. */
+  /** Ends the connection. Unlike `destroy()` of mysql2, this fails the running statements. */
   destroy(reason: Error): void {
     this.#loss ??= reason;
     this.client.stream.destroy(reason);
@@ -70,7 +70,7 @@ export class FollowedClient {
   }
 }
 
-/** As mysql2 says it of a statement that was under way. */
+/** Makes the error of mysql2 for a statement whose connection was lost. */
 function lost(how: string): Error {
   return Object.assign(new Error(`Connection lost: ${how}`), { code: 'PROTOCOL_CONNECTION_LOST' });
 }

@@ -1,16 +1,19 @@
 import { readProperty } from '../../read-property.js';
 
-/** The numbers of errors with which the server ends a connection: a shutdown, a KILL, too long idle, a broken network. */
+/**
+ * The numbers of errors with which the server ends a connection: a shutdown, a KILL, an idle time-out, a broken
+ * network.
+ */
 const FAREWELLS: ReadonlySet<unknown> = new Set([1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031]);
 
-/** What mysql2 says of a connection that is gone. */
+/** The codes of mysql2 for a lost connection. */
 const GONE: ReadonlySet<unknown> = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
 
-/** Too many locks, and a row that another transaction has changed since it was read. */
+/** Errors that always roll back: too many locks, and a row that another transaction has changed since it was read. */
 const ROLLED_BACK: ReadonlySet<unknown> = new Set([1020, 1206]);
 const LOCK_WAIT_TIMEOUT = 1205;
 
-/** Whether nothing can be heard any more of a connection on which a statement failed so. */
+/** Whether an error of a statement means that its connection is lost. */
 export function endsMysqlConnection(error: unknown): boolean {
   // Seam: mysql2/errors
   return (
@@ -20,11 +23,11 @@ export function endsMysqlConnection(error: unknown): boolean {
   );
 }
 
-/** Whether the server has rolled back the whole transaction for an error: always, or where it is set up so. */
+/** Whether the server rolls back the whole transaction for an error: always, or only with a setting of the server. */
 export function rollsBackMysql(error: unknown): 'always' | 'as set' | 'never' {
   const number = readProperty(error, 'errno');
   const state = readProperty(error, 'sqlState');
-  // Class 40 of SQL: the transaction is rolled back. A deadlock is of it.
+  // SQL states of class 40 mean that the transaction is rolled back, for example after a deadlock.
   if (ROLLED_BACK.has(number) || (typeof state === 'string' && state.startsWith('40'))) {
     return 'always';
   }
@@ -32,8 +35,8 @@ export function rollsBackMysql(error: unknown): 'always' | 'as set' | 'never' {
 }
 
 /**
- * A deadlock, a lock that was not free, a row that was changed since it was read, a server that goes down, has no room for
- * a connection or has become a replica, and a connection that it has ended.
+ * A deadlock, a lock that was not free, a row that was changed since it was read, a server that shuts down, has no free
+ * connection or has become a replica, and a connection that the server has ended.
  */
 const PASSING = new Set([
   'ER_LOCK_DEADLOCK',
@@ -52,13 +55,13 @@ const PASSING = new Set([
   'PROTOCOL_CONNECTION_LOST',
 ]);
 
-/** A server that has become a replica says so with an error that stands for other options too. */
+/** The message of a server that has become a replica. Its error number is used for other options too. */
 const REPLICA = /--(?:super-)?read-only\b/;
 
-/** What mysql2 says without a code. */
+/** A message of mysql2 without a code. */
 const CLOSED = "Can't add new command when connection is in closed state";
 
-/** Whether the same work may succeed when it is done again. */
+/** Whether the same work may succeed when it is repeated. */
 export function isPassingMysqlTrouble(error: object): boolean {
   const code = readProperty(error, 'code');
   const message = readProperty(error, 'message');

@@ -6,7 +6,7 @@ import { endsMysqlConnection, rollsBackMysql } from './mysql-errors.js';
 import { changesMysqlConnection, findMysqlCommit, mysqlLexis } from './mysql-lexis.js';
 import { MysqlLinks } from './mysql-links.js';
 
-/** As many as mysql2 opens where nobody says anything. */
+/** The default number of connections of mysql2. */
 const DEFAULT_LIMIT = 10;
 
 export const mysqlKnowledge: DriverKnowledge = {

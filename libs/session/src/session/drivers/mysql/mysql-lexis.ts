@@ -7,7 +7,7 @@ export const mysqlLexis: SqlLexis = {
   hasNestedComments: false,
 };
 
-/** The statements before which MariaDB and MySQL commit. */
+/** The statements before which MariaDB and MySQL commit the open transaction. */
 const COMMITTING =
   /^(?:create\s+(?!(?:or\s+replace\s+)?temporary\b)|alter\b|drop\s+(?!temporary\b|prepare\b)|rename\b|truncate\b|lock\s+tables?\b|grant\b|revoke\b|set\s+password\b|analyze\s+(?:table|local|no_write_to_binlog)\b|optimize\b|repair\b|check\s+table\b|cache\s+index\b|load\s+index\b|flush\b|(?:un)?install\b|set\s+(?:(?:session|local)\s+|@@(?:session\.|local\.)?)?autocommit\b|(?:start|stop|reset)\s+(?:slave|replica|master)\b|change\s+(?:master|replication)\b)/i;
 
@@ -18,12 +18,12 @@ const LASTING = /\bget_lock\s*\(|@\w+\s*:=/i;
 const FIRST_WORD =
   /^[\s;]*(?:--|#|\/\*|create|alter|drop|rename|truncate|lock|grant|revoke|set|analyze|optimize|repair|check|cache|load|flush|install|uninstall|start|stop|reset|change|use|prepare|handler)/i;
 
-/** Finds a statement before which the transaction that it is in would be committed. */
+/** Finds a statement before which the server would commit the open transaction. */
 export function findMysqlCommit(sql: string): string | undefined {
   return mayMatter(sql) ? statementsOf(sql, mysqlLexis).find((statement) => COMMITTING.test(statement)) : undefined;
 }
 
-/** Whether a statement changes its connection for longer than a transaction, as far as its text tells. */
+/** Whether the text of a statement changes the connection for longer than a transaction. */
 export function changesMysqlConnection(sql: string): boolean {
   return (
     (LASTING.test(sql) || mayMatter(sql)) &&
@@ -31,7 +31,7 @@ export function changesMysqlConnection(sql: string): boolean {
   );
 }
 
-/** A look that costs next to nothing, for nearly every text. */
+/** A fast check that rules out nearly every text. */
 function mayMatter(sql: string): boolean {
   return FIRST_WORD.test(sql) || sql.includes(';');
 }

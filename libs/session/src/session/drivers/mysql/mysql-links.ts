@@ -11,10 +11,10 @@ const LOSS = 'Lost connections are not seen, and time-outs end no statement';
 const POOL: Seam = { seam: 'mysql2/pool', of: 'mysql2', via: '@mikro-orm/mysql', loss: LOSS };
 const CLIENT: Seam = { seam: 'mysql2/client', of: 'mysql2', via: '@mikro-orm/mysql', loss: LOSS };
 
-/** Stands for a connection of which nothing is known but what it answers. */
+/** Replaces the link of a connection that cannot be followed. */
 const UNKNOWN: NativeLink = { isInTransaction: undefined, onEnd: undefined, destroy: () => undefined };
 
-/** Finds out which connection of mysql2 stands behind each of Kysely's. */
+/** Finds the connection of mysql2 behind each connection of Kysely. */
 export class MysqlLinks implements NativeLinks {
   readonly #source: Connection & { getNativeClient?(): Promise<unknown> };
   readonly #clients = new Map<MysqlClient, FollowedClient>();
@@ -28,7 +28,7 @@ export class MysqlLinks implements NativeLinks {
     this.#limitOf = limitOf;
   }
 
-  /** mysql2 takes 0 for as many as there may be. */
+  /** For mysql2, 0 means no limit. */
   get limit(): number {
     return (this.#pool?.config.connectionLimit ?? this.#limitOf()) || Infinity;
   }
@@ -40,7 +40,7 @@ export class MysqlLinks implements NativeLinks {
       const connection = await this.#arriving.run(arriving, connect);
       return { connection, link: arriving.link ?? { ...UNKNOWN } };
     } catch (error) {
-      // One that a hook could not set up.
+      // A hook could not set up this connection.
       arriving.link?.destroy(error as Error);
       throw error;
     }
@@ -50,7 +50,7 @@ export class MysqlLinks implements NativeLinks {
     this.#clients.forEach((client) => client.destroy(reason));
   }
 
-  /** There is one as soon as MikroORM is connected, unless the dialect is the user's own. */
+  /** Finds the pool. It exists when MikroORM is connected, unless the user has given a dialect. */
   async #findPool(): Promise<void> {
     // Seam: mikro-orm/pool
     const { connected } = this.#source as unknown as { readonly connected: boolean };

@@ -1,11 +1,11 @@
 import { readProperty } from '../../read-property.js';
 
-/** Another process, or another connection of this one, has the lock. */
+/** Another process, or another connection of this process, holds the lock. */
 const LOCKED = /^SQLITE_(?:BUSY|LOCKED)(?:_|$)/;
-/** The numbers of the same in node:sqlite, without what extends them. */
+/** The numbers of these errors in node:sqlite, without the extended part. */
 const NUMBERS: ReadonlySet<number> = new Set([5, 6]);
 
-/** Whether the same work may succeed when it is done again. */
+/** Whether the same work may succeed when it is repeated. */
 export function isPassingSqliteTrouble(error: object): boolean {
   const code = readProperty(error, 'code');
   const number = readProperty(error, 'errcode');

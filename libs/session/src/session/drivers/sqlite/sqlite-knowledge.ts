@@ -27,7 +27,7 @@ export const sqliteKnowledge: DriverKnowledge = {
   hasOwnInThreads: true,
   findThreadObstacle: (config) =>
     IN_MEMORY.test(String(config.get('dbName')))
-      ? 'A database in memory is another one in each thread: give jobs with `threads` a database in a file.'
+      ? 'Each thread would have its own database in memory: give jobs with `threads` a database in a file.'
       : undefined,
   findImplicitCommit: () => undefined,
   changesConnection: (sql) => CHANGE.test(sql),
@@ -36,7 +36,7 @@ export const sqliteKnowledge: DriverKnowledge = {
     try {
       await ask('begin');
     } catch {
-      // There is a transaction, in which there is no other.
+      // A transaction is open, and SQLite has no second one in it.
       return false;
     }
     await ask('rollback');

@@ -3,12 +3,12 @@ import type { Connection } from '@mikro-orm/core';
 import type { KyselyConnection } from '../kysely-driver.js';
 import type { NativeLink, NativeLinks, OpenedLink } from '../native-link.js';
 
-/** The little of a database of better-sqlite3 or libsql that is needed here. */
+/** The members of a database of better-sqlite3 or libsql that are used here. */
 interface Database {
   readonly inTransaction?: boolean;
 }
 
-/** The one connection of SQLite, which stays open: a database in memory would be lost with it. */
+/** The only connection of SQLite. It stays open, because a database in memory would be lost with it. */
 export class SqliteLinks implements NativeLinks {
   readonly limit = 1;
   readonly #source: { readonly database?: Database };
@@ -23,7 +23,7 @@ export class SqliteLinks implements NativeLinks {
   }
 
   destroyAll(): void {
-    // No statement of it is ever under way.
+    // No statement can be running here: the statements of SQLite block the process.
   }
 
   #createLink(): NativeLink {
@@ -35,7 +35,7 @@ export class SqliteLinks implements NativeLinks {
       onEnd: undefined,
       destroy(_reason, connection) {
         if (this.isInTransaction !== false) {
-          // It is done when this returns. It fails where there was no transaction.
+          // The rollback is done when this returns. It fails where no transaction was open.
           connection.executeQuery({ sql: 'rollback', parameters: [] }).catch(() => undefined);
         }
       },
