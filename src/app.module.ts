@@ -8,7 +8,7 @@ import { RequestPipe } from './errors/request.pipe.js';
 import { HealthModule } from './health/health.module.js';
 import { OpenRequests } from './http/open-requests.js';
 import { MisuseModule } from './misuse/misuse.module.js';
-import { RunsApiModule } from './runs/runs-api.module.js';
+import { RunsApiModule } from './runs-api/runs-api.module.js';
 
 export interface AppModuleOptions {
   readonly databaseUrl: string;

@@ -3,16 +3,11 @@ import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { SessionModule, type ThreadApplication } from 'nestjs-mikro-session';
 
-import { Instance } from './database/instance.js';
+import { Instance } from './runs/instance.js';
 import { ormOptions } from './database/orm-options.js';
+import type { ThreadData } from './database/thread-data.js';
 import { FactoriseWorker } from './runs/factorise.worker.js';
 import { JobLog } from './runs/job-log.js';
-
-/** The data that the main application sends to its worker threads. */
-export interface ThreadData {
-  readonly databaseUrl: string;
-  readonly instanceId: string;
-}
 
 /**
  * The parts of the application that a thread needs: the worker and the database, whose schema is up to date by then.

@@ -1,4 +1,4 @@
-import { JOB_CONNECTIONS } from '../database/pool-size.js';
+import { JOB_CONNECTIONS } from '../runs/pool-size.js';
 import { MAX_NUMBERS } from '../runs/number-rules.js';
 
 export interface NumberRange {

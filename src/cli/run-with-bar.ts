@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { Presets, SingleBar } from 'cli-progress';
 import { SessionFactory } from 'nestjs-mikro-session';
 
-import { Instance } from '../database/instance.js';
+import { Instance } from '../runs/instance.js';
 import { createRun } from '../runs/create-run.js';
 import type { LiveRun } from '../runs/live-run.js';
 import { RunExecutor } from '../runs/run-executor.js';

@@ -3,9 +3,9 @@ import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { SessionModule } from 'nestjs-mikro-session';
 
-import { Instance } from './instance.js';
+import { Instance } from '../runs/instance.js';
 import { migrate } from './migrate.js';
-import type { ThreadData } from '../thread-application.js';
+import type { ThreadData } from './thread-data.js';
 import { ormOptions } from './orm-options.js';
 
 declare module 'nestjs-mikro-session' {

@@ -5,9 +5,9 @@ import { Factorisation } from '../runs/factorisation.entity.js';
 import { Run } from '../runs/run.entity.js';
 import { AddEngine } from './add-engine.migration.js';
 import { CreateRuns } from './create-runs.migration.js';
-import type { Instance } from './instance.js';
+import type { Instance } from '../runs/instance.js';
 import { readDatabaseUrl } from './read-database-url.js';
-import { POOL_SIZE } from './pool-size.js';
+import { POOL_SIZE } from '../runs/pool-size.js';
 
 /** Milliseconds that a request waits for a connection. Then the answer says that the database cannot be reached. */
 export const CONNECTION_TIMEOUT_MS = 3_000;

@@ -2,7 +2,7 @@ import { getMikroORMToken } from '@mikro-orm/nestjs';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { type DynamicModule, Global, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 
-import { Instance } from '../database/instance.js';
+import { Instance } from '../runs/instance.js';
 import { ormOptions } from '../database/orm-options.js';
 import { SMALL_POOL, SMALL_POOL_SIZE } from './small-pool.js';
 

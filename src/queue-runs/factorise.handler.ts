@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectSession, type JobWorker, SessionContext } from 'nestjs-mikro-session';
 import { JobHandler, type QueueJobContext } from 'nestjs-mikro-session/pg-boss';
 
-import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from '../database/pool-size.js';
+import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from '../runs/pool-size.js';
 import { storeFailures, toFailure } from '../runs/failure.js';
 import { FailureLog } from '../runs/failure-log.js';
 import { FactoriseWorker } from '../runs/factorise.worker.js';

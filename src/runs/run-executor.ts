@@ -9,7 +9,7 @@ import {
 } from '@nestjs/common';
 import { JobService } from 'nestjs-mikro-session';
 
-import { JOB_LANES } from '../database/pool-size.js';
+import { JOB_LANES } from './pool-size.js';
 import { FactoriseWorker } from './factorise.worker.js';
 import { Lanes, type LaneShare } from './lanes.js';
 import { LiveRun } from './live-run.js';

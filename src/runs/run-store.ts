@@ -2,7 +2,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { SessionFactory } from 'nestjs-mikro-session';
 
-import { Instance } from '../database/instance.js';
+import { Instance } from './instance.js';
 import { type Failure, storeFailures } from './failure.js';
 import { countResults, toCurrentView, toCurrentViews } from './to-current-view.js';
 import { RunLog } from './run-log.js';

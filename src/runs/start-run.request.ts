@@ -2,7 +2,7 @@ import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsObject, ValidateNested } from 'class-validator';
 
-import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from '../database/pool-size.js';
+import { JOB_CONNECTIONS, QUEUE_CONNECTIONS } from './pool-size.js';
 import { integerBetween } from '../errors/integer-between.js';
 import { oneOf } from '../errors/one-of.js';
 import { MayBeLeftOut, type Rule, Satisfies } from '../errors/satisfies.js';

@@ -3,7 +3,7 @@
 import { NestFactory } from '@nestjs/core';
 
 import { chooseSslMode } from '../database/choose-ssl-mode.js';
-import { QUEUE_CONNECTIONS } from '../database/pool-size.js';
+import { QUEUE_CONNECTIONS } from '../runs/pool-size.js';
 import { DemoLogger } from '../demo-logger.js';
 import { findRunningPostgres } from '../postgres/running-postgres.js';
 import { runProgram } from '../run-program.js';

@@ -1,6 +1,6 @@
 import type { ErrorBody } from '../../../src/errors/error-body.js';
-import type { ResultPage } from '../../../src/runs/result-page.js';
-import type { RunPage } from '../../../src/runs/run-page.js';
+import type { ResultPage } from '../../../src/runs-api/result-page.js';
+import type { RunPage } from '../../../src/runs-api/run-page.js';
 import type { RunView } from '../../../src/runs/run-view.js';
 
 /** What becomes of a type on its way through JSON. */

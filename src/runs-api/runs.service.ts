@@ -3,25 +3,25 @@ import { ConflictException, Injectable, type MessageEvent, NotFoundException } f
 import { InjectSession, SessionContext } from 'nestjs-mikro-session';
 import type { Observable } from 'rxjs';
 
-import { Instance } from '../database/instance.js';
+import { Instance } from '../runs/instance.js';
 import { QueueRunWatch } from '../queue-runs/queue-run-watch.js';
 import { QueueRuns } from '../queue-runs/queue-runs.js';
-import { Factorisation } from './factorisation.entity.js';
+import { Factorisation } from '../runs/factorisation.entity.js';
 import type { PageQuery } from './page-query.js';
 import type { ResultPage } from './result-page.js';
 import type { RunPage } from './run-page.js';
 import { toResultView } from './result-view.js';
-import { toCurrentView, toCurrentViews } from './to-current-view.js';
-import { createRun } from './create-run.js';
+import { toCurrentView, toCurrentViews } from '../runs/to-current-view.js';
+import { createRun } from '../runs/create-run.js';
 import { endEvent, runEvents, runEventsFromOutside } from './run-events.js';
-import type { NumberList } from './number-list.js';
+import type { NumberList } from '../runs/number-list.js';
 import { RunAdmission } from './run-admission.js';
-import { RunExecutor } from './run-executor.js';
-import { assertRoomFor, NO_LOAD } from './assert-room-for.js';
-import { RunLog } from './run-log.js';
-import { Run } from './run.entity.js';
-import { type RunView, toRunView } from './run-view.js';
-import { numbersOf, type Simulation, type StartRunRequest } from './start-run.request.js';
+import { RunExecutor } from '../runs/run-executor.js';
+import { assertRoomFor, NO_LOAD } from '../runs/assert-room-for.js';
+import { RunLog } from '../runs/run-log.js';
+import { Run } from '../runs/run.entity.js';
+import { type RunView, toRunView } from '../runs/run-view.js';
+import { numbersOf, type Simulation, type StartRunRequest } from '../runs/start-run.request.js';
 
 /** The operations of clients on runs. Works in the session of the request. */
 @Injectable()

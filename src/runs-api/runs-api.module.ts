@@ -5,7 +5,7 @@ import { QueueRunsModule } from '../queue-runs/queue-runs.module.js';
 import { JobLogController } from './job-log.controller.js';
 import { RunAdmission } from './run-admission.js';
 import { RunsController } from './runs.controller.js';
-import { RunsModule } from './runs.module.js';
+import { RunsModule } from '../runs/runs.module.js';
 import { RunsService } from './runs.service.js';
 
 /** The REST interface for runs of both engines. */

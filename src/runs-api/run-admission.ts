@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
-import { assertRoomFor, type RunLoad } from './assert-room-for.js';
+import { assertRoomFor, type RunLoad } from '../runs/assert-room-for.js';
 
 /** Counts the runs that are being started and are not stored yet. */
 @Injectable()

@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 
 import { Page } from './page.js';
-import { RunView } from './run-view.js';
+import { RunView } from '../runs/run-view.js';
 
 /** A part of the list of runs. */
 export class RunPage extends Page {

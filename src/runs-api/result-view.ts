@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 
-import { type Factorisation, type FactorisationStatus, factorisationStatuses } from './factorisation.entity.js';
+import { type Factorisation, type FactorisationStatus, factorisationStatuses } from '../runs/factorisation.entity.js';
 
 /** The outcome of one number, as clients see it. */
 export class ResultView {

@@ -1,8 +1,8 @@
 import type { MessageEvent } from '@nestjs/common';
 import { concat, concatMap, defer, distinctUntilChanged, map, type Observable, of } from 'rxjs';
 
-import type { LiveRun, Pace } from './live-run.js';
-import type { RunView } from './run-view.js';
+import type { LiveRun, Pace } from '../runs/live-run.js';
+import type { RunView } from '../runs/run-view.js';
 
 /** Returns the events of a run of this process: its progress, a few times a second, and its end. */
 export function runEvents(live: LiveRun): Observable<MessageEvent> {

@@ -1,7 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 
-import { JobLog, type LoggedJob } from './job-log.js';
+import { JobLog, type LoggedJob } from '../runs/job-log.js';
 import { RunId } from './run-id.js';
 
 interface JobLogView {

@@ -36,9 +36,9 @@ import { PageQuery } from './page-query.js';
 import { ResultPage } from './result-page.js';
 import { RunPage } from './run-page.js';
 import { RunId } from './run-id.js';
-import { RunView } from './run-view.js';
+import { RunView } from '../runs/run-view.js';
 import { RunsService } from './runs.service.js';
-import { startRunExamples, StartRunRequest } from './start-run.request.js';
+import { startRunExamples, StartRunRequest } from '../runs/start-run.request.js';
 
 /** The largest number of characters of events that wait for a slow client. */
 const MAX_PENDING_EVENTS = 64 * 1024;
