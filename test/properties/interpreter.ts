@@ -277,6 +277,9 @@ export class Interpreter {
     const part = this.#plan({ kind: 'job', steps: [], line: place.line, outer: place, isManaged: true });
     const { number } = part;
     const { faults } = this.#app;
+    if (faults === undefined) {
+      throw new Error('There is no network that can fall silent.');
+    }
     const client = new AbortController();
     const abort = (): void => client.abort();
     const work = async (session: EntityManager): Promise<void> => {
@@ -308,7 +311,7 @@ export class Interpreter {
 
   /** Lets all who pause go on at the same moment, to be after the same connection. */
   async #beat(): Promise<void> {
-    this.#nextBeat ??= this.#options.observe('select').then(() => {
+    this.#nextBeat ??= this.#options.observe('select 1').then(() => {
       this.#nextBeat = undefined;
     });
     await this.#nextBeat;

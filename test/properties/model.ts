@@ -1,3 +1,4 @@
+import type { Abilities } from './abilities.js';
 import type { Entry } from './journal.js';
 import { SessionModel } from './session-model.js';
 
@@ -11,10 +12,8 @@ export interface Verdict {
   readonly unknown: ReadonlySet<string>;
 }
 
-export const POOL_SIZE = 3;
-
 /** Follows the journal of one run. Every tag that is in neither set must not be in the table. */
-export function judge(entries: readonly Entry[]): Verdict {
+export function judge(entries: readonly Entry[], abilities: Abilities): Verdict {
   const parts = new Map<number, SessionModel>();
   const complaints: string[] = [];
   const unknown = new Set<string>();
@@ -26,11 +25,11 @@ export function judge(entries: readonly Entry[]): Verdict {
       const { kind, within, isManaged } = entry;
       const complain = (what: string): number => complaints.push(`part ${part} (${kind}): ${what}`);
       const mayBeStuck = (): boolean => suspects.has(part);
-      parts.set(part, new SessionModel(kind, within, isManaged, { unknown, complain, mayBeStuck }));
+      parts.set(part, new SessionModel(kind, within, isManaged, { abilities, unknown, complain, mayBeStuck }));
     }
     parts.get(part)?.follow(entry);
     suspects.delete(part);
-    if (isDeadlock(parts)) {
+    if (isDeadlock(parts, abilities.poolSize)) {
       [...parts.keys()].forEach((each) => suspects.add(each));
     }
   }
@@ -45,7 +44,7 @@ export function judge(entries: readonly Entry[]): Verdict {
 }
 
 /** Whether there are enough transactions whose part, or one that was started in it, may wait for a connection. */
-function isDeadlock(parts: ReadonlyMap<number, SessionModel>): boolean {
+function isDeadlock(parts: ReadonlyMap<number, SessionModel>, poolSize: number): boolean {
   const waiting = new Set<number>();
   for (const [part, { mayWait }] of parts) {
     for (
@@ -58,5 +57,5 @@ function isDeadlock(parts: ReadonlyMap<number, SessionModel>): boolean {
   }
   const isStuck = ([part, { kind, within }]: [number, SessionModel]): boolean =>
     waiting.has(kind === 'own' && within !== undefined ? within : part);
-  return [...parts].filter((entry) => entry[1].mayHoldConnection && isStuck(entry)).length >= POOL_SIZE;
+  return [...parts].filter((entry) => entry[1].mayHoldConnection && isStuck(entry)).length >= poolSize;
 }

@@ -10,10 +10,11 @@ import {
 } from 'nestjs-mikro-session';
 import type { Pool } from 'pg';
 
+import type { TestDatabase } from '../support/test-database.js';
 import { Note } from '../support/note.entity.js';
 import { type injections, startTestApp, type TestApp } from '../support/test-app.js';
+import { abilitiesOf } from './abilities.js';
 import { Mark } from './mark.entity.js';
-import { POOL_SIZE } from './model.js';
 import type { NetworkFaults } from './network-faults.js';
 
 export type Injection = (typeof injections)[number];
@@ -54,10 +55,12 @@ export class PartWorker {
   }
 }
 
-/** An application that runs programs, over a pool of three connections. */
+/** An application that runs programs, over a small pool of connections. */
 export interface ProgramApp extends Pick<TestApp, 'app' | 'orm' | 'url'> {
-  readonly pool: Pool;
-  readonly faults: NetworkFaults;
+  /** Its connections, where PostgreSQL is the database. */
+  readonly pool: Pool | undefined;
+  /** How the network to the database fails, where a test can let it. */
+  readonly faults: NetworkFaults | undefined;
   readonly parts: Map<string, Enter>;
   readonly factory: SessionFactory<EntityManager>;
   readonly context: SessionContext<EntityManager>;
@@ -67,27 +70,29 @@ export interface ProgramApp extends Pick<TestApp, 'app' | 'orm' | 'url'> {
   readonly contextual: EntityManager | undefined;
 }
 
-export async function startProgramApp(faults: NetworkFaults, injection: Injection): Promise<ProgramApp> {
+interface ProgramAppOptions {
+  readonly database: TestDatabase;
+  readonly faults: NetworkFaults | undefined;
+  readonly injection: Injection;
+}
+
+export async function startProgramApp({ database, faults, injection }: ProgramAppOptions): Promise<ProgramApp> {
   const pools: Pool[] = [];
   const started = await startTestApp({
-    databaseUrl: faults.url,
+    databaseUrl: faults?.url ?? database.url,
     session: { injection },
     orm: {
       entities: [Note, Mark],
-      pool: { min: 0, max: POOL_SIZE },
-      driverOptions: { onPoolCreated: (pool: Pool) => pools.push(pool) },
+      pool: { min: 0, max: abilitiesOf[database.driver].poolSize },
+      ...(database.driver === 'postgresql' && { driverOptions: { onPoolCreated: (pool: Pool) => pools.push(pool) } }),
     },
     controllers: [PartController],
     providers: [Stage, PartWorker],
   });
   started.app.useLogger(false);
-  const [pool] = pools;
-  if (pool === undefined) {
-    throw new Error('MikroORM made no pool');
-  }
   return {
     ...started,
-    pool,
+    pool: pools[0],
     faults,
     parts: started.get<Stage>(Stage).parts,
     factory: started.get(SessionFactory),

@@ -1,8 +1,10 @@
+import type { Abilities } from './abilities.js';
 import type { Happening, PartKind } from './journal.js';
 import { WaitingCallbacks } from './waiting-callbacks.js';
 import { type Expected, WrittenRows } from './written-rows.js';
 
 export interface Surroundings {
+  readonly abilities: Abilities;
   /** Rows of which nothing is known: the wait for a connection failed, and it may have been that of the flush or not. */
   readonly unknown: Set<string>;
   complain(what: string): void;
@@ -70,7 +72,7 @@ export class SessionModel {
         return this.#read(happening.found, happening.errors);
       case 'wrong sql':
         this.#expectStatement('wrong sql', 'fails', happening.error);
-        return rows.abort();
+        return this.#failStatement();
       case 'lose connection':
         this.#expectStatement('a statement on a lost connection', 'fails', happening.error);
         return rows.loseConnection();
@@ -79,7 +81,7 @@ export class SessionModel {
         return rows.loseConnection();
       case 'cancel statement':
         this.#expectStatement('a cancelled statement', 'fails', happening.error);
-        return rows.abort();
+        return this.#failStatement();
       case 'lose the answer to commit':
         return this.#loseAnswer(happening.error);
       case 'black hole':
@@ -91,7 +93,7 @@ export class SessionModel {
         this.#called.set(happening.name, [...(this.#called.get(happening.name) ?? []), happening.event]);
         return;
       case 'commit by hand':
-        return this.#expectRefusal('a commit by hand', happening.error);
+        return this.#commitByHand(happening.error);
       case 'begin':
         return this.#begin(happening.error);
       case 'commit':
@@ -100,7 +102,8 @@ export class SessionModel {
         return this.#rollback(happening.error);
       case 'transactional entered':
         this.#callbacks.enter();
-        return rows.enter();
+        rows.enter();
+        return this.#connect();
       case 'transactional left':
         this.#howTransactional = happening.how;
         return;
@@ -113,6 +116,20 @@ export class SessionModel {
     this.#how = 'returned';
     if (this.isManaged) {
       this.#rows.begin();
+      this.#connect();
+    }
+  }
+
+  /** A transaction has begun. */
+  #connect(): void {
+    if (this.surroundings.abilities.connectsAtBegin) {
+      this.#rows.send();
+    }
+  }
+
+  #failStatement(): void {
+    if (this.surroundings.abilities.abortsOnError) {
+      this.#rows.abort();
     }
   }
 
@@ -176,6 +193,7 @@ export class SessionModel {
     this.#expect('begin', 'works', error);
     if (error === undefined) {
       this.#rows.begin();
+      this.#connect();
     }
   }
 
@@ -294,6 +312,13 @@ export class SessionModel {
     const { isInTransaction, pending } = this.#rows;
     if (!isInTransaction && (error !== undefined || pending.length > 0)) {
       this.#callbacks.settle(error === undefined ? 'commit' : 'rollback');
+    }
+  }
+
+  /** What is said on a lost connection may be refused for that alone. */
+  #commitByHand(error: string | undefined): void {
+    if (!this.#rows.isLost || error !== 'ConnectionLostError') {
+      this.#expectRefusal('a commit by hand', error);
     }
   }
 

@@ -1,6 +1,7 @@
 import { type EntityManager, helper } from '@mikro-orm/postgresql';
 import { EntityOwnershipError, SessionOwnershipError } from 'nestjs-mikro-session';
 
+import type { Abilities } from './abilities.js';
 import { nameOf } from './error-name.js';
 import type { Happening, Journal } from './journal.js';
 import { Mark } from './mark.entity.js';
@@ -8,14 +9,20 @@ import type { Place } from './place.js';
 import type { ProgramApp } from './program-app.js';
 import type { Action, Quality, Route } from './program.js';
 
-/** The row that is in the table from the start. */
-export const TAKEN = 'taken';
+/**
+ * The tag of the row that is in the table from the start. It comes before all others: MariaDB locks the gap before a tag
+ * that was found to be taken, in which others would wait to insert.
+ */
+export const TAKEN = '0 taken';
 
 export interface RunOptions {
   /** Distinguishes the tags of this run from those of every other. */
   readonly name: string;
+  readonly abilities: Abilities;
   /** Asks the database from outside of the application. */
-  observe(sql: string, values?: unknown[]): Promise<unknown>;
+  observe(sql: string): Promise<unknown>;
+  /** Ends the connection that runs the statements of an EntityManager, from outside. */
+  terminate(em: EntityManager): Promise<unknown>;
 }
 
 type Leaf = Exclude<
@@ -35,25 +42,21 @@ type Attempt =
   | 'commit'
   | 'rollback';
 
-/** Statements that the server ends while they run. */
-const CUT = 'select pg_terminate_backend(pg_backend_pid()), pg_sleep(10)';
-const CANCELLED = 'select pg_cancel_backend(pg_backend_pid()), pg_sleep(10)';
-
 /** Does the steps that concern one session alone. */
 export class SessionSteps {
   readonly #app: ProgramApp;
   readonly #journal: Journal;
   readonly #name: string;
-  readonly #observe: RunOptions['observe'];
+  readonly #options: RunOptions;
   readonly #owners = new WeakMap<Mark, EntityManager>();
   #tags = 0;
   #registrations = 0;
 
-  constructor(app: ProgramApp, journal: Journal, { name, observe }: RunOptions) {
-    this.#observe = observe;
+  constructor(app: ProgramApp, journal: Journal, options: RunOptions) {
+    this.#options = options;
     this.#app = app;
     this.#journal = journal;
-    this.#name = name;
+    this.#name = options.name;
   }
 
   /** Complains unless every way to the session leads to the same. */
@@ -78,13 +81,12 @@ export class SessionSteps {
       case 'read':
         return this.#read(place, action.times, action.via);
       case 'wrong sql':
-        return this.#attempt(place, 'wrong sql', () => place.given.execute('select 1 / 0'));
+        return this.#attempt(place, 'wrong sql', () => place.given.execute('select nothing from nowhere'));
       case 'lose connection':
         return this.#loseConnection(place);
       case 'cut statement':
-        return this.#attempt(place, 'cut statement', () => place.given.execute(CUT));
       case 'cancel statement':
-        return this.#attempt(place, 'cancel statement', () => place.given.execute(CANCELLED));
+        return this.#attempt(place, action.do, () => place.given.execute(this.#options.abilities.endedBy[action.do]));
       case 'commit by hand':
         return this.#commitByHand(place);
       case 'lose the answer to commit':
@@ -172,8 +174,7 @@ export class SessionSteps {
       return;
     }
     await this.#attempt(place, 'lose connection', async () => {
-      const [row] = await given.execute<{ pid: number }[]>('select pg_backend_pid() as pid');
-      await this.#observe('select pg_terminate_backend($1)', [row?.pid]);
+      await this.#options.terminate(given);
       await given.execute('select 1');
     });
   }
@@ -187,10 +188,9 @@ export class SessionSteps {
   /** Lets the connection of the open transaction end when its COMMIT is done and not yet answered. */
   async #loseAnswerToCommit(place: Place): Promise<void> {
     const { given } = place;
-    if (given.isInTransaction()) {
-      await this.#attempt(place, 'lose the answer to commit', () =>
-        this.#app.faults.cutAtCommit((sql) => given.execute(sql)),
-      );
+    const { faults } = this.#app;
+    if (given.isInTransaction() && faults !== undefined) {
+      await this.#attempt(place, 'lose the answer to commit', () => faults.cutAtCommit((sql) => given.execute(sql)));
     }
   }
 

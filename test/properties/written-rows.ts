@@ -12,7 +12,7 @@ interface Transaction {
   readonly before: readonly Row[];
   /** What was caught and yet forbids the commit. */
   isDoomed: boolean;
-  /** Whether PostgreSQL refuses every statement but a rollback. */
+  /** Whether every statement but a rollback is refused. */
   isAborted: 'no' | 'maybe' | 'yes';
   /** Whether its connection may be gone, on which a rollback fails. */
   isLost: boolean;
@@ -63,6 +63,11 @@ export class WrittenRows {
 
   get isInTransaction(): boolean {
     return this.#transaction !== undefined;
+  }
+
+  /** Whether the connection of the transaction may be gone. */
+  get isLost(): boolean {
+    return this.#transaction?.isLost === true;
   }
 
   /** Whether the transaction has a connection, for sure. */

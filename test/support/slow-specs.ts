@@ -49,6 +49,7 @@ const tediousSpecs: readonly string[] = [
   'test/demo/security-headers.spec.ts',
   'test/docs/examples.spec.ts',
   'test/drivers/mariadb.spec.ts',
+  'test/drivers/programs.spec.ts',
   'test/drivers/rules.spec.ts',
   'test/graphql/apart.spec.ts',
   'test/graphql/apollo.spec.ts',

@@ -18,12 +18,18 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
       client.exec(sql);
       return [];
     }
-    const statement = client.prepare(sql.replaceAll(/\$(\d+)/g, '?$1'));
+    const order: unknown[] = [];
+    // better-sqlite3 takes a numbered parameter for a named one.
+    const text = sql.replaceAll(/\$(\d+)/g, (_found, number: string) => {
+      order.push(values[Number(number) - 1]);
+      return '?';
+    });
+    const statement = client.prepare(text);
     if (!statement.reader) {
-      statement.run(...values);
+      statement.run(...order);
       return [];
     }
-    return statement.all(...values) as Row[];
+    return statement.all(...order) as Row[];
   }
 
   /** There is one connection, which has a lock once its transaction has read or written. */
