@@ -38,7 +38,7 @@ class OwnersController {
       await this.owners.add(name);
       return name;
     } catch (error) {
-      throw new ConflictException(error);
+      throw new ConflictException('The name is taken.', { cause: error });
     }
   }
 
