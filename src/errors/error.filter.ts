@@ -50,6 +50,9 @@ export class ErrorFilter implements ExceptionFilter {
     if (error instanceof HttpException) {
       return toErrorBody(error.getStatus(), error.message);
     }
+    if (isOfRequest(error)) {
+      return toErrorBody(error.statusCode, error.message);
+    }
     if (isDatabaseGone(error)) {
       this.#logger.error(`${request}: the database cannot be reached: ${String(error)}`);
       return toErrorBody(503, 'The database cannot be reached at the moment. Try again later.');
@@ -57,6 +60,11 @@ export class ErrorFilter implements ExceptionFilter {
     this.#logger.error(`${request}: ${String(error)}`, error instanceof Error ? error.stack : undefined);
     return toErrorBody(500, 'Something went wrong on our side. It has been logged.');
   }
+}
+
+/** Whether Express tells the client what is wrong with its request, in an error that NestJS 11 passes on as it is. */
+function isOfRequest(error: unknown): error is Error & { readonly statusCode: number } {
+  return error instanceof Error && 'statusCode' in error && 'expose' in error && error.expose === true;
 }
 
 function retryAfterOf(error: unknown): number {

@@ -6,6 +6,8 @@ export interface Cell {
   readonly name: string;
   /** The versions of NestJS, in the range of one of its majors. */
   readonly nest?: string;
+  /** Whether it has the lowest versions of the other packages that the library works with. */
+  readonly isLowest?: boolean;
   /** The version of all packages of MikroORM. */
   readonly mikroOrm?: string;
   readonly node?: string;

@@ -2,7 +2,7 @@ import type { Cell } from './cell.ts';
 
 /** What `npm run compat` tries, in this order. */
 export const cells: readonly Cell[] = [
-  { name: 'nest-11-lowest', nest: '11.1.4', module: 'commonjs' },
+  { name: 'nest-11-lowest', nest: '11.1.4', module: 'commonjs', isLowest: true },
   { name: 'nest-11', nest: '^11.1.4' },
   { name: 'nest-12-lowest', nest: '12.0.1' },
   { name: 'nest-12' },

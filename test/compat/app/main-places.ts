@@ -1,5 +1,6 @@
+import { graphql } from './graphql.js';
 import { places } from './places.js';
 import { queue } from './queue.js';
 import { smoke } from './smoke.js';
 
-void smoke([places, queue]);
+void smoke([places, graphql, queue]);

@@ -24,8 +24,9 @@ export class NotesController {
   @Get('write')
   async write(@Query('text') text: string): Promise<object> {
     const note = this.session.create(Note, { text });
+    this.notes.create({ text: `${text} too` });
     await this.session.flush();
-    const found = await this.notes.findAll();
+    const found = await this.notes.findAll({ orderBy: { id: 'asc' } });
     const isOne = found[0] === note && (await this.em.findOne(Note, note.id)) === note;
     return { texts: found.map((each) => each.text), isOne: isOne && this.context.scope.kind === 'request' };
   }
@@ -42,7 +43,7 @@ export class NotesController {
 
   @Get('texts')
   async texts(): Promise<string[]> {
-    const notes = await this.notes.findAll();
+    const notes = await this.notes.findAll({ orderBy: { id: 'asc' } });
     return notes.map(({ text }) => text);
   }
 }
