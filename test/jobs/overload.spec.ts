@@ -1,6 +1,7 @@
-import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory } from 'nestjs-mikro-session';
 
+import { catchPool } from '../support/catch-pool.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -19,8 +20,12 @@ describe('jobs that have too little time', () => {
   beforeAll(async () => {
     database = await createTestDatabase();
     network = await NetworkProxy.start(database.url);
-    app = await startTestApp({ databaseUrl: network.url, orm: { pool: { min: 0, max: POOL_SIZE } } });
-    pool = await (app.orm as MikroORM).driver.getConnection('write').getNativeClient();
+    const caught = catchPool();
+    app = await startTestApp({
+      databaseUrl: network.url,
+      orm: { pool: { min: 0, max: POOL_SIZE }, ...caught.options },
+    });
+    pool = await caught.pool;
     jobs = app.get(JobService);
     // Kysely says there that the statement it has cancelled was cancelled.
     console = import.meta.jest.spyOn(globalThis.console, 'error').mockImplementation();

@@ -1,6 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 
+import { HANDS_OUT_POOL } from '../support/hands-out-pool.js';
 import { Note } from '../support/note.entity.js';
+import { isSince } from '../support/since.js';
 import { getTestDriver } from '../support/test-driver.js';
 
 export type Execute = () => Promise<unknown>;
@@ -144,10 +146,12 @@ const connections: Record<string, Execution> = {
     const connection = em.getConnection();
     return () => connection.executeDump('select 1');
   },
-  'the pool of the connection': (em) => {
-    const connection = em.getConnection();
-    return () => connection.getNativeClient();
-  },
+  ...(isSince('@mikro-orm/core', { ...HANDS_OUT_POOL, what: 'the pool of the connection' }) && {
+    'the pool of the connection': (em: EntityManager) => {
+      const connection = em.getConnection();
+      return () => connection.getNativeClient();
+    },
+  }),
   'a transaction of the connection': (em) => {
     const connection = em.getConnection();
     return () => connection.transactional((transaction) => connection.execute('select 1', [], 'all', transaction));

@@ -12,6 +12,7 @@ import {
 } from 'nestjs-mikro-session';
 
 import { holdPool } from '../support/hold-together.js';
+import { type CaughtPool, catchPool } from '../support/catch-pool.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -42,17 +43,19 @@ class Site {
     readonly database: TestDatabase,
     readonly network: NetworkProxy,
     readonly app: TestApp,
+    private readonly pool: CaughtPool['pool'],
   ) {}
 
   static async start(): Promise<Site> {
     const database = await createTestDatabase();
     const network = await NetworkProxy.start(database.url);
+    const { options, pool } = catchPool();
     const app = await startTestApp({
       databaseUrl: network.url,
-      orm: { pool: { min: 0, max: POOL_SIZE } },
+      orm: { pool: { min: 0, max: POOL_SIZE }, ...options },
       controllers: [SlowController],
     });
-    return new Site(database, network, app);
+    return new Site(database, network, app, pool);
   }
 
   get jobs(): JobService<EntityManager> {
@@ -64,8 +67,8 @@ class Site {
   }
 
   async countWaiting(): Promise<number> {
-    const pool = await (this.app.orm as MikroORM).driver.getConnection('write').getNativeClient();
-    return pool.waitingCount;
+    const { waitingCount } = await this.pool;
+    return waitingCount;
   }
 
   async servesAll(): Promise<void> {

@@ -1,6 +1,7 @@
-import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { ConnectionLostError, SessionFactory } from 'nestjs-mikro-session';
 
+import { catchPool } from '../support/catch-pool.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
 import { poll } from '../support/poll.js';
@@ -17,9 +18,13 @@ describe('a connection that the server has ended', () => {
 
   beforeAll(async () => {
     database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: POOL_SIZE } } });
+    const caught = catchPool();
+    app = await startTestApp({
+      databaseUrl: database.url,
+      orm: { pool: { min: 0, max: POOL_SIZE }, ...caught.options },
+    });
     factory = app.get(SessionFactory);
-    pool = await (app.orm as MikroORM).driver.getConnection('write').getNativeClient();
+    pool = await caught.pool;
   });
 
   afterAll(async () => {

@@ -13,6 +13,7 @@ import {
 } from 'nestjs-mikro-session';
 import type { Pool } from 'pg';
 
+import { catchPool } from '../support/catch-pool.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -55,14 +56,14 @@ describe('a transaction', () => {
   beforeAll(async () => {
     database = await createTestDatabase();
     network = await NetworkProxy.start(database.url);
+    const caught = catchPool();
     app = await startTestApp({
       databaseUrl: network.url,
       providers: [Notes],
       session: { injection: 'contextual' },
-      orm: { pool: { min: 0, max: POOL_SIZE } },
+      orm: { pool: { min: 0, max: POOL_SIZE }, ...caught.options },
     });
-    const { orm } = app as unknown as { orm: { driver: { getConnection(): { getNativeClient(): Promise<Pool> } } } };
-    pool = await orm.driver.getConnection().getNativeClient();
+    pool = await caught.pool;
     factory = app.get(SessionFactory);
     // What made the table changed the settings of its connection, which are reset when a session has used it.
     await factory.run((session) => session.execute('select 1'));

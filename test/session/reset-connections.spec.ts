@@ -1,6 +1,7 @@
-import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory, type SessionModuleOptions } from 'nestjs-mikro-session';
 
+import { catchPool } from '../support/catch-pool.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp, type TestAppOptions } from '../support/test-app.js';
@@ -260,8 +261,9 @@ describe('the option `resetConnections`', () => {
   });
 
   it('lets prepared statements of node-postgres be prepared anew', async () => {
-    const { app, factory } = await start();
-    const pool = await (app.orm as MikroORM).driver.getConnection('write').getNativeClient();
+    const caught = catchPool();
+    const { factory } = await start(undefined, caught.options);
+    const pool = await caught.pool;
     const named = { name: 'one', text: 'select 1 as one' };
 
     await pool.query(named);

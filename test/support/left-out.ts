@@ -9,7 +9,7 @@ export interface LeftOut {
 export function leaveOut<Runner extends jest.It | jest.Describe>(skip: Runner, { on, reason }: LeftOut): Runner {
   return new Proxy(skip, {
     apply: (target, self, [name, ...rest]: [name: string]) => {
-      process.stderr.write(`Left out on ${on}: "${name}". ${reason}\n`);
+      process.stderr.write(describeLeftOut(name, { on, reason }));
       return Reflect.apply<unknown, unknown[], unknown>(target as never, self, [name, ...rest]);
     },
     get: (target, key): unknown => {
@@ -19,4 +19,8 @@ export function leaveOut<Runner extends jest.It | jest.Describe>(skip: Runner, {
         : member;
     },
   });
+}
+
+export function describeLeftOut(what: string, { on, reason }: LeftOut): string {
+  return `Left out on ${on}: "${what}". ${reason}\n`;
 }

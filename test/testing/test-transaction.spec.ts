@@ -6,6 +6,8 @@ import { SessionTesting } from 'nestjs-mikro-session/testing';
 import { Note } from '../support/note.entity.js';
 import { poll } from '../support/poll.js';
 import type { TestApp } from '../support/test-app.js';
+import { HANDS_OUT_POOL } from '../support/hands-out-pool.js';
+import { itSince } from '../support/since.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { startTestingApp } from './testing-app.js';
 import { Owner, Pet } from './testing.entities.js';
@@ -287,7 +289,7 @@ describe('the transaction of a test', () => {
     ).toEqual([]);
   });
 
-  it('ends at once what waits for the server, or for its reader', async () => {
+  itSince('@mikro-orm/core', HANDS_OUT_POOL)('ends at once what waits for the server, or for its reader', async () => {
     const native = await (app.orm.em as EntityManager).getDriver().getConnection().getNativeClient();
     const client = await native.connect();
     const forgotten = Promise.allSettled([client.query('select pg_sleep(61)')]);
@@ -367,7 +369,7 @@ describe('the transaction of a test', () => {
     await expect(end).rejects.toThrow(/would end the transaction of the test/);
   });
 
-  it('serves code that asks the pool itself', async () => {
+  itSince('@mikro-orm/core', HANDS_OUT_POOL)('serves code that asks the pool itself', async () => {
     const pool = await (app.orm.em as EntityManager).getDriver().getConnection().getNativeClient();
 
     await pool.query(`insert into owner (name) values ($1)`, ['of the pool']);
