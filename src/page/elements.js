@@ -15,7 +15,7 @@ export function find(id, kind) {
 }
 
 /**
- * Makes an element. What it holds is text, never markup: what users have sent is shown as they have sent it.
+ * Makes an element. Its content is text, never markup: data of users is shown as it was sent.
  *
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name
@@ -31,7 +31,7 @@ export function make(name, className, ...content) {
 }
 
 /**
- * The id of a session or a run. Where there is little room its first part stands for it.
+ * Shows the id of a session or a run. A narrow page shows only its first part.
  *
  * @param {string} id
  */
@@ -44,7 +44,7 @@ export function shortId(id) {
   return id.slice(0, 8);
 }
 
-/** Keeps one element per item, by key: one that has the focus goes on having it. */
+/** Keeps one element per item, by key, so that an element keeps the focus. */
 export class KeyedElements {
   /** @type {Map<number | string, HTMLElement>} */
   #elements = new Map();

@@ -1,8 +1,8 @@
 /** @import { Job, JobLog, LoggedJob, Result } from './types.d.ts' */
 
 /**
- * Puts together what is known of the jobs of a run: results, which are committed, and the log of the server, which knows
- * jobs that run, and those that failed before their run tells so.
+ * Joins the two sources about the jobs of a run: the results, which are committed, and
+ * the log of the server, which has running jobs, and failed jobs before the run reports them.
  *
  * @param {readonly Result[]} results
  * @param {JobLog} log
@@ -32,7 +32,7 @@ function fromResult({ index, number, status, factors, error, ...times }, logged)
 }
 
 /**
- * One that has ended and has no result yet is about to commit.
+ * A job that has ended without a result yet is about to commit.
  *
  * @param {LoggedJob} job
  * @param {number} now

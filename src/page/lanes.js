@@ -3,9 +3,9 @@
 /** @typedef {Job & { readonly from: number, readonly to: number, readonly lane: number }} PlacedJob */
 
 /**
- * Gives each job, in the order they started, the first lane that is free by then: no two of a lane overlap.
+ * Puts each job, in the order of their starts, into the first free lane: the jobs of a lane never overlap.
  *
- * @param {readonly Job[]} jobs those whose times are not known are left out
+ * @param {readonly Job[]} jobs jobs without known times are left out
  * @returns {PlacedJob[]}
  */
 export function placeInLanes(jobs) {

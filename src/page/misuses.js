@@ -3,7 +3,7 @@ import { ask, problemsOf } from './server.js';
 
 /** @import { Misuse } from './types.d.ts' */
 
-/** The buttons that commit a misuse on the server, each with a place for the error that comes. */
+/** Sets up the buttons that commit a misuse on the server. Each shows the error of the library. */
 export function setUpMisuses() {
   for (const card of find('misuses', HTMLDivElement).querySelectorAll('article')) {
     const button = /** @type {HTMLButtonElement} */ (card.querySelector('button'));

@@ -31,7 +31,7 @@ function toText(factors, error) {
 }
 
 /**
- * A row is made anew when there is more to tell.
+ * The key changes when a row has to show more: then the row is made again.
  *
  * @param {Job} job
  */

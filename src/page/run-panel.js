@@ -6,13 +6,13 @@ import { Timeline } from './timeline.js';
 
 /** @import { Job, JobLog, Page, Progress, Result, Run } from './types.d.ts' */
 
-/** How many results are shown at once. */
+/** The number of results that are shown at once. */
 const PAGE_SIZE = 100;
 
-/** How often jobs that run are looked at. */
+/** Milliseconds between two looks at running jobs. */
 const LOOK_MS = 250;
 
-/** How long a server that does not answer is left alone. */
+/** Milliseconds of rest after a server did not answer. */
 const REST_MS = 2_000;
 
 /** Shows one run while it goes on, and afterwards. */
@@ -40,10 +40,10 @@ export class RunPanel {
   #jobs = [];
   /** @type {number | undefined} */
   #chosen;
-  /** Where the results that are shown begin: at the newest, as long as nobody turned a page. @type {number | 'newest'} */
+  /** The offset of the shown results. `newest` until the user turns a page. @type {number | 'newest'} */
   #offset = 'newest';
   #announced = '';
-  /** Whether the server did not answer when it was asked last. */
+  /** Whether the last request got no answer. */
   #isAway = false;
 
   /** @param {() => void} onEnd called when the run that is shown has ended */
@@ -143,7 +143,7 @@ export class RunPanel {
     /** @type {Page<Result>} */
     const page = await ask(`jobs/${run.id}/results?${query}`, { signal });
     if (this.#offset !== wanted) {
-      // Somebody has turned the page meanwhile.
+      // The user has turned the page in the meantime.
       return;
     }
     const isNewest = offset + PAGE_SIZE >= page.total;
@@ -202,7 +202,7 @@ export class RunPanel {
   }
 
   /**
-   * Tells a screen reader at each quarter, and at the end.
+   * Tells a screen reader the progress at each quarter, and the end.
    *
    * @param {Run['state']} state
    * @param {number} ended

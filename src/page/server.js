@@ -1,4 +1,4 @@
-/** What the server says against a request: a line for each field that is not right. */
+/** The refusal of a request by the server, with a line for each invalid field. */
 export class RefusedError extends Error {
   /** @param {readonly string[]} problems */
   constructor(problems) {

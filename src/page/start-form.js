@@ -56,7 +56,7 @@ function readList(text) {
 }
 
 /**
- * What is no number the server refuses, and says why.
+ * Sends other texts as they are: the server refuses them, and says why.
  *
  * @param {string} text
  */

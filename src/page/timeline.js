@@ -101,7 +101,7 @@ export class Timeline {
   }
 
   /**
-   * The job of the next lane, or of the one before, that started the least time before or after this one.
+   * Returns the job in the next or the previous lane whose start is nearest to that of this job.
    *
    * @param {1 | -1} step
    */
@@ -144,7 +144,7 @@ export class Timeline {
 }
 
 /**
- * A colour for a session.
+ * Returns a colour for a session.
  *
  * @param {string} sessionId
  */

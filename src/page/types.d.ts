@@ -13,13 +13,13 @@ export interface Run {
   readonly finishedAt: string | null;
 }
 
-/** How far a run has come, as its events tell. */
+/** The progress of a run, as its events report it. */
 export interface Progress extends Pick<Run, 'state' | 'done' | 'failed' | 'total'> {
   readonly rate?: number;
   readonly timeLeft?: number;
 }
 
-/** What became of one number, as `GET /jobs/:id/results` answers. */
+/** The outcome of one number, as `GET /jobs/:id/results` answers. */
 export interface Result {
   readonly index: number;
   readonly number: number;
