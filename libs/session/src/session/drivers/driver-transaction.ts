@@ -35,7 +35,7 @@ export class DriverTransaction {
     return this.#isOpen;
   }
 
-  /** Begins a transaction, for an EntityManager or for other code. Gives the connection back when the begin fails. */
+  /** Begins a transaction, for an EntityManager or for other code. Ends the connection when the begin fails. */
   async begin(
     wanted: BegunTransaction | undefined,
     { accessMode }: TransactionSettings,

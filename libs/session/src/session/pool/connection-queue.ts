@@ -134,7 +134,10 @@ export class ConnectionQueue<Client extends { release(): void }> {
   }
 }
 
-/** Counts the free connections. An idle one may already be promised to a caller of the same turn of the event loop. */
+/**
+ * Whether no connection is left for a new caller. An idle one may already be promised to a caller of the same turn of the
+ * event loop.
+ */
 // Seam: pg/pool
 function isExhausted({ options, idleCount, totalCount, waitingCount }: QueuedPool): boolean {
   return idleCount + options.max - totalCount <= waitingCount;

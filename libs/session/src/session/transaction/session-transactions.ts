@@ -332,7 +332,10 @@ export class SessionTransactions {
     }
   }
 
-  /** Returns the EntityManager whose callbacks a block has to run at its end. */
+  /**
+   * Returns the EntityManager whose callbacks run at the end of a block. With the outermost block, these are also the
+   * callbacks of the savepoints within it.
+   */
   #endedBy(em: EntityManager, inner: EntityManager): EntityManager {
     if (em.isInTransaction()) {
       return inner;
