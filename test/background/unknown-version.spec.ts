@@ -75,7 +75,7 @@ describe('SessionModule beside a package whose inside it does not know', () => {
     expect(log.warnings).toEqual([
       expect.stringMatching(
         new RegExp(
-          `^No sessions are opened for ${what}: "${name}" of ${of} \\d+\\.\\d+\\.\\d+ is not the one that is known ` +
+          `^No sessions are opened for ${what}: "${name}" of ${of} \\d+\\.\\d+\\.\\d+ is not the one that this library knows ` +
             `\\(seam "${seam}"\\)\\. Open one in each with @InSession\\(\\), and look for a newer version of ` +
             'nestjs-mikro-session\\.$',
         ),

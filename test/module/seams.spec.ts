@@ -136,7 +136,7 @@ describe('SessionModule where a private part of another package is gone', () => 
     await expect(start()).rejects.toMatchObject({
       code: 'SESSION_SETUP',
       message:
-        `Sessions cannot be kept apart: "${member}" of @mikro-orm/core ${version} is not the one that is known ` +
+        `Sessions cannot be kept apart: "${member}" of @mikro-orm/core ${version} is not the one that this library knows ` +
         `(seam "${seam}"). Look for a newer version of nestjs-mikro-session.`,
     });
   });
@@ -217,7 +217,7 @@ describe('SessionModule where a private part of another package is gone', () => 
       new Set([
         expect.stringMatching(
           new RegExp(
-            `^.*: "${member}" of \\S+( [\\d.]+)? is not the one that is known \\(seam "${seam}"\\)\\. .*Look|look for`,
+            `^.*: "${member}" of \\S+( [\\d.]+)? is not the one that this library knows \\(seam "${seam}"\\)\\. .*Look|look for`,
           ),
         ),
       ]),

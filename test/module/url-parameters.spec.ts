@@ -46,7 +46,7 @@ describe('a parameter of clientUrl', () => {
 
     expect(atStart).toEqual([
       'MikroORM does not read "sslmode", "application_name" in the clientUrl of the connection "default", so that it may ' +
-        'send everything in clear text. Say it in driverOptions, in the words of node-postgres: ' +
+        'send everything in clear text. Set it in driverOptions, as node-postgres calls it: ' +
         '`driverOptions: { ssl: true }`, or leave it out of the URL.',
     ]);
   });
@@ -55,8 +55,8 @@ describe('a parameter of clientUrl', () => {
     const { atStart } = await findWarnings({ clientUrl: urlWith('application_name=notes') });
 
     expect(atStart).toEqual([
-      'MikroORM does not read "application_name" in the clientUrl of the connection "default". Say it in driverOptions, ' +
-        'in the words of node-postgres, or leave it out of the URL.',
+      'MikroORM does not read "application_name" in the clientUrl of the connection "default". Set it in driverOptions, ' +
+        'as node-postgres calls it, or leave it out of the URL.',
     ]);
   });
 

@@ -94,7 +94,7 @@ describe('trouble in the threads of jobs', () => {
     await poll('the end of the thread is logged', () => Promise.resolve(log.errors.length > 0));
     const [after] = await jobs.map(['none'] as const, TroubleWorker, { threads: 1 });
 
-    expect(log.errors).toEqual([`A thread for jobs ended while it ran none: ${why}`]);
+    expect(log.errors).toEqual([`A worker thread for jobs exited while it ran no job: ${why}`]);
     expect(after).not.toBe(before);
   });
 

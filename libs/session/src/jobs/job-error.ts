@@ -55,10 +55,10 @@ export class JobThreadError extends SessionError {
       'JOB_THREAD_ENDED',
       blockedBy === undefined
         ? `The worker thread of ${label} exited while the job was running: ${describeThrown(cause)}. ` +
-            'What was not committed is rolled back. Look for process.exit(), an exception that nobody catches, or too ' +
+            'What was not committed is rolled back. Look for process.exit(), an exception that is not caught, or too ' +
             'little memory, in any job of that thread.'
         : `The worker thread of ${label} was ended, because it was blocked when the time of ${blockedBy} was up. ` +
-            'What was not committed is rolled back. Try again with `retry`, or run what blocks with a `concurrency` of ' +
+            'What was not committed is rolled back. Try again with `retry`, or run workers that block with a `concurrency` of ' +
             'no more than its `threads`.',
       { cause },
     );

@@ -58,7 +58,8 @@ export class Boss {
   /** Returns pg-boss, and starts it on first use. After a failed start, the next call tries again. */
   start(): Promise<PgBoss> {
     if (this.#isStopped) {
-      const message = 'The job queue was used after the application had shut it down.';
+      const message =
+        'The job queue was used after its shutdown. Send jobs in beforeApplicationShutdown() at the latest.';
       return Promise.reject(new SessionSetupError(message));
     }
     this.#starting ??= this.#outside(() => this.#start());

@@ -54,7 +54,7 @@ function findMissing(object: unknown, members: readonly string[]): string[] {
 
 function explain(missing: readonly string[], { seam, of, via, loss, remedy }: Seam): string {
   const parts = missing.map((member) => `"${member}"`).join(', ');
-  const are = missing.length === 1 ? 'is not the one that is known' : 'are not those that are known';
+  const are = missing.length === 1 ? 'is not the one that this library knows' : 'are not those that this library knows';
   const advice = remedy === undefined ? 'Look' : `${remedy}, and look`;
   return (
     `${loss}: ${parts} of ${of}${findVersion(of, via)} ${are} (seam "${seam}"). ` +

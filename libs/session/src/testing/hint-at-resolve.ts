@@ -30,7 +30,7 @@ function isOfScopedProvider(error: unknown): error is Error {
 function hintFor(token: InjectionToken): string {
   const name = typeof token === 'function' ? token.name : `'${String(token)}'`;
   return (
-    ` In a test, \`await testing.resolve(${name})\` of SessionTesting gives it in a scope with a session. It is scoped since ` +
-    "a session is injected into it: SessionModule.forRoot({ injection: 'contextual' }) makes it a singleton."
+    ` In a test, \`await testing.resolve(${name})\` of SessionTesting returns it in a scope with a session. It is request-scoped ` +
+    "because it injects a session: SessionModule.forRoot({ injection: 'contextual' }) makes it a singleton."
   );
 }

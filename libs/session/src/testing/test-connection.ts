@@ -62,8 +62,8 @@ export class TestConnection {
   async stop(): Promise<void> {
     this.#redirect(async () => {
       throw new SessionStateError(
-        'A connection was asked for between two tests, where SessionTesting has rolled one back and begun no other. Await ' +
-          'all that a test begins, and call SessionTesting.end() before what is to be committed.',
+        'A connection was asked for between two tests: SessionTesting has rolled back one, and has not begun the next. Await ' +
+          'all work that a test begins, and call SessionTesting.end() before work that has to be committed.',
       );
     });
     await this.#test?.pool.end();

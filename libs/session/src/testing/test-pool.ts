@@ -43,7 +43,7 @@ export class TestPool extends EventEmitter implements Pool {
   async connect(): Promise<PoolClient> {
     if (this.#isEnded) {
       throw new SessionStateError(
-        'A connection was asked for by work whose test has been rolled back. Await all that a test begins.',
+        'A connection was asked for by work whose test has been rolled back. Await all work that a test begins.',
       );
     }
     const client = new TestClient(this.#outer, (one) => this.#takeBack(one));
@@ -62,7 +62,7 @@ export class TestPool extends EventEmitter implements Pool {
       if (idle >= PATIENCE_MS) {
         leave(
           new SessionStateError(
-            'A connection was waited for while another session of the test had a transaction open in which no statement ' +
+            'A wait for a connection was given up: another session of the test has a transaction open in which no statement ' +
               `ran for ${Math.round(idle)} ms. All sessions of a test share one connection: end the transaction before ` +
               'you wait for a request or a job.',
           ),

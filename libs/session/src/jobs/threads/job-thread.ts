@@ -195,7 +195,7 @@ export class JobThread {
 
   #report(failure: unknown): void {
     new Logger('Session').error(
-      `A thread for jobs ended while it ran none: ${describeThrown(failure)}`,
+      `A worker thread for jobs exited while it ran no job: ${describeThrown(failure)}`,
       readProperty(failure, 'stack'),
     );
   }

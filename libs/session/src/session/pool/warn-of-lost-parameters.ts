@@ -25,8 +25,8 @@ export function warnOfLostParameters({ config, em }: MikroORM, driverOptions: un
     const isUnsafe = lost.some((name) => OF_SSL.test(name));
     new Logger('Session').warn(
       `MikroORM does not read ${lost.map((name) => `"${name}"`).join(', ')} in the clientUrl of the connection ` +
-        `"${em.name}"${isUnsafe ? ', so that it may send everything in clear text' : ''}. Say it in driverOptions, in ` +
-        `the words of node-postgres${isUnsafe ? ': `driverOptions: { ssl: true }`' : ''}, or leave it out of the URL.`,
+        `"${em.name}"${isUnsafe ? ', so that it may send everything in clear text' : ''}. Set it in driverOptions, as ` +
+        `node-postgres calls it${isUnsafe ? ': `driverOptions: { ssl: true }`' : ''}, or leave it out of the URL.`,
     );
   }
 }

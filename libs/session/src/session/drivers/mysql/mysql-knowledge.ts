@@ -12,8 +12,8 @@ const DEFAULT_LIMIT = 10;
 export const mysqlKnowledge: DriverKnowledge = {
   name: 'MariaDB or MySQL',
   unseen:
-    'A transaction takes its connection when it begins, and an answer that the network has lost is missed only when a ' +
-    'time-out or an abort ends the wait for it, or TCP does.',
+    'A transaction takes its connection when it begins. The wait for an answer that the network has lost goes on until a ' +
+    'time-out, an abort or TCP ends it.',
   isolationLevel: IsolationLevel.REPEATABLE_READ,
   lexis: mysqlLexis,
   canReplace: true,
