@@ -24,7 +24,7 @@ export interface RunOptions {
 }
 
 /** The parts of SessionTesting that a TestActor needs. */
-export interface TestSurroundings {
+export interface TestServices {
   readonly moduleRef: Pick<ModuleRef, 'resolve' | 'registerRequestByContextId'>;
   readonly tasks: TaskScopes;
   /** @throws {SessionStateError} where no test is open */
@@ -41,7 +41,7 @@ const runRules: Record<keyof RunOptions, Rule> = { contextName: aName };
 /** Runs code of a test, each time in a new scope, with the info of a tenant or a user. */
 export class TestActor<Em extends EntityManager = SessionEntityManager> {
   constructor(
-    private readonly surroundings: TestSurroundings,
+    private readonly services: TestServices,
     private readonly options: TestActorOptions,
   ) {
     assertOptions('SessionTesting.as()', options, rules);
@@ -50,7 +50,7 @@ export class TestActor<Em extends EntityManager = SessionEntityManager> {
   /** Runs `work` in a new session and one transaction: flushed and committed when it returns, rolled back when it throws. */
   async run<Result>(work: (session: Em) => Result | Promise<Result>, options: RunOptions = {}): Promise<Result> {
     assertOptions('SessionTesting.run()', options, runRules);
-    const source = this.surroundings.findSource(options.contextName) as SessionSource<Em>;
+    const source = this.services.findSource(options.contextName) as SessionSource<Em>;
     const { label = 'SessionTesting', info } = this.options;
     return source.run({ kind: 'begin', label, info, startedIn: source.currentScope }, work, { transaction: {} });
   }
@@ -60,7 +60,7 @@ export class TestActor<Em extends EntityManager = SessionEntityManager> {
    * created for this scope. Other providers find the session of this scope, as they find that of a request.
    */
   async resolve<Instance extends object>(token: Token<Instance>): Promise<Instance> {
-    const { moduleRef, tasks, createScope } = this.surroundings;
+    const { moduleRef, tasks, createScope } = this.services;
     const { info, label = `SessionTesting of ${nameOf(token)}` } = this.options;
     const scope = createScope({ kind: 'run', label, info });
     const contextId = ContextIdFactory.create();

@@ -1,6 +1,6 @@
 import { DriverException } from '@mikro-orm/core';
 
-import { isPassingTrouble } from '../../session/drivers/find-knowledge.js';
+import { isTransientDriverError } from '../../session/drivers/find-knowledge.js';
 import { readProperty } from '../../session/read-property.js';
 import { ConnectionLostError, SessionError } from '../../session/session-error.js';
 import { listErrors, listErrorParts } from './list-error-parts.js';
@@ -82,7 +82,7 @@ class Judgement {
     if (SQL_STATES.test(readCode(error)) || MESSAGES.test(readText(error, 'message')) || isThreadLoss(error)) {
       return true;
     }
-    if (isPassingTrouble(error)) {
+    if (isTransientDriverError(error)) {
       return true;
     }
     if (origin === 'database' && isConnectionLoss(error)) {

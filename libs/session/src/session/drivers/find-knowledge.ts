@@ -1,9 +1,9 @@
 import type { MikroORM } from '@mikro-orm/core';
 
 import type { DriverKnowledge } from './driver-knowledge.js';
-import { isPassingMysqlTrouble } from './mysql/mysql-errors.js';
+import { isTransientMysqlError } from './mysql/mysql-errors.js';
 import { mysqlKnowledge } from './mysql/mysql-knowledge.js';
-import { isPassingSqliteTrouble } from './sqlite/sqlite-errors.js';
+import { isTransientSqliteError } from './sqlite/is-transient-sqlite-error.js';
 import { sqliteKnowledge } from './sqlite/sqlite-knowledge.js';
 
 /** Finds the properties of the driver of a connection. Undefined for PostgreSQL. */
@@ -17,6 +17,6 @@ export function findKnowledge({ driver }: Pick<MikroORM, 'driver'>): DriverKnowl
 }
 
 /** Whether an error of a database other than PostgreSQL means that the same work may succeed when it is repeated. */
-export function isPassingTrouble(error: object): boolean {
-  return isPassingMysqlTrouble(error) || isPassingSqliteTrouble(error);
+export function isTransientDriverError(error: object): boolean {
+  return isTransientMysqlError(error) || isTransientSqliteError(error);
 }

@@ -7,7 +7,7 @@ import { type Cursor, followCursor, isCursor } from './follow-cursor.js';
 import type { PoolClient } from './pool.js';
 import { Portal } from './portal.js';
 import { readFromPortal } from './read-from-portal.js';
-import { type SetUpConnection, WhoIsThere } from './set-up-hooks.js';
+import { type SetUpConnection, ConnectionProbe } from './set-up-hooks.js';
 import { type Answer, NO_ANSWER, StatementsBefore } from './statements-before.js';
 import type { TransactionBeginnings } from './transaction-beginnings.js';
 import { findTransactionControl } from './transaction-control.js';
@@ -100,7 +100,7 @@ export class LeaseStatements {
   }
 
   #query(text: unknown, values: unknown, callback: unknown): unknown {
-    if (text instanceof WhoIsThere) {
+    if (text instanceof ConnectionProbe) {
       text.connection = this.connection;
       return Promise.resolve(NO_ANSWER);
     }

@@ -24,7 +24,7 @@ export interface FinitePool {
 /** Waits for a connection. Throws or rejects when the wait could never end. */
 export type Waits = <Client>(pool: FinitePool, wait: ConnectionWait<Client>) => Promise<Client>;
 
-interface DeadlockSurroundings {
+interface DeadlockServices {
   readonly scopes: ScopeLookup;
   readonly frames: TransactionFrames;
   readonly leaks: LeakWatch;
@@ -39,11 +39,11 @@ interface DeadlockSurroundings {
 export class PoolDeadlock {
   readonly #waits = new ConnectionWaits();
 
-  constructor(private readonly surroundings: DeadlockSurroundings) {}
+  constructor(private readonly services: DeadlockServices) {}
 
   /** @throws {SessionPoolDeadlockError} at once, when this wait completes the deadlock */
   async wait<Client>(pool: FinitePool, { client, leave }: ConnectionWait<Client>): Promise<Client> {
-    const { scopes, frames } = this.surroundings;
+    const { scopes, frames } = this.services;
     const scope = scopes.current;
     const forget = this.#waits.add(scope, frames.current);
     try {
@@ -67,14 +67,14 @@ export class PoolDeadlock {
     if (stuck.length >= pool.options.max) {
       const holders = stuck.map((holder) => this.#describe(holder));
       const error = new SessionPoolDeadlockError(label, holders, pool.remedy);
-      this.surroundings.onMisuse({ code: error.code, scope: label, message: error.message });
+      this.services.onMisuse({ code: error.code, scope: label, message: error.message });
       throw error;
     }
   }
 
   /** Returns the holders of connections that wait for one more. A holder is listed once per connection. */
   #findStuck(): readonly ConnectionHolder[] {
-    const { holders } = this.surroundings;
+    const { holders } = this.services;
     const stuck: ConnectionHolder[] = [];
     for (const holder of holders) {
       if (!holder.isHolder) {
@@ -104,7 +104,7 @@ export class PoolDeadlock {
 
   #describe(holder: ConnectionHolder): string {
     const { label, openedAt } = holder.scope;
-    const place = findUserFrame(this.surroundings.leaks.stackOf(holder));
+    const place = findUserFrame(this.services.leaks.stackOf(holder));
     const where = place === undefined ? '' : `, opened ${place}`;
     return `"${label}" (for ${Date.now() - openedAt.getTime()} ms${where})`;
   }

@@ -33,7 +33,7 @@ export interface SetUp {
 }
 
 /** A statement that asks a connection for itself. Nothing is sent. */
-export class WhoIsThere<Connection> {
+export class ConnectionProbe<Connection> {
   connection: Connection | undefined;
 }
 
@@ -103,7 +103,7 @@ export class SetUpHooks {
 /** Finds the connection of the pool for which a hook was called. */
 // Seam: mikro-orm/connection-hooks
 function findConnection(connection: unknown): SetUpConnection | undefined {
-  const question = new WhoIsThere<SetUpConnection>();
+  const question = new ConnectionProbe<SetUpConnection>();
   void (connection as HookedConnection).executeQuery({ sql: question, parameters: [] });
   return question.connection;
 }

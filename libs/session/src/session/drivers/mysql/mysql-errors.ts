@@ -62,7 +62,7 @@ const REPLICA = /--(?:super-)?read-only\b/;
 const CLOSED = "Can't add new command when connection is in closed state";
 
 /** Whether the same work may succeed when it is repeated. */
-export function isPassingMysqlTrouble(error: object): boolean {
+export function isTransientMysqlError(error: object): boolean {
   const code = readProperty(error, 'code');
   const message = readProperty(error, 'message');
   return (

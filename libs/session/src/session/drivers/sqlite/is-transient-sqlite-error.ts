@@ -6,7 +6,7 @@ const LOCKED = /^SQLITE_(?:BUSY|LOCKED)(?:_|$)/;
 const NUMBERS: ReadonlySet<number> = new Set([5, 6]);
 
 /** Whether the same work may succeed when it is repeated. */
-export function isPassingSqliteTrouble(error: object): boolean {
+export function isTransientSqliteError(error: object): boolean {
   const code = readProperty(error, 'code');
   const number = readProperty(error, 'errcode');
   return (
