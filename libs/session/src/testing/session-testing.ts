@@ -3,6 +3,7 @@ import type { INestApplicationContext } from '@nestjs/common';
 
 import { SessionConnections } from '../nest/session-connections.js';
 import { getSessionSourceToken } from '../nest/get-session-token.js';
+import type { SessionSource } from '../session/session-source.js';
 import type { LiveScope } from '../session/scope/live-scope.js';
 import { ScopeStorage } from '../session/scope/scope-storage.js';
 import { TaskScopes } from '../session/scope/task-scopes.js';
@@ -55,6 +56,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
       );
     }
     const { sources } = find(app, SessionConnections);
+    assertUnused(sources);
     const connections = await Promise.all(sources.map((source) => TestConnection.create(source)));
     const testing = new SessionTesting<Em>(app, connections, find(app, ScopeStorage));
     hintAtResolve(app);
@@ -80,13 +82,16 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   /**
    * Begins a test, on every connection of the application.
    *
-   * @throws {SessionStateError} while a test is open
+   * @throws {SessionStateError} while a test is open, of this SessionTesting or of another one of the same application
    */
   async begin(): Promise<void> {
     if (this.#state === 'open') {
       throw new SessionStateError(
         'SessionTesting.begin() was called while a test was open. Call rollBack() at the end of each, in afterEach().',
       );
+    }
+    if (this.#state === 'ended') {
+      assertUnused(this.connections.map(({ source }) => source));
     }
     this.#state = 'open';
     this.#ending = new AbortController();
@@ -200,6 +205,16 @@ function find<Provider>(app: INestApplicationContext, token: abstract new (...ar
     throw new SessionSetupError(
       'SessionTesting found no SessionModule in the application. Add SessionModule.forRoot() to its imports.',
       { cause },
+    );
+  }
+}
+
+/** @throws {SessionStateError} when another SessionTesting has the connections, within a test or after it */
+function assertUnused(sources: readonly SessionSource[]): void {
+  if (sources.some(({ isInTest }) => isInTest)) {
+    throw new SessionStateError(
+      'The connections of the application are in use by another SessionTesting of this application. Use that one, or ' +
+        'call its rollBack() and end() before.',
     );
   }
 }
