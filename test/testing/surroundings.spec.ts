@@ -1,6 +1,7 @@
 import { getMikroORMToken, MikroOrmModule } from '@mikro-orm/nestjs';
 import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { Controller, Injectable, Param, Post } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import {
   getSessionFactoryToken,
@@ -12,6 +13,7 @@ import {
 import { JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 import { SessionTesting } from 'nestjs-mikro-session/testing';
 
+import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
 import { injections, ormOptions, startTestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -41,6 +43,9 @@ class Tenant {
 interface Kysely {
   executeQuery(query: { readonly sql: string; readonly parameters: readonly unknown[] }): Promise<unknown>;
 }
+
+const hint =
+  /Tenant is marked as a scoped provider.*`await testing.resolve\(Tenant\)` of SessionTesting.*SessionModule/;
 
 @Controller('notes')
 class NotesController {
@@ -103,6 +108,7 @@ describe('SessionTesting', () => {
 
     await testing.run(async (session) => session.create(Note, { text: 'main' }));
     await testing.run(async (session) => session.create(Note, { text: 'report' }), { contextName: 'reports' });
+    const unknown = await Promise.allSettled([testing.run(() => undefined, { contextName: 'nobody' })]);
     const texts = await Promise.all(
       [app.get<SessionFactory<EntityManager>>(SessionFactory), reports].map((factory) =>
         factory.run(async (session) => (await session.find(Note, {})).map(({ text }) => text)),
@@ -111,6 +117,9 @@ describe('SessionTesting', () => {
 
     await testing.rollBack();
     expect(texts).toEqual([['main'], ['report']]);
+    expect(unknown).toMatchObject([
+      { reason: { message: expect.stringMatching(/no sessions of the connection "nobody"/) as string } },
+    ]);
     expect(await database.query('select from note')).toEqual([]);
     expect(await other.query('select from note')).toEqual([]);
     await app.app.close();
@@ -283,9 +292,6 @@ describe('SessionTesting', () => {
       imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
       providers: [Tenant],
     }).compile();
-    const hint =
-      /Tenant is marked as a scoped provider.*`await testing.resolve\(Tenant\)` of SessionTesting.*SessionModule/;
-
     await SessionTesting.create(module);
     await SessionTesting.create(module);
 
@@ -294,6 +300,36 @@ describe('SessionTesting', () => {
     expect(() => module.get('nobody')).toThrow(/^Nest could not find nobody element/);
     await module.close();
   });
+
+  it.each(['create', 'createApplicationContext'] as const)(
+    'finds providers of an application of NestFactory.%s(), and names what gives a scoped one',
+    async (create) => {
+      class AppModule {}
+      const root = {
+        module: AppModule,
+        imports: [MikroOrmModule.forRoot(ormOptions(database.url)), SessionModule.forRoot()],
+        providers: [Tenant],
+      };
+      // NestJS logs what it throws here, and ends the process where `abortOnError` is not false.
+      const log = new CapturedLog();
+      const app = await NestFactory[create](root, { abortOnError: false });
+      await app.init();
+      await app.get(MikroORM).schema.update();
+
+      const testing = await SessionTesting.create<EntityManager>(app);
+      await testing.begin();
+      const tenant = await testing.as({ info: { tenant: 'acme' } }).resolve(Tenant);
+      const count = await tenant.count();
+      await testing.rollBack();
+
+      expect(app.get(SessionFactory)).toBeInstanceOf(SessionFactory);
+      expect(() => app.get(Tenant)).toThrow(hint);
+      expect(() => app.get('nobody')).toThrow(/^Nest could not find nobody element/);
+      expect(count).toBe('acme: 0');
+      await app.close();
+      log[Symbol.dispose]();
+    },
+  );
 
   it('leads to SessionModule where a provider has no session', async () => {
     const module = Test.createTestingModule({ providers: [Tenant] });
@@ -305,9 +341,12 @@ describe('SessionTesting', () => {
 
   it('does not start in production, or without SessionModule', async () => {
     const module = await Test.createTestingModule({}).compile();
+    const application = await NestFactory.createApplicationContext(class {}, { logger: false });
     const before = process.env['NODE_ENV'];
 
     await expect(SessionTesting.create(module)).rejects.toThrow(/found no SessionModule/);
+    // It does not end the process, as get() of such an application does.
+    await expect(SessionTesting.create(application)).rejects.toThrow(/found no SessionModule/);
     process.env['NODE_ENV'] = 'production';
     const created = SessionTesting.create(module);
     process.env['NODE_ENV'] = before;

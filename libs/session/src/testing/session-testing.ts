@@ -1,5 +1,6 @@
 import type { EntityManager, EntityManagerType, IDatabaseDriver, Options } from '@mikro-orm/core';
 import type { INestApplicationContext } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 
 import { SessionConnections } from '../nest/session-connections.js';
 import { getSessionSourceToken } from '../nest/get-session-token.js';
@@ -36,7 +37,7 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   readonly #actor: TestActor<Em>;
 
   private constructor(
-    private readonly app: INestApplicationContext,
+    private readonly moduleRef: ModuleRef,
     private readonly connections: readonly TestConnection[],
     private readonly storage: ScopeStorage,
   ) {
@@ -55,10 +56,12 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
         'SessionTesting rolls back what an application writes, and does not start where NODE_ENV is "production".',
       );
     }
-    const { sources } = find(app, SessionConnections);
+    // An application of NestFactory ends the process when its own get() finds nothing.
+    const moduleRef = app.get(ModuleRef, { strict: false });
+    const { sources } = find(moduleRef, SessionConnections);
     assertUnused(sources);
     const connections = await Promise.all(sources.map((source) => TestConnection.create(source)));
-    const testing = new SessionTesting<Em>(app, connections, find(app, ScopeStorage));
+    const testing = new SessionTesting<Em>(moduleRef, connections, find(moduleRef, ScopeStorage));
     hintAtResolve(app);
     sources.forEach((source) => source.onClose(() => testing.#close()));
     return testing;
@@ -160,18 +163,18 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
     const ending = this.#ending.signal;
     // The application may not have pg-boss.
     const { drainQueues } = await import('./drain/drain-queues.js');
-    return drainQueues({ app: this.app, ending }, queue, options);
+    return drainQueues({ moduleRef: this.moduleRef, ending }, queue, options);
   }
 
   /** Returns an object with the same run() and resolve() for a tenant or a user: their scopes have this `info`. */
   as(options: TestActorOptions): TestActor<Em> {
     return new TestActor<Em>(
       {
-        moduleRef: this.app,
-        tasks: find(this.app, TaskScopes),
+        moduleRef: this.moduleRef,
+        tasks: find(this.moduleRef, TaskScopes),
         findSource: (contextName) => {
           this.#assertOpen();
-          return this.app.get(getSessionSourceToken(contextName), { strict: false });
+          return findSource(this.moduleRef, contextName);
         },
         createScope: (scopeOptions) => {
           this.#assertOpen();
@@ -198,12 +201,28 @@ export class SessionTesting<Em extends EntityManager = SessionEntityManager> {
   }
 }
 
-function find<Provider>(app: INestApplicationContext, token: abstract new (...args: never[]) => Provider): Provider {
+function find<Provider>(moduleRef: ModuleRef, token: abstract new (...args: never[]) => Provider): Provider {
   try {
-    return app.get<Provider>(token, { strict: false });
+    return moduleRef.get<Provider>(token, { strict: false });
   } catch (cause) {
     throw new SessionSetupError(
       'SessionTesting found no SessionModule in the application. Add SessionModule.forRoot() to its imports.',
+      { cause },
+    );
+  }
+}
+
+function findSource(moduleRef: ModuleRef, contextName: string | undefined): SessionSource {
+  try {
+    return moduleRef.get<SessionSource>(getSessionSourceToken(contextName), { strict: false });
+  } catch (cause) {
+    const [connection, option] =
+      contextName === undefined
+        ? ['default connection', '']
+        : [`connection "${contextName}"`, `{ contextName: '${contextName}' }`];
+    throw new SessionSetupError(
+      `SessionTesting found no sessions of the ${connection} in the application. Add SessionModule.forRoot(${option}) to ` +
+        'its imports, or name another connection: run(work, { contextName }).',
       { cause },
     );
   }

@@ -1,4 +1,4 @@
-import type { INestApplicationContext } from '@nestjs/common';
+import type { ModuleRef } from '@nestjs/core';
 
 import { JobQueueLifecycle } from '../../pg-boss/job-queue-lifecycle.js';
 import { isInOpenTransaction } from '../../pg-boss/find-open-transaction.js';
@@ -9,18 +9,18 @@ import { QueueDrain } from './queue-drain.js';
 const LIMIT = 1_000;
 
 export interface DrainedTest {
-  readonly app: INestApplicationContext;
+  readonly moduleRef: ModuleRef;
   /** Aborts when the test ends. */
   readonly ending: AbortSignal;
 }
 
 /** Runs the durable jobs that were sent in a test: those of one queue, or of all queues with a handler. */
 export async function drainQueues(
-  { app, ending }: DrainedTest,
+  { moduleRef, ending }: DrainedTest,
   name: string | undefined,
   { limit = LIMIT, ignoreStartAfter = false }: DrainOptions,
 ): Promise<Drained> {
-  const drains = await findDrains({ app, ending }, name, ignoreStartAfter);
+  const drains = await findDrains({ moduleRef, ending }, name, ignoreStartAfter);
   const attempts: DrainedAttempt[] = [];
   const take = (attempt: DrainedAttempt): void => {
     attempts.push(attempt);
@@ -45,12 +45,12 @@ export async function drainQueues(
 }
 
 async function findDrains(
-  { app, ending }: DrainedTest,
+  { moduleRef, ending }: DrainedTest,
   name: string | undefined,
   ignoreStartAfter: boolean,
 ): Promise<QueueDrain[]> {
   const drains: QueueDrain[] = [];
-  for (const { parts } of findLifecycles(app)) {
+  for (const { parts } of findLifecycles(moduleRef)) {
     for (const handler of parts.findHandlers()) {
       if (name === undefined || handler.options.queue === name) {
         const { boss, workers } = parts;
@@ -81,9 +81,9 @@ async function findDrains(
   return drains;
 }
 
-function findLifecycles(app: INestApplicationContext): readonly JobQueueLifecycle[] {
+function findLifecycles(moduleRef: ModuleRef): readonly JobQueueLifecycle[] {
   try {
-    return app.get(JobQueueLifecycle, { strict: false, each: true });
+    return moduleRef.get(JobQueueLifecycle, { strict: false, each: true });
   } catch (cause) {
     throw new SessionSetupError(
       'SessionTesting.drain() found no JobQueueModule in the application. Add JobQueueModule.forRoot() to its imports.',
