@@ -28,7 +28,7 @@ export interface PlacesApp extends TestApp {
 /** Starts an application that has all places. */
 export async function startPlacesApp(options: TestAppOptions, backend: Backend): Promise<PlacesApp> {
   const bull = useBackend(backend, options.databaseUrl);
-  const server = tcp.makeServer();
+  const server = await tcp.makeServer();
   const app = await startTestApp({
     ...options,
     orm: { schemaGenerator: { ignoreSchema: ['bullmq', 'pgboss'] } },

@@ -37,7 +37,7 @@ export async function startRpcApp(options: RpcAppOptions): Promise<RpcApp> {
       ...(metadata.imports ?? []),
     ],
   };
-  const server = transport.makeServer();
+  const server = await transport.makeServer();
   const { app, microservice } = await (form === 'hybrid' ? startHybrid(root, server) : startStandalone(root, server));
   const orm = app.get(MikroORM);
   await orm.schema.update();
@@ -50,6 +50,7 @@ export async function startRpcApp(options: RpcAppOptions): Promise<RpcApp> {
     close: async () => {
       await client.close();
       await app.close();
+      await transport.end?.(server);
     },
   };
 }

@@ -8,6 +8,7 @@ import {
   ClientProxyFactory,
   type CustomTransportStrategy,
   type MicroserviceOptions,
+  type MqttOptions,
   type NatsOptions,
   type ReadPacket,
   type RedisOptions,
@@ -18,6 +19,8 @@ import {
 } from '@nestjs/microservices';
 import type { Subscription } from 'rxjs';
 
+import { hasMqttBroker, type MqttBroker, startMqttBroker } from './mqtt-broker.js';
+
 const rpcForms = ['hybrid', 'standalone'] as const;
 
 export type RpcForm = (typeof rpcForms)[number];
@@ -27,8 +30,10 @@ export interface RpcTransport {
   readonly name: string;
   /** The forms of microservices that it is tested in: of what differs by the broker alone, one is enough. */
   readonly forms: readonly RpcForm[];
-  makeServer(): MicroserviceOptions;
+  makeServer(): MicroserviceOptions | Promise<MicroserviceOptions>;
   makeClient(microservice: INestMicroservice, server: MicroserviceOptions): ClientProxy;
+  /** Ends what was started for a server. */
+  end?(server: MicroserviceOptions): Promise<void>;
 }
 
 export const tcp: RpcTransport = {
@@ -132,6 +137,26 @@ function rabbitmq(url: string): RpcTransport {
   };
 }
 
+function mqtt(): RpcTransport {
+  const started = new Map<MicroserviceOptions, MqttBroker>();
+  return {
+    name: 'MQTT',
+    forms: ['hybrid'],
+    makeServer: async () => {
+      const broker = await startMqttBroker();
+      const server: MqttOptions = { transport: Transport.MQTT, options: { url: broker.url } };
+      started.set(server, broker);
+      return server;
+    },
+    makeClient: (_microservice, server) =>
+      ClientProxyFactory.create({ ...(server as MqttOptions), transport: Transport.MQTT }),
+    end: async (server) => {
+      await started.get(server)?.close();
+      started.delete(server);
+    },
+  };
+}
+
 /** The brokers, each with the variable that says where one is, and an example of it. */
 const brokers = [
   ['NATS', 'NATS_URL', 'nats://127.0.0.1:4222', nats],
@@ -149,5 +174,8 @@ export function findTransports(): RpcTransport[] {
     }
     return [make(url)];
   });
-  return [tcp, local, ...reached];
+  if (!hasMqttBroker) {
+    process.stderr.write('MQTT is not tested: run `npm install`, which brings its broker, the package aedes.\n');
+  }
+  return [tcp, local, ...(hasMqttBroker ? [mqtt()] : []), ...reached];
 }

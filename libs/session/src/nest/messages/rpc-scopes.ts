@@ -63,7 +63,7 @@ export class RpcScopes {
     this.#known.add(server);
     const transport = TRANSPORTS[Number(server.transportId ?? NaN)] ?? server.constructor.name;
     server.addHandler = (pattern, handler, isEventHandler, extras) => {
-      const label = `${isEventHandler === true ? 'event' : 'message'} ${JSON.stringify(pattern)} (${transport})`;
+      const label = `${isEventHandler === true ? 'event' : 'message'} ${describePattern(pattern)} (${transport})`;
       addHandler.call(server, pattern, this.#watch(handler, label, pattern), isEventHandler, extras);
     };
   }
@@ -92,6 +92,11 @@ export class RpcScopes {
       throwError(() => END_FAILURE),
     );
   }
+}
+
+/** Kafka takes regular expressions for patterns, too. */
+function describePattern(pattern: unknown): string {
+  return pattern instanceof RegExp ? String(pattern) : JSON.stringify(pattern);
 }
 
 /**
