@@ -147,6 +147,10 @@ function missingSource(className: string, name: string, contextName: string | un
   const module = contextName === undefined ? 'SessionModule.forRoot()' : `SessionModule for "${contextName}"`;
   return (
     `"${className}.${name}" has @InSession(), but was called on an object that no session was provided to. ` +
-    `List "${className}" in the \`providers\` of a module, so that NestJS makes it, and add ${module} to the imports.`
+    `List "${className}" in the \`providers\` of a module, so that NestJS makes it, and add ${module} to the imports. ` +
+    `If both are there, "${className}" is request-scoped, because it or a provider that it injects has an ` +
+    '@InjectSession(), and its caller uses the one object outside of all requests, in which NestJS injects nothing: ' +
+    'nest-commander does so. Use SessionContext.current there instead of @InjectSession(), or the option ' +
+    "`injection: 'contextual'` of SessionModule."
   );
 }
