@@ -1,7 +1,10 @@
+import { EventEmitter, once } from 'node:events';
+
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Inject, Injectable, type OnModuleInit, Scope } from '@nestjs/common';
 import {
   type PlaceScopeOptions,
+  type Scope as SessionScope,
   SessionContext,
   SessionFactory,
   SessionPlace,
@@ -48,12 +51,29 @@ class Archive {
 @Injectable()
 @SessionPlace()
 class InboxPlace implements SessionPlace {
+  scope: SessionScope | undefined;
+  answered: number | undefined;
+  /** Answers at once, and keeps its scope until the connection closes. */
+  listen: (connection: EventEmitter) => Promise<number> = async () => 0;
+
   constructor(
     private readonly inbox: Inbox,
     private readonly archive: Archive,
+    private readonly context: SessionContext<EntityManager>,
   ) {}
 
   install(scopes: SessionScopes): void {
+    this.listen = (connection) => {
+      const answer = Promise.withResolvers<number>();
+      const run = scopes.run({ kind: 'message', label: 'connection' }, async () => {
+        this.scope = this.context.scope;
+        this.answered = await this.context.current.count(Note);
+        answer.resolve(this.answered);
+        await once(connection, 'close');
+      });
+      run.catch(answer.reject);
+      return answer.promise;
+    };
     this.inbox.deliver = (mail) =>
       scopes.run({ kind: 'message', label: `mail ${mail.id}`, info: { tenant: mail.tenant }, origin: { mail } }, () =>
         this.archive.store(mail),
@@ -95,6 +115,19 @@ describe.each(injections)('a place of the application, with %s injection', (inje
     ]);
     expect(await database.query("select text from note where text = 'hello'")).toHaveLength(1);
     await noLiveScope(app);
+  });
+
+  it('keeps a scope open until the event that its work waits for', async () => {
+    const connection = new EventEmitter();
+    const place = app.get<InboxPlace>(InboxPlace);
+
+    const answer = await place.listen(connection);
+
+    expect(place.scope).toMatchObject({ state: 'open', label: 'connection' });
+    expect(answer).toBe(place.answered);
+    connection.emit('close');
+    await noLiveScope(app);
+    expect(place.scope?.state).toBe('closed');
   });
 });
 
