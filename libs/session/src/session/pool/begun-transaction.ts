@@ -7,30 +7,30 @@ import type { SqlLexis } from './sql-statements.js';
 import { findTransactionControl } from './transaction-control.js';
 import { unlessInTime } from './unless-in-time.js';
 
-/** Whose transaction runs on a connection. */
+/** The owner of a transaction: a scope, or an EntityManager outside of scopes. */
 export interface LeaseOwner {
   readonly label: string;
 }
 
-/** The connection that a transaction runs on. */
+/** The members of the connection of a transaction that are used here. */
 interface TransactionConnection {
   readonly loss: Pick<ConnectionLoss, 'isTold' | 'unknownCommit'>;
   destroy(reason: Error): void;
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
-/** The object that stands for the connection of a transaction until its first statement. */
+/** The object that replaces the connection of a transaction until its first statement. */
 interface Stand {
   readonly lease: TransactionConnection | undefined;
   giveUpWait(): void;
 }
 
-/** As Kysely begins a transaction, and nobody else spells it. */
+/** The exact text with which Kysely begins a transaction. Nobody else writes it so. */
 // Seam: kysely/begin
 const KYSELY_BEGIN = /^(?:begin$|start transaction(?: isolation level [a-z ]+?)?(?: read (?:only|write))?$)/;
 const BEGUN = Symbol('begun');
 
-/** Whether a statement is the one by which Kysely begins a transaction. */
+/** Whether a statement is the one with which Kysely begins a transaction. */
 export function isKyselyBegin(sql: string): boolean {
   return KYSELY_BEGIN.test(sql);
 }
@@ -38,7 +38,7 @@ export function isKyselyBegin(sql: string): boolean {
 /** A transaction that MikroORM begins for an EntityManager. It has no connection before its first statement. */
 export class BegunTransaction {
   isReadOnly = false;
-  /** What stands for the connection that was asked for last. */
+  /** The object that replaces the connection which is being taken from the pool. */
   arriving: { readonly setUps: SetUp[] } | undefined;
   #isBeingSet = false;
   #stand: Stand | undefined;
@@ -46,7 +46,7 @@ export class BegunTransaction {
 
   constructor(readonly owner: LeaseOwner) {}
 
-  /** Whether the statement that begins it was seen. */
+  /** Whether the statement that begins the transaction was seen. */
   get isClaimed(): boolean {
     return this.#stand !== undefined;
   }
@@ -56,12 +56,12 @@ export class BegunTransaction {
     this.isReadOnly = sql.endsWith('read only');
   }
 
-  /** The connection that it runs on, once it has one. */
+  /** The connection of the transaction. Undefined before it has one. */
   get lease(): TransactionConnection | undefined {
     return this.#stand?.lease;
   }
 
-  /** Whether it keeps a connection from others. One that nobody follows is taken for having one. */
+  /** Whether the transaction holds a connection. True for a connection that cannot be followed. */
   get holdsConnection(): boolean {
     return this.#stand === undefined || this.#stand.lease !== undefined;
   }
@@ -70,7 +70,7 @@ export class BegunTransaction {
     return this.#isBeingSet;
   }
 
-  /** Whether MikroORM begins or ends a part of it just now. */
+  /** Whether MikroORM is just beginning or ending a part of the transaction. */
   get isOwn(): boolean {
     return this.#ownStatements > 0;
   }
@@ -85,7 +85,7 @@ export class BegunTransaction {
     }
   }
 
-  /** Runs the statements by which MikroORM sets it, before anybody else has it. */
+  /** Runs the statements with which MikroORM configures the transaction, before other code gets it. */
   async whileBeingSet(work: () => Promise<void>): Promise<void> {
     this.#isBeingSet = true;
     try {
@@ -95,7 +95,7 @@ export class BegunTransaction {
     }
   }
 
-  /** Waits for `work`, or for the end of the connection, which is the end of all that goes on on it. */
+  /** Waits for `work`, at most until the connection ends, which ends all work on it. */
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.lease?.whileAlive(work) ?? work();
   }
@@ -112,7 +112,7 @@ export class BegunTransaction {
     this.#stand?.giveUpWait();
   }
 
-  /** @throws {SessionStateError} for a statement that begins or ends a transaction, unless it is MikroORM's own */
+  /** @throws {SessionStateError} for a statement that begins or ends a transaction, unless it comes from MikroORM */
   assertAllowed(sql: string, lexis?: SqlLexis): void {
     const control = this.isOwn ? undefined : findTransactionControl(sql, lexis);
     if (control !== undefined) {
@@ -125,7 +125,7 @@ export class BegunTransaction {
   }
 }
 
-/** Finds what is known of a transaction that MikroORM began for an EntityManager, or of the one around a savepoint. */
+/** Returns the BegunTransaction of a transaction of MikroORM, or of the transaction around a savepoint. */
 export function begunOf(transaction: Transaction): BegunTransaction | undefined {
   return (transaction as { [BEGUN]?: BegunTransaction } | undefined)?.[BEGUN];
 }

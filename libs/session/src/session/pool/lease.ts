@@ -11,16 +11,16 @@ import { leftOpen } from './unexpected-end.js';
 import { unlessInTime } from './unless-in-time.js';
 
 export interface LeaseOptions extends LeaseStatementsOptions, HeldIdleOptions {
-  /** Who is told of what becomes of connections. */
+  /** The observer of the connections. */
   readonly observed: Observed;
 }
 
-/** A server that has become a replica. */
+/** The SQL state of a server that has become a replica. */
 const READ_ONLY = '25006';
 
-/** Gives one connection out and takes it back, as long as there is one. */
+/** Keeps one connection of the pool: its check-outs, its use and its end. */
 export class Lease {
-  /** Whether it is checked out of the pool. */
+  /** Whether the connection is checked out of the pool. */
   isOut = false;
   /** Whether the connection has ended. */
   isOver = false;
@@ -30,9 +30,9 @@ export class Lease {
   readonly statements: LeaseStatements;
   readonly #options: LeaseOptions;
   #isSetUp = false;
-  /** Whether it is of no use to others. */
+  /** Whether the connection must not be used again. */
   #isSpent = false;
-  /** Gives it back to the pool when it is reset. */
+  /** Gives the connection back to the pool after its reset. */
   #giveBackReset: PoolClient['release'] | undefined;
 
   constructor(client: PoolClient, options: LeaseOptions) {
@@ -47,13 +47,13 @@ export class Lease {
     });
   }
 
-  /** Whether somebody has left a transaction open on it. */
+  /** Whether code has left a transaction open on the connection. */
   get isLeftOpen(): boolean {
     const status = this.client.getTransactionStatus?.();
     return !this.isOver && (status === 'T' || status === 'E');
   }
 
-  /** Whether the transaction that is open on it takes no statement any more. */
+  /** Whether the open transaction has failed, and accepts no statement any more. */
   get hasFailed(): boolean {
     return this.isOver || this.loss.cause !== undefined || this.client.getTransactionStatus?.() === 'E';
   }
@@ -68,12 +68,12 @@ export class Lease {
     };
   }
 
-  /** How much the server has said. */
+  /** The number of bytes that the server has sent. */
   get bytesRead(): number | undefined {
     return this.client.connection?.stream?.bytesRead;
   }
 
-  /** Takes over the connection for somebody who asked the pool for it, or for a transaction whose first statement did. */
+  /** Called when the connection is checked out, for a scope or for a transaction with its first statement. */
   checkOut(scope: LeaseOwner | undefined, transaction?: BegunTransaction): this {
     this.use.scope = scope;
     this.use.transaction = transaction;
@@ -86,14 +86,14 @@ export class Lease {
     return this;
   }
 
-  /** Whether it is to be set up now, which is done once. */
+  /** Returns whether the connection must be set up now. True only once. */
   becomesSetUp(): boolean {
     const isDue = !this.#isSetUp;
     this.#isSetUp = true;
     return isDue;
   }
 
-  /** Waits for `work`, or for the end of the connection, which is the end of all that goes on on it. */
+  /** Waits for `work`, at most until the connection ends, which ends all work on it. */
   async whileAlive<Result>(work: () => Promise<Result>): Promise<Result> {
     const over = Promise.withResolvers<never>();
     const onEnd = (): void =>
@@ -106,7 +106,7 @@ export class Lease {
     }
   }
 
-  /** Gives back a connection that broke while it was checked out. Who holds it may do so once more. */
+  /** Gives back a connection that broke while it was checked out. Its user may give it back again. */
   giveBack(): void {
     if (this.isOut) {
       const release = this.#giveBackReset ?? this.client.release;
@@ -116,7 +116,7 @@ export class Lease {
     }
   }
 
-  /** Ends the connection without asking the server, which rolls back. Its statements fail with `reason`. */
+  /** Ends the connection without a word to the server, which then rolls back. Running statements fail with `reason`. */
   destroy(reason: Error): void {
     this.loss.note(reason);
     const stream = this.client.connection?.stream;
@@ -127,7 +127,7 @@ export class Lease {
     }
   }
 
-  /** Says of what failed what became of the connection. */
+  /** Turns an error into one that says what happened to the connection. */
   explain(error: unknown, isSentCommit = false): unknown {
     const { loss, use } = this;
     const state = findSqlState(error);
@@ -140,7 +140,7 @@ export class Lease {
       this.#isSpent = true;
     }
     if (isGivenUp(error)) {
-      // The answer may still come, and would be taken for another's.
+      // The answer may still come, and would be taken for the answer to another statement.
       this.destroy(error as Error);
     }
     if (isSentCommit && isLost) {
@@ -168,7 +168,7 @@ export class Lease {
     }
   }
 
-  /** Whoever asks the pool for the connection waits until it is as it was. */
+  /** Gives the connection back after its reset. The next user waits for that. */
   async #releaseReset(release: PoolClient['release']): Promise<void> {
     this.#giveBackReset = release;
     this.client.release = () => undefined;

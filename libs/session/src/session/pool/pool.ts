@@ -1,4 +1,4 @@
-/** The little of a client of node-postgres that is needed here. */
+/** The members of a client of node-postgres that are used here. */
 export interface PoolClient {
   release: (error?: Error | boolean) => void;
   query: (text: unknown, values?: unknown, callback?: unknown) => unknown;
@@ -6,12 +6,12 @@ export interface PoolClient {
   once(event: 'end' | 'drain', listener: () => void): unknown;
   off(event: 'end' | 'drain', listener: () => void): unknown;
   end: () => Promise<void>;
-  /** I: none, T: open, E: open and failed. Null before the first answer. */
+  /** The state of the transaction. I: none, T: open, E: open and failed. Null before the first answer. */
   getTransactionStatus?: () => 'I' | 'T' | 'E' | null;
   getTypeParser?: (type: number, format: string) => (value: string) => unknown;
   /** False while a statement runs. */
   readonly readyForQuery?: boolean | null;
-  /** Of the server, which is not known before the connection is open. */
+  /** The process id on the server. Unknown before the connection is open. */
   readonly processID?: number | null;
   readonly connection?: {
     readonly stream?: { destroy(): unknown; readonly bytesRead?: number; readonly remoteAddress?: string | undefined };
@@ -19,7 +19,7 @@ export interface PoolClient {
   };
 }
 
-/** The little of a pool of node-postgres that is needed here. */
+/** The members of a pool of node-postgres that are used here. */
 export interface Pool {
   readonly options: {
     max: number;
@@ -28,13 +28,13 @@ export interface Pool {
     keepAliveInitialDelayMillis?: number;
     connectionTimeoutMillis?: number;
   };
-  /** Private to node-postgres: those that are still opening, too. */
+  /** Private to node-postgres. All clients, also those that are being opened. */
   readonly _clients?: readonly PoolClient[];
   /** The class of its connections. */
   readonly Client?: new (options: unknown) => PoolClient & { connect(): Promise<void> };
-  /** What to do where a wait for a connection cannot end. @default to make it larger */
+  /** What to do when a wait for a connection can never end, for the error. @default 'make the pool larger' */
   readonly remedy?: string;
-  /** Told of a wait that begins while it has no connection to give. */
+  /** Called when a wait begins because no connection is free. */
   onWait?(wait: { readonly client: Promise<PoolClient>; leave(reason: Error): void }): void;
   end: (...args: unknown[]) => Promise<void>;
   readonly totalCount: number;
@@ -47,7 +47,7 @@ export interface Pool {
   on(event: 'remove', listener: (client: PoolClient) => void): unknown;
 }
 
-/** What MikroORM makes a pool with. */
+/** The options with which MikroORM makes a pool. */
 export interface DriverOptions {
   readonly onPoolCreated?: (pool: unknown) => unknown;
 }
