@@ -11,8 +11,8 @@ interface Reference {
 type Injected = InjectionToken | Reference;
 
 /**
- * Returns what finds the dependencies of a provider. NestJS 11 does not look for those of a provider that is
- * request-scoped by itself until it makes one: they are read from its class, or its factory.
+ * Returns a function that finds the dependencies of a provider. NestJS 11 does not know the dependencies of a
+ * request-scoped provider before it creates one. So they are read from its class or its factory.
  */
 export function injectedIn(modules: ModulesContainer): (wrapper: ProviderWrapper) => ProviderWrapper[] {
   const providers = Map.groupBy(listProviders(modules), ({ token }) => token);

@@ -26,7 +26,7 @@ export interface KnownSession {
   /** Makes the unit of work of a fork refuse entities of other live sessions. */
   guard(em: EntityManager): void;
   refuse(error: SessionError): void;
-  /** @throws {SessionClosedError} when the session has ended meanwhile */
+  /** @throws {SessionClosedError} when the session has ended in the meantime */
   begun(em: EntityManager, transaction: Transaction): void;
   track(em: EntityManager, transaction: Transaction): void;
   isInFlushOf(em: EntityManager): boolean;

@@ -43,7 +43,7 @@ export interface GatewayController {
 interface GatewayWatch {
   /** The scope of the message that the running code handles. */
   readonly current: MessageScope | undefined;
-  /** @throws {SessionSetupError} where a gateway that has one instance for all messages cannot work */
+  /** @throws {SessionSetupError} when NestJS 11 cannot inject into the gateway */
   checkInstance(gateway: object): void;
   watchMessage(message: GatewayMessage, gateway: string, controller: GatewayController): GatewayMessage;
   watchConnection(handler: GatewayHandler, gateway: string, controller: GatewayController): GatewayHandler;

@@ -6,8 +6,8 @@ import { listProviders, reachableFrom } from '../provider-wrapper.js';
 import type { SessionConnections } from '../session-connections.js';
 
 /**
- * Refuses gateways that inject a request-scoped session, where NestJS has one instance of a gateway for all messages, as
- * 11 has: it does not call the constructor of such a gateway, and fills none of its properties.
+ * Refuses gateways that inject a request-scoped session in NestJS 11. It has one instance of a gateway for all
+ * messages. For a request-scoped gateway, it neither calls the constructor of that instance nor sets its properties.
  */
 export class ScopedGateways {
   constructor(
@@ -15,7 +15,7 @@ export class ScopedGateways {
     private readonly connections: SessionConnections,
   ) {}
 
-  /** @throws {SessionSetupError} */
+  /** @throws {SessionSetupError} for a gateway that NestJS has not filled */
   assertFilled(gateway: object): void {
     const wrapper = listProviders(this.modules).find(({ metatype }) => metatype === gateway.constructor);
     const { requestScoped } = this.connections;
