@@ -1,11 +1,13 @@
 // Installs the packed library into small applications, one for each combination of versions and tools, runs the same
 // program in each, and prints a table. Arguments choose cells by their names, `--quick` those that matter most, and
-// `--suite` runs the tests of this project on other versions.
+// `--suite` runs the tests of this project on other versions, all of them or those of some folders.
 import { parseArgs } from 'node:util';
 
 import { cells, quickCells } from './cells.ts';
 import { runCells } from './run-cells.ts';
-import { runSuite, suites } from './run-suite.ts';
+import { runSuite, type SuiteRun } from './run-suite.ts';
+import { toSuiteTable } from './suite-table.ts';
+import { suites } from './suites.ts';
 import { tableOf } from './table-of.ts';
 
 const { values, positionals } = parseArgs({
@@ -23,16 +25,17 @@ function assertKnown(names: readonly string[], known: readonly string[]): void {
 
 if (values.suite) {
   const isPath = (name: string): boolean => name.startsWith('test/');
-  const known = Object.keys(suites);
   const names = positionals.filter((name) => !isPath(name));
-  assertKnown(names, known);
-  for (const name of names.length === 0 ? known : names) {
-    const suite = suites[name];
-    if (suite !== undefined) {
-      process.stderr.write(`The tests on ${name}:\n`);
-      runSuite(suite, positionals.filter(isPath));
-    }
+  assertKnown(
+    names,
+    suites.map(({ name }) => name),
+  );
+  const runs: SuiteRun[] = [];
+  for (const suite of suites.filter(({ name }) => names.length === 0 || names.includes(name))) {
+    runs.push(await runSuite(suite, positionals.filter(isPath)));
   }
+  process.stdout.write(toSuiteTable(runs));
+  process.exitCode = runs.every(({ failures }) => failures.length === 0) ? 0 : 1;
 } else {
   const names = values.quick ? quickCells : positionals;
   const known = cells.map(({ name }) => name);

@@ -1,7 +1,14 @@
 import type { Cell } from './cell.ts';
 
 /** The peers of the library but NestJS and MikroORM. */
-const OTHER_PEERS = ['@mikro-orm/nestjs', '@opentelemetry/api', 'pg-boss', 'piscina', 'reflect-metadata', 'rxjs'];
+const OTHER_PEERS = new Set([
+  '@mikro-orm/nestjs',
+  '@opentelemetry/api',
+  'pg-boss',
+  'piscina',
+  'reflect-metadata',
+  'rxjs',
+]);
 
 /** Writes the package.json of the application of a cell. */
 export function packagesOf(cell: Cell, tarball: string): object {
@@ -59,7 +66,7 @@ function placesOf({ nest = '^12.0.0' }: Cell): Record<string, string> {
 function withLowest(dependencies: Record<string, string>): Record<string, string> {
   const lowest = Object.entries(dependencies).map(([name, range]) => [
     name,
-    OTHER_PEERS.includes(name) ? range.replace('^', '') : range,
+    OTHER_PEERS.has(name) ? range.replace('^', '') : range,
   ]);
   return Object.fromEntries(lowest) as Record<string, string>;
 }

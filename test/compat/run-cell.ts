@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,12 +7,12 @@ import { Client } from 'pg';
 
 import { buildApp } from './build-app.ts';
 import type { Cell } from './cell.ts';
+import { findVersions } from './find-versions.ts';
 import { installApp } from './install-app.ts';
 import { packagesOf } from './packages-of.ts';
 import { runProgram } from './run-program.ts';
 
 const RUN_MS = 60_000;
-const SHOWN = ['@nestjs/core', '@mikro-orm/core', '@mikro-orm/postgresql', 'typescript', 'node', 'bun'];
 
 export interface CellResult {
   readonly cell: Cell;
@@ -79,19 +79,5 @@ async function execute(url: string, statement: string): Promise<void> {
     await client.query(statement);
   } finally {
     await client.end();
-  }
-}
-
-function findVersions(folder: string): Record<string, string> {
-  const found = SHOWN.map((name) => [name, versionOf(join(folder, 'node_modules', name, 'package.json'))] as const);
-  return Object.fromEntries(found.filter((pair): pair is [string, string] => pair[1] !== undefined));
-}
-
-function versionOf(manifest: string): string | undefined {
-  try {
-    return (JSON.parse(readFileSync(manifest, 'utf8')) as { readonly version: string }).version;
-  } catch {
-    // Not every application has each of them.
-    return undefined;
   }
 }

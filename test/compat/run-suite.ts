@@ -1,70 +1,76 @@
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** The packages of NestJS whose numbers are not those of NestJS itself, and what of them is for NestJS 11. */
-const FOR_NEST_11: Readonly<Record<string, string>> = {
-  '@nestjs/apollo': '^13.0.0',
-  '@nestjs/event-emitter': '^3.0.0',
-  '@nestjs/graphql': '^13.0.0',
-  '@nestjs/mercurius': '^13.0.0',
-  '@nestjs/schedule': '^6.0.0',
-};
+import type { Cell } from './cell.ts';
+import { findVersions } from './find-versions.ts';
+import { runProgram } from './run-program.ts';
+import { type Manifest, toSuiteManifest } from './suite-manifest.ts';
+import { joinSuiteResults, readSuiteResult, type SuiteResult } from './suite-result.ts';
 
-/** Packages that MikroORM releases together, which only have the newest version if something has changed in them. */
-const MIKRO_ORM = /^@mikro-orm\/(?!nestjs$)/;
+const INSTALL_MS = 600_000;
+const RUN_MS = 1_800_000;
+const root = join(import.meta.dirname, '../..');
 
-interface Suite {
-  /** Returns the range of a package for the suite, where it is another one than the project's. */
-  rangeOf(name: string): string | undefined;
-  readonly install: readonly string[];
+export interface SuiteRun extends SuiteResult {
+  readonly cell: Cell;
+  readonly versions: Readonly<Record<string, string>>;
 }
 
-export const suites: Readonly<Record<string, Suite>> = {
-  'nest-11': {
-    rangeOf: (name) => (name.startsWith('@nestjs/') ? (FOR_NEST_11[name] ?? '^11.0.0') : undefined),
-    install: [],
-  },
-  'mikro-orm-newest': {
-    rangeOf: (name) => (MIKRO_ORM.test(name) ? 'latest' : undefined),
-    // Its packages ask for each other's exact version, which not all of them may have.
-    install: ['--legacy-peer-deps'],
-  },
-};
-
-interface Manifest {
-  readonly dependencies: Record<string, string>;
-  readonly devDependencies: Record<string, string>;
-}
-
-/**
- * Runs tests of this project, in a copy of it that has other versions of packages.
- *
- * @throws {Error} where one fails
- */
-export function runSuite({ rangeOf, install }: Suite, specs: readonly string[]): void {
-  const root = join(import.meta.dirname, '../..');
-  const folder = mkdtempSync(join(tmpdir(), 'nestjs-mikro-session-suite-'));
-  const run = (command: string, args: readonly string[], env: object = {}): unknown =>
-    execFileSync(command, args, { cwd: folder, stdio: 'inherit', env: { ...process.env, ...env } });
+/** Runs the tests of this project, or those of some folders, in a copy of it that has other versions of packages. */
+export async function runSuite(cell: Cell, paths: readonly string[]): Promise<SuiteRun> {
+  const folder = mkdtempSync(join(tmpdir(), `nestjs-mikro-session-suite-${cell.name}-`));
   try {
-    const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
-    for (const file of files.filter((name) => name !== 'package-lock.json')) {
-      cpSync(join(root, file), join(folder, file));
-    }
+    await copyProject(folder);
     const path = join(folder, 'package.json');
-    const manifest = JSON.parse(readFileSync(path, 'utf8')) as Manifest;
-    for (const ranges of [manifest.dependencies, manifest.devDependencies]) {
-      for (const [name, range] of Object.entries(ranges)) {
-        ranges[name] = rangeOf(name) ?? range;
-      }
+    const manifest = await toSuiteManifest(JSON.parse(readFileSync(path, 'utf8')) as Manifest, cell);
+    writeFileSync(path, JSON.stringify(manifest, undefined, 2));
+    await installSuite(cell, folder);
+    const results: SuiteResult[] = [];
+    for (const part of paths.length === 0 ? partsOf(folder) : paths) {
+      const result = await runTests(folder, part);
+      results.push(result);
+      const { passed, leftOut, failures } = result;
+      process.stderr.write(`${cell.name} ${part}: ${passed} passed, ${failures.length} failed, ${leftOut} left out\n`);
+      failures.forEach((name) => process.stderr.write(`  fails: ${name}\n`));
     }
-    writeFileSync(path, JSON.stringify(manifest));
-    run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', ...install]);
-    const jest = ['jest', '--silent', ...(specs.length === 0 ? ['--config', 'jest.suite.config.js'] : specs)];
-    run('npx', ['--no', '--', ...jest], { NODE_OPTIONS: '--experimental-vm-modules' });
+    return { cell, versions: findVersions(folder), ...joinSuiteResults(results) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function copyProject(folder: string): Promise<void> {
+  const files = await runProgram('git', ['ls-files', '-z'], { cwd: root, timeout: RUN_MS });
+  for (const file of files.split('\0').filter((name) => name !== '' && name !== 'package-lock.json')) {
+    cpSync(join(root, file), join(folder, file));
+  }
+}
+
+async function installSuite({ mikroOrm }: Cell, folder: string): Promise<void> {
+  const options = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  // The packages of MikroORM ask for each other's exact version, which not all of them have.
+  const peers = mikroOrm === undefined ? [] : ['--legacy-peer-deps'];
+  await runProgram('npm', ['install', ...options, ...peers], { cwd: folder, timeout: INSTALL_MS });
+}
+
+/** The folders of tests, and the tests beside them: a run of all would be too long to be started again. */
+function partsOf(folder: string): string[] {
+  const folders = readdirSync(join(folder, 'test'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .filter(({ name }) => readdirSync(join(folder, 'test', name)).some((file) => file.endsWith('.spec.ts')));
+  return [...folders.map(({ name }) => `test/${name}/`), 'test/[^/]+$'];
+}
+
+async function runTests(folder: string, part: string): Promise<SuiteResult> {
+  const report = join(folder, 'report.json');
+  rmSync(report, { force: true });
+  const jest = ['node_modules/jest/bin/jest.js', '--config', 'jest.suite.config.js', '--silent', '--forceExit'];
+  const args = ['--experimental-vm-modules', ...jest, '--json', '--outputFile', report, part];
+  try {
+    const output = await runProgram(process.execPath, args, { cwd: folder, timeout: RUN_MS, mayFail: true });
+    return readSuiteResult(report, output);
+  } catch (error) {
+    return { passed: 0, leftOut: 0, failures: [`${part}: ${String(error)}`], reasons: [] };
   }
 }

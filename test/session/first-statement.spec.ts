@@ -16,6 +16,8 @@ import type { Pool } from 'pg';
 import { catchPool } from '../support/catch-pool.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
+import { ROW_LEVEL_SECURITY } from '../support/row-level-security.js';
+import { itSince } from '../support/since.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { poll } from '../support/poll.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -169,43 +171,49 @@ describe('a transaction', () => {
     expect([await answersTo(flush), await texts()]).toEqual([2, ['one']]);
   });
 
-  it('sends its isolation level, its access mode, its settings and its role with the first statement', async () => {
-    const told: unknown[] = [];
-    const read = (): Promise<unknown> =>
-      factory.begin(
-        async (session) =>
-          told.push(
-            ...(await session.execute(
-              `select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as mode,
+  itSince('@mikro-orm/core', ROW_LEVEL_SECURITY)(
+    'sends its isolation level, its access mode, its settings and its role with the first statement',
+    async () => {
+      const told: unknown[] = [];
+      const read = (): Promise<unknown> =>
+        factory.begin(
+          async (session) =>
+            told.push(
+              ...(await session.execute(
+                `select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as mode,
                current_setting('app.tenant') as tenant, current_user::text as user`,
-            )),
-          ),
-        {
-          transaction: { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true },
-          fork: { session: { role: ROLE, variables: { 'app.tenant': 'bücher; --' } } },
+              )),
+            ),
+          {
+            transaction: { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true },
+            fork: { session: { role: ROLE, variables: { 'app.tenant': 'bücher; --' } } },
+          },
+        );
+
+      expect([await answersTo(read), told]).toEqual([
+        2,
+        [{ level: 'repeatable read', mode: 'on', tenant: 'bücher; --', user: ROLE }],
+      ]);
+    },
+  );
+
+  itSince('@mikro-orm/core', ROW_LEVEL_SECURITY)(
+    'tells at the first statement that a role does not exist, and at commit',
+    async () => {
+      const errors: unknown[] = [];
+      const work = factory.begin(
+        async (session) => {
+          await session.insert(Note, { text: 'one' }).catch((error: unknown) => errors.push(error));
+          await session.insert(Note, { text: 'two' }).catch((error: unknown) => errors.push(error));
         },
+        { fork: { session: { role: 'nobody_there' } } },
       );
 
-    expect([await answersTo(read), told]).toEqual([
-      2,
-      [{ level: 'repeatable read', mode: 'on', tenant: 'bücher; --', user: ROLE }],
-    ]);
-  });
-
-  it('tells at the first statement that a role does not exist, and at commit', async () => {
-    const errors: unknown[] = [];
-    const work = factory.begin(
-      async (session) => {
-        await session.insert(Note, { text: 'one' }).catch((error: unknown) => errors.push(error));
-        await session.insert(Note, { text: 'two' }).catch((error: unknown) => errors.push(error));
-      },
-      { fork: { session: { role: 'nobody_there' } } },
-    );
-
-    await expect(work).rejects.toMatchObject({ code: 'TRANSACTION_ABORTED' });
-    expect(errors).toMatchObject([{ code: '22023' }, { code: '25P02' }]);
-    expect(await texts()).toEqual([]);
-  });
+      await expect(work).rejects.toMatchObject({ code: 'TRANSACTION_ABORTED' });
+      expect(errors).toMatchObject([{ code: '22023' }, { code: '25P02' }]);
+      expect(await texts()).toEqual([]);
+    },
+  );
 
   it('tells the error of BEGIN at the first statement, at each one after it, and at commit, and commits nothing', async () => {
     const errors: unknown[] = [];

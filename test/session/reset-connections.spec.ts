@@ -4,6 +4,8 @@ import { JobService, SessionFactory, type SessionModuleOptions } from 'nestjs-mi
 import { catchPool } from '../support/catch-pool.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
+import { ROW_LEVEL_SECURITY } from '../support/row-level-security.js';
+import { itSince } from '../support/since.js';
 import { startTestApp, type TestApp, type TestAppOptions } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
@@ -219,20 +221,23 @@ describe('the option `resetConnections`', () => {
     expect(await stateOf(factory)).toMatchObject({ tenant: '' });
   });
 
-  it('does not take what MikroORM sets for each session for a change', async () => {
-    const { factory } = await start('changed', { sessionContext: 'connection' });
-    const fork = { session: { variables: { 'app.tenant': 'a' } } };
-    await pidOf(factory);
-    const from = network.answers;
+  itSince('@mikro-orm/core', ROW_LEVEL_SECURITY)(
+    'does not take what MikroORM sets for each session for a change',
+    async () => {
+      const { factory } = await start('changed', { sessionContext: 'connection' });
+      const fork = { session: { variables: { 'app.tenant': 'a' } } };
+      await pidOf(factory);
+      const from = network.answers;
 
-    const [row] = await factory.run((session) => session.execute<Row[]>(STATE), { fork });
-    const answers = network.answers - from;
+      const [row] = await factory.run((session) => session.execute<Row[]>(STATE), { fork });
+      const answers = network.answers - from;
 
-    expect(row).toMatchObject({ tenant: 'a' });
-    expect(await stateOf(factory)).toMatchObject({ tenant: '' });
-    // RESET ALL, the variables, RESET ROLE, and the look.
-    expect(answers).toBe(4);
-  });
+      expect(row).toMatchObject({ tenant: 'a' });
+      expect(await stateOf(factory)).toMatchObject({ tenant: '' });
+      // RESET ALL, the variables, RESET ROLE, and the look.
+      expect(answers).toBe(4);
+    },
+  );
 
   it('closes a connection that does not answer to the reset', async () => {
     const { factory } = await start();

@@ -1,10 +1,12 @@
 import { EntityManager } from '@mikro-orm/postgresql';
 import { type SessionForkOptions, SessionFactory, SessionModule } from 'nestjs-mikro-session';
 
+import { ROW_LEVEL_SECURITY } from '../support/row-level-security.js';
+import { describeBefore, describeSince } from '../support/since.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
-describe('fork options from several places', () => {
+describeSince('@mikro-orm/core', ROW_LEVEL_SECURITY)('fork options from several places', () => {
   let database: TestDatabase;
   let app: TestApp;
   let factory: SessionFactory<EntityManager>;
@@ -101,5 +103,19 @@ describe('fork options from several places', () => {
     const running = factory.run(() => undefined, { info: { tenant: 'a' }, fork: fork as SessionForkOptions });
 
     await expect(running).rejects.toThrow(message);
+  });
+});
+
+describeBefore('@mikro-orm/core', ROW_LEVEL_SECURITY)('fork options that MikroORM does not know', () => {
+  it.each([{ role: 'tenant' }, { variables: { 'app.tenant': 'a' } }])('are refused: %p', async (session) => {
+    const database = await createTestDatabase();
+    const app = await startTestApp({ databaseUrl: database.url });
+    const running = app.get<SessionFactory>(SessionFactory).run(() => undefined, { fork: { session } });
+
+    await expect(running).rejects.toThrow(
+      'Expected `fork.session` to be left out, because MikroORM ignores it before 7.2',
+    );
+    await app.app.close();
+    await database.drop();
   });
 });

@@ -86,7 +86,7 @@ describe.each(platforms)('the info of a scope over %s', (platform) => {
         fork: ({ info }) => ({ filterParams: { tenant: { tenant: info['tenant'] } } }),
         jobs: { info: { tenant: 'default of the jobs', source: 'jobs' } },
       },
-      orm: { filters: { tenant: { cond: ({ tenant }) => ({ tenant }), entity: Note } } },
+      orm: { filters: { tenant: { cond: ({ tenant }) => ({ tenant }), entity: ['Note'] } } },
       controllers: [InfoController],
       providers: [Stage],
     });

@@ -1,3 +1,5 @@
+import { EntityManager } from '@mikro-orm/core';
+
 import { isObject } from './assert-options.js';
 import type { SessionForkOptions } from './session-options.js';
 
@@ -17,7 +19,8 @@ const checks: Record<keyof SessionForkOptions, Check> = {
   schema: (value, path) => (isSchema(value) ? undefined : { path, what: 'be the name of a schema', value }),
   filterParams: (value, path) =>
     findInContents(value, path, (params, name) => findInContents(params, name, findMissing)),
-  session: (value, path) => findInMembers(value, path, { variables: checkVariables, role: checkRole }),
+  session: (value, path) =>
+    findInMembers(value, path, { variables: checkVariables, role: checkRole }) ?? checkRowLevelSecurity(value, path),
   freshEventManager: findMissing,
   cloneEventManager: findMissing,
   flushMode: findMissing,
@@ -95,6 +98,13 @@ function checkVariables(value: unknown, path: string): ForkFault | undefined {
       (isText ? undefined : { path: name, what: 'be a string, number, boolean or Date', value: variable })
     );
   });
+}
+
+/** To ignore it, as MikroORM 7.1 does, would show the rows of all tenants. */
+function checkRowLevelSecurity(value: unknown, path: string): ForkFault | undefined {
+  return 'getSessionContext' in EntityManager.prototype
+    ? undefined
+    : { path, what: 'be left out, because MikroORM ignores it before 7.2', value };
 }
 
 function checkRole(value: unknown, path: string): ForkFault | undefined {
