@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { JobService, SessionFactory } from 'nestjs-mikro-session';
+import { JobService, SessionFactory, SessionPoolDeadlockError } from 'nestjs-mikro-session';
+import { SessionInspectorModule } from 'nestjs-mikro-session/inspector';
 
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -53,5 +54,40 @@ describe('read replicas', () => {
     expect(await primary.query(`select text from note where text = 'new'`)).toHaveLength(1);
     expect(await replica.query(`select text from note where text = 'new'`)).toEqual([]);
     await primary.query(`delete from note where text = 'new'`);
+  });
+
+  describe('with one connection each', () => {
+    let small: TestApp;
+    let sessions: SessionFactory<EntityManager>;
+
+    beforeAll(async () => {
+      small = await startTestApp({
+        databaseUrl: primary.url,
+        orm: { pool: { min: 0, max: 1 }, replicas: [{ name: 'replica', clientUrl: replica.url }] },
+        imports: [SessionInspectorModule.forRoot()],
+      });
+      sessions = small.get(SessionFactory);
+    });
+
+    afterAll(() => small.app.close());
+
+    it('are watched as the primary is: a wait that cannot end fails', async () => {
+      const half = sessions.run(async (session) => {
+        const stream = session.stream(Note, {});
+        await stream.next();
+        return session.count(Note);
+      });
+      await expect(half).rejects.toThrow(SessionPoolDeadlockError);
+
+      expect(await sessions.run(read)).toEqual(['replica']);
+    });
+
+    it('are listed with the primary by the inspector', async () => {
+      await sessions.run(read);
+      await sessions.begin(read);
+      const state = (await (await fetch(`${small.url}/sessions/state`)).json()) as { pools: unknown[] };
+
+      expect(state.pools).toMatchObject([{ max: 1 }, { max: 1 }]);
+    });
   });
 });

@@ -1,4 +1,4 @@
-import type { MikroORM } from '@mikro-orm/core';
+import type { Connection, MikroORM } from '@mikro-orm/core';
 
 import { getPool, rememberPool } from './get-pool.js';
 import { type DriverOptions, isPool, type Pool } from './pool.js';
@@ -21,7 +21,7 @@ function isOwners(options: object): boolean {
 }
 
 /**
- * Calls `watch` with every pool that MikroORM makes for this connection, also after a reconnect.
+ * Calls `watch` with every pool that MikroORM makes for this connection and its read replicas, also after a reconnect.
  *
  * @returns whether MikroORM makes a pool
  */
@@ -48,28 +48,35 @@ export async function watchPools(orm: MikroORM, watch: (pool: Pool) => void): Pr
       warnOfLostParameters(orm, given);
     }
   };
-  const call = (): DriverOptions => {
-    const given = (before as () => DriverOptions)();
-    checkUrl(given);
-    return extend(given);
+  const extendAny = (given: unknown): DriverOptions | (() => DriverOptions) => {
+    if (typeof given !== 'function') {
+      return extend((given as DriverOptions | undefined) ?? {});
+    }
+    return () => {
+      const made = (given as () => DriverOptions)();
+      checkUrl(made);
+      return extend(made);
+    };
   };
   if (typeof before !== 'function') {
     checkUrl(before ?? {});
   }
-  const driverOptions = typeof before === 'function' ? call : extend(before ?? {});
-  config.set('driverOptions', driverOptions);
+  config.set('driverOptions', extendAny(before));
 
-  // The connection copied the options when it was created. It drops the copy when it is closed.
-  const connection = driver.getConnection('write');
-  rememberPool(connection);
-  // Seam: mikro-orm/pool
-  const { connected, options } = connection as unknown as ConnectionState;
-  options.driverOptions = driverOptions;
-  const pool = connected ? await getPool(connection) : undefined;
-  if (pool !== undefined) {
-    checkPool(pool);
-    checkUrl(pool.options);
-    watch(pool);
+  // Seam: mikro-orm/replicas
+  const { replicas = [] } = driver as unknown as { readonly replicas?: readonly Connection[] };
+  for (const connection of [driver.getConnection('write'), ...replicas]) {
+    rememberPool(connection);
+    // Seam: mikro-orm/pool
+    const { connected, options } = connection as unknown as ConnectionState;
+    // The connection copied the options when it was created. It drops the copy when it is closed.
+    options.driverOptions = extendAny(options.driverOptions ?? before);
+    const pool = connected ? await getPool(connection) : undefined;
+    if (pool !== undefined) {
+      checkPool(pool);
+      checkUrl(pool.options);
+      watch(pool);
+    }
   }
   return typeof before === 'object' && before !== null ? !isOwners(before) : before === undefined;
 }
