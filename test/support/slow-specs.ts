@@ -98,6 +98,7 @@ const tediousSpecs: readonly string[] = [
   'test/tenants/two-tenants.spec.ts',
   'test/testing/own-database.spec.ts',
   'test/testing/places.spec.ts',
+  'test/testing/self-waits.spec.ts',
   'test/testing/surroundings.spec.ts',
   'test/testing/test-transaction.spec.ts',
 ];
