@@ -50,6 +50,17 @@ export const files: Readonly<Record<string, string>> = {
       constructor(@InjectSession() private readonly session: SessionEntityManager) {}
       count(): Promise<number> { return this.session.count(Note); }
     }`,
+  'tenant.guard.ts': `
+    import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+    @Injectable() export class TenantGuard implements CanActivate {
+      canActivate(context: ExecutionContext): Promise<boolean> { return Promise.resolve(context.getType() === 'http'); }
+    }`,
+  // Of a package that only the check of the packed library installs.
+  'supertest.d.ts': `
+    declare module 'supertest' {
+      interface Answer extends Promise<unknown> { expect(status: number, body?: unknown): Answer }
+      export default function request(server: unknown): { get(path: string): Answer };
+    }`,
   'ticks.ts': `
     import { Subject } from 'rxjs';
     export const ticks = new Subject<string>();`,
@@ -81,7 +92,7 @@ export const files: Readonly<Record<string, string>> = {
     }
     declare global {
       const app: INestApplication, cls: ClsService, context: SessionContext, factory: SessionFactory, jobs: JobService;
-      const orm: MikroORM, queue: JobQueue, registry: SessionRegistry, session: EntityManager;
+      const orm: MikroORM, url: string, queue: JobQueue, registry: SessionRegistry, session: EntityManager;
       let testing: SessionTesting;
       const acme: TestActor;
       const numbers: number[], orderId: number, seen: string[], tenant: string, text: string, ROLE: string;

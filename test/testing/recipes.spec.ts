@@ -1,6 +1,15 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
-import { type INestApplication, Injectable, Module } from '@nestjs/common';
+import {
+  type CanActivate,
+  Controller,
+  type ExecutionContext,
+  Get,
+  type INestApplication,
+  Injectable,
+  Module,
+  UseGuards,
+} from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
   getSessionToken,
@@ -31,6 +40,27 @@ class NotesService {
 
   count(): Promise<number> {
     return this.session.count(Note);
+  }
+}
+
+@Injectable()
+class TenantGuard implements CanActivate {
+  constructor(@InjectSession() private readonly session: EntityManager) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const { headers } = context.switchToHttp().getRequest<{ headers: Record<string, string> }>();
+    return (await this.session.count(Note, { tenant: headers['x-tenant'] ?? '' })) > 0;
+  }
+}
+
+@Controller('notes')
+@UseGuards(TenantGuard)
+class NotesController {
+  constructor(private readonly notes: NotesService) {}
+
+  @Get()
+  count(): Promise<number> {
+    return this.notes.count();
   }
 }
 
@@ -71,6 +101,7 @@ describe('the recipes for tests', () => {
     const started = await startTestApp({
       databaseUrl: database.url,
       imports: [JobQueueModule.forRoot({ work: false })],
+      controllers: [NotesController],
       providers: [NotesService, SendMail, Housekeeping],
     });
     ({ app, url } = started);
@@ -102,6 +133,25 @@ describe('the recipes for tests', () => {
     const notes = await testing.resolve(NotesService);
 
     expect(await notes.count()).toBe(1);
+  });
+
+  it('sends a request', async () => {
+    await testing.run(async (session) => session.create(Note, { text: 'of acme', tenant: 'acme' }));
+
+    const response = await fetch(`${url}/notes`, { headers: { 'x-tenant': 'acme' } });
+
+    expect(await response.json()).toBe(2);
+  });
+
+  it('asks a guard', async () => {
+    await testing.run(async (session) => session.create(Note, { text: 'of acme', tenant: 'acme' }));
+    const asks = (tenant: string) =>
+      ({ switchToHttp: () => ({ getRequest: () => ({ headers: { 'x-tenant': tenant } }) }) }) as ExecutionContext;
+
+    const guard = await testing.resolve(TenantGuard);
+
+    expect(await guard.canActivate(asks('acme'))).toBe(true);
+    expect(await guard.canActivate(asks('nobody'))).toBe(false);
   });
 
   it('runs jobs', async () => {
