@@ -1,5 +1,9 @@
 import { rm } from 'node:fs/promises';
 
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { SessionTesting } from 'nestjs-mikro-session/testing';
+
+import { Run } from '../../src/runs/run.entity.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { compileDemo } from './support/compile-demo.js';
 import { type DemoApp, startDemo } from './support/demo-app.js';
@@ -14,11 +18,13 @@ describe('the check of a request', () => {
   let database: TestDatabase;
   let demo: DemoApp;
   let client: JobsClient;
+  let testing: SessionTesting<EntityManager>;
 
   beforeAll(async () => {
     database = await createTestDatabase();
-    demo = await startDemo(database.url);
+    demo = await startDemo(database.url, { work: false });
     client = demo.client;
+    testing = await SessionTesting.create<EntityManager>(demo.app);
   });
 
   afterAll(async () => {
@@ -26,10 +32,13 @@ describe('the check of a request', () => {
     await database.drop();
   });
 
+  beforeEach(() => testing.begin());
+
   afterEach(async () => {
-    const stored = await database.query('select id from run');
-    if (stored.length > 0) {
-      throw new Error(`A request that was refused left ${stored.length} runs in the database`);
+    const stored = await testing.run((session) => session.count(Run));
+    await testing.rollBack();
+    if (stored > 0) {
+      throw new Error(`A request that was refused left ${stored} runs in the database`);
     }
   });
 

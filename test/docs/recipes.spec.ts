@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService } from 'nestjs-mikro-session';
+import { SessionTesting } from 'nestjs-mikro-session/testing';
 import { ClsModule, ClsService } from 'nestjs-cls';
 
 import { Note } from '../support/note.entity.js';
@@ -10,12 +11,18 @@ describe('the examples that no other test runs', () => {
   let database: TestDatabase;
   let app: TestApp;
   let jobs: JobService<EntityManager>;
+  let testing: SessionTesting<EntityManager>;
 
   beforeAll(async () => {
     database = await createTestDatabase();
     app = await startTestApp({ databaseUrl: database.url, imports: [ClsModule.forRoot({ global: true })] });
     jobs = app.get(JobService);
+    testing = await SessionTesting.create<EntityManager>(app.app);
   });
+
+  beforeEach(() => testing.begin());
+
+  afterEach(() => testing.rollBack());
 
   afterAll(async () => {
     await app.app.close();
@@ -37,7 +44,8 @@ describe('the examples that no other test runs', () => {
     }
 
     expect(seen).toEqual(['0 fulfilled', '1 rejected', '2 fulfilled']);
-    expect(await database.query('select text from note order by text')).toEqual([{ text: 'a' }, { text: 'c' }]);
+    const notes = await testing.run((session) => session.find(Note, {}, { orderBy: { text: 'asc' } }));
+    expect(notes.map(({ text }) => text)).toEqual(['a', 'c']);
   });
 
   it('finds the context of nestjs-cls in jobs', async () => {
