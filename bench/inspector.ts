@@ -9,15 +9,14 @@ import { JobService, SessionModule } from 'nestjs-mikro-session';
 import { SessionInspectorModule } from 'nestjs-mikro-session/inspector';
 
 import { emptyTable, Item, options, POOL_SIZE } from './applications.ts';
-import type { Claim, Side } from './claim.ts';
-import { JOBS } from './in-jobs.ts';
+import type { Side } from './claim.ts';
+import type { Pair } from './pair.ts';
 
 class Root {}
 Reflect.decorate([Module({})], Root);
 
 /** An application with a server, where somebody could look at the jobs. */
 async function startServer(databaseUrl: string, imports: readonly DynamicModule[]): Promise<INestApplication> {
-  await emptyTable(databaseUrl);
   const root: DynamicModule = {
     module: Root,
     imports: [MikroOrmModule.forRoot(options(databaseUrl)), SessionModule.forRoot(), ...imports],
@@ -31,12 +30,17 @@ function insert(session: EntityManager, value: number): void {
   session.create(Item, { value });
 }
 
-async function insertWith(app: INestApplication, close: () => void = () => undefined): Promise<Side> {
+interface InsertOptions {
+  readonly jobs: number;
+  close?(): void;
+}
+
+function insertWith(app: INestApplication, { jobs: count, close }: InsertOptions): Side {
   const jobs = app.get<JobService<EntityManager>>(JobService);
   return {
-    round: async () => void (await jobs.map([...Array(JOBS).keys()], insert, { concurrency: POOL_SIZE })),
+    round: async () => void (await jobs.map(Array(count).keys(), insert, { concurrency: POOL_SIZE })),
     close: async () => {
-      close();
+      close?.();
       await app.close();
     },
   };
@@ -52,27 +56,36 @@ async function watch(app: INestApplication): Promise<() => void> {
   return () => request.destroy();
 }
 
-const ROUNDS = 31;
-
 /** What it costs that the inspector is there, and nobody looks. */
-export const inspectorIdleClaim: Claim = {
-  title: `${JOBS} jobs that insert a row and commit, with the inspector, at which nobody looks`,
-  peer: 'the same without the inspector',
+export const inspectorIdlePair: Pair = {
+  title: 'jobs that insert a row and commit, with the inspector, at which nobody looks',
   atMost: 1.03,
-  rounds: ROUNDS,
-  ours: async (databaseUrl) => insertWith(await startServer(databaseUrl, [SessionInspectorModule.forRoot()])),
-  theirs: async (databaseUrl) => insertWith(await startServer(databaseUrl, [])),
+  rounds: 300,
+  async start(databaseUrl) {
+    await emptyTable(databaseUrl);
+    const jobs = 200;
+    return [
+      insertWith(await startServer(databaseUrl, [SessionInspectorModule.forRoot()]), { jobs }),
+      insertWith(await startServer(databaseUrl, []), { jobs }),
+      insertWith(await startServer(databaseUrl, []), { jobs }),
+    ];
+  },
 };
 
-/** What it costs that one page is open. */
-export const inspectorWatchedClaim: Claim = {
-  title: `${JOBS} jobs that insert a row and commit, with the inspector, at which one looks`,
-  peer: 'the same without the inspector',
+/** What it costs that one page is open. The rest lets it get the last of each round. */
+export const inspectorWatchedPair: Pair = {
+  title: 'the same, at which one looks',
   atMost: 1.1,
-  rounds: ROUNDS,
-  async ours(databaseUrl) {
-    const app = await startServer(databaseUrl, [SessionInspectorModule.forRoot()]);
-    return insertWith(app, await watch(app));
+  rounds: 60,
+  rest: 150,
+  async start(databaseUrl) {
+    await emptyTable(databaseUrl);
+    const jobs = 2_000;
+    const watched = await startServer(databaseUrl, [SessionInspectorModule.forRoot()]);
+    return [
+      insertWith(watched, { jobs, close: await watch(watched) }),
+      insertWith(await startServer(databaseUrl, []), { jobs }),
+      insertWith(await startServer(databaseUrl, []), { jobs }),
+    ];
   },
-  theirs: async (databaseUrl) => insertWith(await startServer(databaseUrl, [])),
 };

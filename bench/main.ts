@@ -6,6 +6,8 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/postgres/em
 import { measure, type Result } from './claim.ts';
 import { type GrowthResult, measureGrowth } from './growth.ts';
 import { growths } from './growth-side.ts';
+import { type Estimate, measurePair, type PairResult } from './pair.ts';
+import { pairs } from './pair-side.ts';
 import { claims } from './side.ts';
 
 const [, , chosen = ''] = process.argv;
@@ -31,22 +33,50 @@ async function runGrowths(databaseUrl: string): Promise<GrowthResult[]> {
   return results;
 }
 
+async function runPairs(databaseUrl: string): Promise<PairResult[]> {
+  const results: PairResult[] = [];
+  for (const name of Object.keys(pairs).filter((known) => known.startsWith(chosen))) {
+    results.push(await measurePair(name, databaseUrl));
+  }
+  return results;
+}
+
 function printTable(head: readonly string[], lines: readonly string[]): void {
   if (lines.length > 0) {
     process.stdout.write(`${[...head, ...lines].join('\n')}\n\n`);
   }
 }
 
-function print(results: readonly Result[], growing: readonly GrowthResult[]): void {
+interface Results {
+  readonly results: readonly Result[];
+  readonly paired: readonly PairResult[];
+  readonly growing: readonly GrowthResult[];
+}
+
+function print({ results, paired, growing }: Results): void {
   const lines = results.map(
     ({ title, peer, ratio, lowest, highest, atMost }) =>
       `| ${title} | ${peer} | ${ratio.toFixed(2)} (${lowest.toFixed(2)} to ${highest.toFixed(2)}) | ${toClaim(atMost)} |`,
   );
   printTable(['| ours | against | time, as a multiple of the peer | claim |', '| --- | --- | --- | --- |'], lines);
   printTable(
+    [
+      '| with | processor time, as a multiple of that without | control | on the clock | claim |',
+      '| --- | --- | --- | --- | --- |',
+    ],
+    paired.map(
+      ({ title, atMost, processor, control, clock }) =>
+        `| ${title} | ${[processor, control, clock].map(toText).join(' | ')} | ${toClaim(atMost)} |`,
+    ),
+  );
+  printTable(
     ['| work | growth of the heap from 10% of the way to the end | claim |', '| --- | --- | --- |'],
     growing.map(({ title, growth, atMost }) => `| ${title} | ${growth.toFixed(1)} MB | at most ${atMost} MB |`),
   );
+}
+
+function toText({ median, low, high }: Estimate): string {
+  return `${median.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`;
 }
 
 function toClaim(atMost: number | undefined): string {
@@ -64,11 +94,12 @@ const server: EmbeddedPostgres | undefined =
 try {
   const databaseUrl = given ?? server?.url ?? '';
   const results = await run(databaseUrl);
+  const paired = await runPairs(databaseUrl);
   const growing = await runGrowths(databaseUrl);
-  print(results, growing);
+  print({ results, paired, growing });
   await writeFile(
     new URL('./results.json', import.meta.url),
-    `${JSON.stringify([...results, ...growing], undefined, 2)}\n`,
+    `${JSON.stringify([...results, ...paired, ...growing], undefined, 2)}\n`,
   );
 } finally {
   await server?.stop();

@@ -6,7 +6,6 @@ import type { Claim } from './claim.ts';
 import { chunkClaim, chunkFlushClaim, chunkInsertClaim } from './chunks.ts';
 import { crowdClaim } from './crowd.ts';
 import { httpClaims } from './http.ts';
-import { inspectorIdleClaim, inspectorWatchedClaim } from './inspector.ts';
 import { jobClaim } from './job.ts';
 import { limitClaim, mapClaim, pgClaim, remoteLimitClaim, remotePgClaim } from './peers.ts';
 import { queueChunkClaim, queueClaim, queuePrefetchClaim, sendClaim } from './queue.ts';
@@ -24,8 +23,6 @@ export const claims: Readonly<Record<string, Claim>> = {
   scope: scopeClaim,
   crowd: crowdClaim,
   job: jobClaim,
-  'inspector-idle': inspectorIdleClaim,
-  'inspector-watched': inspectorWatchedClaim,
   'p-limit': limitClaim,
   'p-map': mapClaim,
   'request-worker': requestWorkerClaim,
