@@ -14,11 +14,12 @@ export interface AppModuleOptions {
   readonly databaseUrl: string;
   /** Whether this process runs jobs of the queue. */
   readonly work: boolean;
+  readonly inspector: boolean;
 }
 
 @Module({})
 export class AppModule {
-  static forRoot({ databaseUrl, work }: AppModuleOptions): DynamicModule {
+  static forRoot({ databaseUrl, work, inspector }: AppModuleOptions): DynamicModule {
     return {
       module: AppModule,
       imports: [
@@ -26,8 +27,7 @@ export class AppModule {
         RunsApiModule.forRoot({ work, databaseUrl }),
         MisuseModule.forRoot(databaseUrl),
         HealthModule,
-        // The demo has no passwords, so that there is no inspector in production.
-        ...(process.env['NODE_ENV'] === 'production' ? [] : [SessionInspectorModule.forRoot({ actions: true })]),
+        ...(inspector ? [SessionInspectorModule.forRoot({ actions: true })] : []),
       ],
       providers: [
         OpenRequests,

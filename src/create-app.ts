@@ -9,6 +9,7 @@ import { AppModule } from './app.module.js';
 import { DemoLogger } from './demo-logger.js';
 import { bodyBudget } from './http/body-budget.js';
 import { OpenRequests } from './http/open-requests.js';
+import { pageWithoutInspector } from './http/page-without-inspector.js';
 import { securityHeaders } from './http/security-headers.js';
 
 /** Enough for 100,000 numbers of 16 digits. */
@@ -18,6 +19,8 @@ export interface AppOptions {
   readonly databaseUrl: string;
   /** Whether this process runs jobs of the queue. @default true */
   readonly work?: boolean;
+  /** Whether the inspector is served. The demo has no passwords. @default except in production */
+  readonly inspector?: boolean;
   /** @default warnings, errors and a line about each run that starts or ends, to the console */
   readonly logger?: LoggerService | false;
 }
@@ -26,9 +29,10 @@ export interface AppOptions {
 export async function createApp({
   databaseUrl,
   work = true,
+  inspector = process.env['NODE_ENV'] !== 'production',
   logger = new DemoLogger(),
 }: AppOptions): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot({ databaseUrl, work }), {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot({ databaseUrl, work, inspector }), {
     logger,
     abortOnError: false,
     bodyParser: false,
@@ -38,7 +42,11 @@ export async function createApp({
   app.use(bodyBudget(BODY_LIMIT));
   app.useBodyParser('json', { limit: BODY_LIMIT });
   app.use(app.get(OpenRequests).watch);
-  app.useStaticAssets(join(import.meta.dirname, 'page'));
+  const page = join(import.meta.dirname, 'page');
+  if (!inspector) {
+    app.use(pageWithoutInspector(join(page, 'index.html')));
+  }
+  app.useStaticAssets(page);
   SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, description()));
   return app;
 }

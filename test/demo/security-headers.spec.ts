@@ -117,3 +117,32 @@ describe('the security headers', () => {
     },
   );
 });
+
+describe('the page of a demo without the inspector', () => {
+  let database: TestDatabase;
+  let demo: DemoApp;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    demo = await startDemo(database.url, { inspector: false });
+  });
+
+  afterAll(async () => {
+    await demo.app.close();
+    await database.drop();
+  });
+
+  it.each(['/', '/index.html', '/?'])('has no link to it at %s, and its other links', async (path) => {
+    const response = await fetch(demo.client.url + path);
+    const html = await response.text();
+
+    expect(response.headers.get('content-type')).toContain('text/html');
+    expect([...html.matchAll(/<a href="(\w+)"/g)].map(([, link]) => link)).toEqual(['docs', 'health', 'docs']);
+  });
+
+  it('does not serve it', async () => {
+    const response = await fetch(`${demo.client.url}/sessions`);
+
+    expect(response.status).toBe(404);
+  });
+});

@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import * as door from 'nestjs-mikro-session';
 import * as queueDoor from 'nestjs-mikro-session/pg-boss';
 
+import { remedies } from '../../libs/session/src/inspector/state/remedy-for.js';
+
 describe('docs/troubleshooting.md', () => {
   it('has a section for every exported error, under its code', async () => {
     const guide = await readFile(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
@@ -13,6 +15,15 @@ describe('docs/troubleshooting.md', () => {
     expect(errors.length).toBeGreaterThan(10);
     expect(errors.map(([name]) => name).filter((name) => !guide.includes(`\`${name}\``))).toEqual([]);
     expect(codes.filter((code) => !guide.includes(`\n## ${code}\n`))).toEqual([]);
+  });
+
+  it('has a section for every misuse that the inspector has a remedy for', async () => {
+    const guide = await readFile(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
+
+    const missing = Object.keys(remedies).filter((code) => !guide.includes(`\n## ${code}\n`));
+
+    expect(Object.keys(remedies)).toEqual(expect.arrayContaining(['LEAK', 'HELD_IDLE', 'SESSION_POOL_DEADLOCK']));
+    expect(missing).toEqual([]);
   });
 
   it('is what each error says to open', () => {

@@ -2,7 +2,7 @@ import { request as httpRequest } from 'node:http';
 
 import { Controller, Get, VersioningType } from '@nestjs/common';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { InjectSession, JobService, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
+import { InjectSession, JobService, SessionContext, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 import { type InspectorState, SessionInspectorModule } from 'nestjs-mikro-session/inspector';
 
 import { Note } from '../support/note.entity.js';
@@ -237,6 +237,28 @@ describe.each(platforms)('SessionInspectorModule over %s', (platform) => {
       expect(misuse.at(-1)).toMatchObject({
         code: 'CONCURRENT_SESSION_USE',
         remedy: expect.stringContaining('Await the first call'),
+      });
+    });
+
+    it('reports code that asks for the current session after the end of its scope', async () => {
+      const context = app.get<SessionContext<EntityManager>>(SessionContext);
+      const over = Promise.withResolvers<void>();
+      let late: Promise<unknown> = Promise.resolve();
+      await app.get<SessionFactory<EntityManager>>(SessionFactory).run(
+        () => {
+          late = over.promise.then(() => context.current);
+        },
+        { label: 'a block that is over' },
+      );
+      over.resolve();
+
+      await expect(late).rejects.toMatchObject({ code: 'SESSION_CLOSED' });
+
+      const { misuse } = await stateOf(url, ALLOWED);
+      expect(misuse.at(-1)).toMatchObject({
+        code: 'SESSION_CLOSED',
+        scope: 'a block that is over',
+        remedy: expect.stringContaining('Await everything'),
       });
     });
 

@@ -13,6 +13,8 @@ export interface DemoOptions {
   readonly logger?: LoggerService | false;
   /** Whether it works the queue. @default true */
   readonly work?: boolean;
+  /** @default true */
+  readonly inspector?: boolean;
 }
 
 /** Starts the demo in this process, on a free port. */

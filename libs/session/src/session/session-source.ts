@@ -15,7 +15,7 @@ import { RequestContextScopes } from './scope/request-context-scopes.js';
 import { runInScope } from './scope/run-in-scope.js';
 import { ScopeLookup } from './scope/scope-lookup.js';
 import type { ScopeStorage } from './scope/scope-storage.js';
-import { NoActiveSessionError } from './session-error.js';
+import { NoActiveSessionError, SessionClosedError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
 import { SessionState } from './session-state.js';
 import type { BeginOptions } from './transaction/begin-options.js';
@@ -103,12 +103,12 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     if (scope === undefined) {
       throw new NoActiveSessionError('The current session');
     }
-    return this.sessionIn(scope);
+    return this.#askIn(scope);
   }
 
   get tryCurrent(): Em | undefined {
     const scope = this.currentScope;
-    return scope === undefined ? undefined : this.sessionIn(scope);
+    return scope === undefined ? undefined : this.#askIn(scope);
   }
 
   configure(fork: SessionForkOptions | undefined): void {
@@ -171,6 +171,18 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
   /** Begins a transaction in a scope. The caller ends it. */
   begin(scope: LiveScope, transaction: BeginOptions): Promise<ScopeTransaction> {
     return ScopeTransaction.begin(this.#stateIn(scope), transaction);
+  }
+
+  /** Reports code that asks for the current session after its scope has ended. */
+  #askIn(scope: LiveScope): Em {
+    try {
+      return this.sessionIn(scope);
+    } catch (error) {
+      if (error instanceof SessionClosedError) {
+        this.#services.onMisuse({ code: error.code, scope: scope.label, message: error.message });
+      }
+      throw error;
+    }
   }
 
   #stateIn(scope: LiveScope, fork?: SessionForkOptions): SessionState {

@@ -1,5 +1,5 @@
 /** The remedy for each misuse, in one sentence. The documentation says more. */
-const remedies: Readonly<Record<string, string>> = {
+export const remedies: Readonly<Record<string, string>> = {
   SESSION_OWNERSHIP:
     'A session belongs to one task. Inject one with @InjectSession(), or open one with SessionFactory.run(). Hand over ids, not sessions.',
   ENTITY_OWNERSHIP: 'Load the entity in the session that is to use it, by its primary key.',

@@ -26,22 +26,11 @@ export class ScopeLog implements ScopeObserver, ConnectionObserver {
     this.ended = new Ring(history);
   }
 
-  entered(): void {}
-
-  run<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
-    const result = work();
-    result.catch((error: unknown) => {
-      const ended = notesOf(scope)?.ended;
-      if (ended !== undefined) {
-        ended.error = cut(describeFailure(error, this.values));
-      }
-    });
-    return result;
-  }
-
   opened(scope: LiveScope): void {
     if (scope.notes === undefined) {
-      scope.notes = new ScopeNotes(performance.now() - (Date.now() - scope.openedAt.getTime()));
+      scope.notes = new ScopeNotes(performance.now() - (Date.now() - scope.openedAt.getTime()), (error) =>
+        cut(describeFailure(error, this.values)),
+      );
     }
   }
 

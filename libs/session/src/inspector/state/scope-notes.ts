@@ -17,7 +17,16 @@ export class ScopeNotes {
   #transactionSince = 0;
 
   /** @param openedAt a time of the monotonic clock */
-  constructor(readonly openedAt: number) {}
+  constructor(
+    readonly openedAt: number,
+    private readonly describe: (error: unknown) => string,
+  ) {}
+
+  failed(error: unknown): void {
+    if (this.ended !== undefined) {
+      this.ended.error = this.describe(error);
+    }
+  }
 
   get waitingSince(): number | undefined {
     return this.#waits > 0 ? this.#waitingSince : undefined;

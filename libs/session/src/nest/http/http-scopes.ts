@@ -77,7 +77,7 @@ export class HttpScopes implements OnModuleInit {
         waiting: this.#waiting,
       });
       request[SCOPE] = scope;
-      this.#storage.observer?.entered(scope);
+      this.#storage.observer?.entered?.(scope);
       this.#storage.run(scope, next);
     });
     this.#watchHandlers(adapter);

@@ -22,6 +22,12 @@ export interface ScopeMember {
   endForgotten(): void;
 }
 
+/** What an observer keeps with a scope. */
+export interface ScopeNotes {
+  /** Called when the work of the scope has thrown, and the scope has ended. */
+  failed(error: unknown): void;
+}
+
 export interface LiveScopeOptions {
   readonly kind: ScopeKind;
   readonly label?: string;
@@ -53,7 +59,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
    */
   standsFor: LiveScope | undefined;
   /** Notes of an observer. */
-  notes: object | undefined;
+  notes: ScopeNotes | undefined;
   readonly startedIn: LiveScope | undefined;
   /** The scope that began the task of this scope. Undefined for scopes of the main program. */
   readonly task: LiveScope | undefined;

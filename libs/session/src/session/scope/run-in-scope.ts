@@ -18,7 +18,7 @@ export function runInScope<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   const run = (): Promise<Result> => storage.run(scope, () => hideTransaction(isolating, () => endAfter(scope, work)));
-  return storage.observer === undefined ? run() : storage.observer.run(scope, run);
+  return storage.observer?.run === undefined ? run() : storage.observer.run(scope, run);
 }
 
 /** Ends a scope when its work has settled. */
@@ -28,6 +28,7 @@ export async function endAfter<Result>(scope: LiveScope, work: () => Promise<Res
     result = await work();
   } catch (error) {
     await scope.end('threw').catch((endError: unknown) => reportEndFailure(scope, endError));
+    scope.notes?.failed(error);
     throw error;
   }
   await scope.end('returned');

@@ -12,12 +12,14 @@ export class ScopeObservers implements ScopeObserver {
   ) {}
 
   entered(scope: LiveScope): void {
-    this.first.entered(scope);
-    this.second.entered(scope);
+    this.first.entered?.(scope);
+    this.second.entered?.(scope);
   }
 
   run<Result>(scope: LiveScope, work: () => Promise<Result>): Promise<Result> {
-    return this.first.run(scope, () => this.second.run(scope, work));
+    const { first, second } = this;
+    const inner = second.run === undefined ? work : () => second.run?.(scope, work) ?? work();
+    return first.run === undefined ? inner() : first.run(scope, inner);
   }
 
   opened(scope: LiveScope, orm: MikroORM): void {
