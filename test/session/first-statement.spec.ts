@@ -274,6 +274,84 @@ describe('a transaction', () => {
     expect(row).toEqual({ isLater: true });
   });
 
+  describe('with the parameters of a query of Kysely', () => {
+    const insert = (session: EntityManager, text: unknown): Promise<unknown> =>
+      session.getKysely<{ note: { text: unknown } }>().insertInto('note').values({ text }).execute();
+
+    it('begins in the round trip of its first statement', async () => {
+      const transaction = { isolationLevel: IsolationLevel.SERIALIZABLE };
+      let level: unknown;
+
+      const answers = await answersTo(() =>
+        factory.begin(
+          async (session) => {
+            level = await session
+              .getKysely()
+              .selectNoFrom((eb) => eb.fn('current_setting', [eb.val('transaction_isolation')]).as('level'))
+              .execute();
+          },
+          { transaction },
+        ),
+      );
+
+      expect([answers, level]).toEqual([2, [{ level: 'serializable' }]]);
+    });
+
+    it('sends a savepoint in the round trip of the first statement in it', async () => {
+      const answers = await answersTo(() =>
+        factory.begin(async (session) => {
+          await insert(session, 'before');
+          await session.transactional((inner) => insert(inner, 'within'));
+        }),
+      );
+
+      // Two statements, the end of the savepoint, and COMMIT.
+      expect([answers, await texts()]).toEqual([4, ['before', 'within']]);
+    });
+
+    it('sends the settings and the role of the session with it', async () => {
+      let row: unknown;
+
+      const answers = await answersTo(() =>
+        factory.begin(
+          async (session) => {
+            [row] = await session
+              .getKysely()
+              .selectNoFrom((eb) => [
+                eb.fn('current_setting', [eb.val('app.tenant')]).as('tenant'),
+                eb.fn('current_setting', [eb.val('role')]).as('role'),
+              ])
+              .execute();
+          },
+          { fork: { session: { role: ROLE, variables: { 'app.tenant': 'a; b' } } } },
+        ),
+      );
+
+      expect([answers, row]).toEqual([2, { tenant: 'a; b', role: ROLE }]);
+    });
+
+    it('tells the error of what is sent before it, and runs nothing', async () => {
+      const failed = factory.begin((session) => insert(session, 'never'), {
+        fork: { session: { role: 'no_such_role' } },
+      });
+
+      await expect(failed).rejects.toMatchObject({ code: '22023' });
+      expect(await texts()).toEqual([]);
+    });
+
+    it('goes on in the transaction after parameters that cannot be sent', async () => {
+      const circular: { self?: unknown } = {};
+      circular.self = circular;
+
+      await factory.begin(async (session) => {
+        await expect(insert(session, circular)).rejects.toThrow('circular');
+        await insert(session, 'after');
+      });
+
+      expect(await texts()).toEqual(['after']);
+    });
+  });
+
   const firsts: Record<string, Work> = {
     'a statement without parameters': (session) => session.execute('select 7 as seven'),
     'one with parameters': (session) => session.execute('select ?::int as seven', [7]),

@@ -114,17 +114,8 @@ export class DeferredConnection {
   }
 
   #send(sql: string, values: readonly unknown[]): Promise<unknown> {
-    const send = (lease: Lease): Promise<unknown> => this.#sendOn(lease, sql, values);
+    const send = (lease: Lease): Promise<unknown> => lease.statements.runAfter(this.#withheld.take(), sql, values);
     return this.#isStarted ? send(this.lease as Lease) : this.#starting(send);
-  }
-
-  /** Sends a statement with what was withheld: in one round trip where the protocol lets it. */
-  async #sendOn(lease: Lease, sql: string, values: readonly unknown[]): Promise<unknown> {
-    if (values.length === 0) {
-      return lease.statements.runAfter(this.#withheld.take(), sql);
-    }
-    await this.#sendWithheld(lease);
-    return lease.client.query(sql, values);
   }
 
   async #sendWithheld(lease: Lease): Promise<void> {

@@ -7,6 +7,7 @@ import { type Cursor, followCursor, isCursor } from './follow-cursor.js';
 import type { PoolClient } from './pool.js';
 import { Portal } from './portal.js';
 import { readFromPortal } from './read-from-portal.js';
+import { canSendAhead, sendAhead } from './send-ahead.js';
 import { type SetUpConnection, ConnectionProbe } from './set-up-hooks.js';
 import { type Answer, NO_ANSWER, StatementsBefore } from './statements-before.js';
 import type { TransactionBeginnings } from './transaction-beginnings.js';
@@ -36,7 +37,7 @@ export interface LeaseStatementsOptions {
 const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
 /** The commands in the answers to statements that may have ended the transaction around them. */
 const ENDINGS: ReadonlySet<string | undefined> = new Set(['COMMIT', 'ROLLBACK', 'BEGIN', 'START', 'PREPARE']);
-const NONE = new StatementsBefore([]);
+const NONE = new StatementsBefore([], { hasValues: false });
 
 /** Replaces `query` of a client of node-postgres, and sees each statement that is sent on the connection. */
 export class LeaseStatements {
@@ -79,10 +80,11 @@ export class LeaseStatements {
   }
 
   /** Runs a statement in one round trip with others before it. The answers of the others are dropped. */
-  async runAfter(others: readonly string[], sql: string): Promise<unknown> {
-    this.#before = new StatementsBefore(others);
+  async runAfter(others: readonly string[], sql: string, values: readonly unknown[] = []): Promise<unknown> {
+    const hasValues = values.length > 0;
+    this.#before = new StatementsBefore(others, { hasValues });
     // Calls `query` of the client, so that code that has wrapped it sees the whole text.
-    return this.connection.client.query(this.#before.addTo(sql));
+    return this.connection.client.query(this.#before.addTo(sql), hasValues ? values : undefined);
   }
 
   /** Waits until the server has answered a failed statement completely. Returns whether it was in a transaction. */
@@ -107,7 +109,7 @@ export class LeaseStatements {
     const before = this.#before;
     if (before !== undefined && typeof text === 'string' && before.isIn(text)) {
       this.#before = undefined;
-      return this.#queryAfter(before, text);
+      return this.#queryAfter(before, text, values);
     }
     const sql = typeof text === 'string' ? text : (text as { readonly text?: unknown } | null)?.text;
     if (typeof sql === 'string') {
@@ -122,11 +124,20 @@ export class LeaseStatements {
       : this.send(text, values, callback);
   }
 
-  async #queryAfter(before: StatementsBefore, text: string): Promise<unknown> {
+  async #queryAfter(before: StatementsBefore, text: string, values: unknown): Promise<unknown> {
+    const { client } = this.connection;
     const sql = before.takeFrom(text);
-    this.options.reset.note(sql, { text: sql, values: undefined, isGiven: this.#isGiven });
+    this.options.reset.note(sql, { text: sql, values, isGiven: this.#isGiven });
+    if (!canSendAhead(client, before.ahead)) {
+      await this.runAfter(before.ahead, '');
+      return this.#run(sql, () => this.send(text, values));
+    }
+    const send = (): unknown => {
+      sendAhead(client, before.ahead);
+      return this.send(text, values);
+    };
     try {
-      return await this.#run(sql, () => this.send(text), before);
+      return await this.#run(sql, send, before);
     } catch (error) {
       throw before.takeFromError(error);
     }

@@ -1,15 +1,6 @@
 import { SessionStateError } from '../session-error.js';
 import type { PoolClient } from './pool.js';
-
-/** The messages of the protocol that are needed here, as the connection of node-postgres sends them. */
-interface Wire {
-  parse(statement: { readonly text: string }): void;
-  bind(portal: { readonly portal: string; readonly values: readonly unknown[] }): void;
-  describe(what: { readonly type: 'P'; readonly name: string }): void;
-  execute(portal: { readonly portal: string; readonly rows: number }): void;
-  close(what: { readonly type: 'P'; readonly name: string }): void;
-  sync(): void;
-}
+import type { Wire } from './wire.js';
 
 interface Field {
   readonly name: string;

@@ -5,14 +5,25 @@ export interface Answer {
 
 export const NO_ANSWER: Answer & { readonly rows: readonly never[] } = { command: '', rows: [] };
 
-/** Statements that are sent before another one, in the same text. Their answers are dropped. */
+interface MainStatement {
+  /** Whether the main statement has parameters, which a text of several statements cannot have. */
+  readonly hasValues: boolean;
+}
+
+/**
+ * Statements that are sent before a main statement, in one round trip: in the same text, or ahead of it when it has
+ * parameters. Their answers are dropped.
+ */
 export class StatementsBefore {
   readonly #text: string;
   readonly #count: number;
+  /** The statements that are not in the text. */
+  readonly ahead: readonly string[];
 
-  constructor(statements: readonly string[]) {
-    this.#text = statements.map((statement) => `${statement}; `).join('');
+  constructor(statements: readonly string[], { hasValues }: MainStatement) {
+    this.#text = hasValues ? '' : statements.map((statement) => `${statement}; `).join('');
     this.#count = statements.length;
+    this.ahead = hasValues ? statements : [];
   }
 
   addTo(sql: string): string {
