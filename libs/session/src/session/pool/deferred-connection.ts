@@ -11,15 +11,16 @@ import { isSavepointStatement, localAnswer, WithheldStatements } from './withhel
 const PROCESS_ID = 'select pg_backend_pid() as pid';
 
 /**
- * Stands for the connection of a transaction, which it takes from the pool for the first statement. What begins the
- * transaction, sets it and makes savepoints in it travels with the statement after it, in one round trip; what was never
- * sent need not be ended on the server either. The idea is Spring's LazyConnectionDataSourceProxy.
+ * Replaces the connection of a transaction, and takes a connection from the pool for the first statement. The
+ * statements that begin the transaction, configure it and make savepoints are sent together with the statement after
+ * them, in one round trip. A savepoint that was never sent does not have to be ended on the server either. The model is
+ * Spring's LazyConnectionDataSourceProxy.
  */
 export class DeferredConnection {
   readonly #begun: BegunTransaction;
   readonly #opening: ConnectionOpening;
   readonly #withheld = new WithheldStatements();
-  /** Ends when the first statement has told whether there is a transaction. */
+  /** Resolves when the first statement has shown whether there is a transaction. */
   #start: Promise<void> | undefined;
   #isStarted = false;
 
@@ -36,7 +37,7 @@ export class DeferredConnection {
     return this.#opening.lease;
   }
 
-  /** What is to be done with the connection before anything else. */
+  /** Hooks to run on the connection before anything else. */
   get setUps(): SetUp[] {
     return this.#opening.setUps;
   }
@@ -80,7 +81,7 @@ export class DeferredConnection {
       return this.#askProcess(sql, values);
     }
     if (this.#start !== undefined) {
-      // Without a transaction it would be committed by itself.
+      // Outside of a transaction, the statement would be committed by itself.
       await this.#start;
     }
     const answer = isOwn ? this.#answerLocally(sql) : undefined;
@@ -91,7 +92,10 @@ export class DeferredConnection {
     return this.#send(sql, values);
   }
 
-  /** Why there is no connection is told by the statement that follows. Who does not wait for that any more hears nothing. */
+  /**
+   * Ignores the error of a missing connection: the next statement throws it. Nobody may wait for that statement any
+   * more.
+   */
   async #askProcess(sql: string, values: readonly unknown[]): Promise<unknown> {
     const lease = await this.#opening.open().catch(() => undefined);
     if (lease === undefined) {
@@ -105,7 +109,10 @@ export class DeferredConnection {
     return !this.#begun.isClaimed && isKyselyBegin(sql);
   }
 
-  /** Answers to what begins or ends a part that was never sent. What cannot be begun can be rolled back. */
+  /**
+   * Answers a statement for a savepoint or transaction that was never sent. A transaction that could not begin can be
+   * rolled back.
+   */
   #answerLocally(sql: string): unknown {
     if (!sql.startsWith('rollback')) {
       this.#opening.assertPossible();
@@ -142,7 +149,7 @@ export class DeferredConnection {
       start.resolve();
       return answer;
     } catch (error) {
-      // What comes first is the error. It does not tell whether the transaction was begun before.
+      // The error comes first. It does not show whether the transaction has begun before.
       void lease.statements.wasInTransaction().then((wasInTransaction) => {
         if (wasInTransaction || !this.#begun.isClaimed) {
           this.#started();
@@ -160,7 +167,7 @@ export class DeferredConnection {
     this.#start = undefined;
   }
 
-  /** Waits for the turn of a cursor, which sends what was withheld by itself. */
+  /** Waits for the turn of a cursor. The withheld statements are sent before it. */
   async #inTurn(submit: (client: PoolClient) => void): Promise<void> {
     if (this.#start !== undefined) {
       await this.#start;

@@ -13,7 +13,7 @@ interface Column {
   readonly parse: (value: string) => unknown;
 }
 
-/** What node-postgres asks of a query of another kind than its own. */
+/** The methods that node-postgres calls on a query object that is not its own. */
 interface Submittable {
   callback: (error: unknown) => void;
   submit: (wire: Wire) => void;
@@ -30,26 +30,27 @@ type Row = Record<string, unknown>;
 
 export interface PortalOptions {
   readonly client: PoolClient;
-  /** The `query` of the client, as node-postgres made it. */
+  /** The original `query` of the client. */
   readonly send: PoolClient['query'];
-  /** Whether the transaction is open, and its connection no other's. */
+  /** Returns whether the transaction is open and still has its connection. */
   readonly isInTime: () => boolean;
-  /** Unique on its connection. */
+  /** The name of the portal, unique on its connection. */
   readonly name: string;
   readonly text: string;
   readonly values: readonly unknown[];
 }
 
-/** Fails a read whose connection may be another's by now. */
+/** Makes the error of a read after the end of the transaction: another user may have the connection by then. */
 export function readAfterEnd(): SessionStateError {
   return new SessionStateError(
-    'A stream was read after the end of its transaction. Read it to its end before, or leave its loop with break.',
+    'A stream was read after the end of its transaction. Read it to its end first, or leave its loop with break.',
   );
 }
 
 /**
- * The rows of a statement in a transaction, which the server keeps until they are read. The connection is free between two
- * reads, where pg-cursor keeps it busy to the last row: a statement of whoever reads would wait for itself.
+ * The rows of a statement in a transaction, which the server keeps until they are read. The connection is free between
+ * two reads. pg-cursor would occupy it until the last row, and a statement inside the loop that reads would wait for
+ * itself.
  */
 export class Portal {
   readonly #options: PortalOptions;
@@ -83,7 +84,7 @@ export class Portal {
     return rows;
   }
 
-  /** Does nothing where the transaction has ended, or the connection: the portal went with it. */
+  /** Closes the portal. Does nothing when the transaction or the connection has ended: the portal ended with it. */
   async close(): Promise<void> {
     const { name, isInTime } = this.#options;
     if (!this.#isOpen || !isInTime()) {
@@ -91,7 +92,7 @@ export class Portal {
     }
     this.#isOpen = false;
     this.#isDone = true;
-    // The server does not mind when a rollback to a savepoint has closed it.
+    // Ignores an error: a rollback to a savepoint may have closed the portal.
     await this.#ask((wire) => wire.close({ type: 'P', name })).catch(() => undefined);
   }
 
@@ -100,7 +101,7 @@ export class Portal {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // Seam: pg/submittable
     const asked: Submittable = {
-      /** Replaced where a `query_timeout` is to be stopped with it. */
+      /** A property, because node-postgres replaces it to stop its `query_timeout`. */
       callback: (error) => (error === null ? resolve() : reject(error)),
       submit(wire) {
         question(wire);

@@ -1,4 +1,4 @@
-/** The messages of the protocol that are needed here, as the connection of node-postgres sends them. */
+/** The messages of the protocol that are used here, as methods of the connection of node-postgres. */
 export interface Wire {
   parse(statement: { readonly text: string }): void;
   bind(portal: { readonly portal: string; readonly values: readonly unknown[] }): void;
