@@ -53,8 +53,9 @@ async function run({ title, atMost, work }: Growth, databaseUrl: string): Promis
   process.disconnect();
 }
 
-const [, , name = '', databaseUrl = ''] = process.argv;
+// Without an address this file was imported, for its list.
+const [, , name = '', databaseUrl] = process.argv;
 const growth = growths[name];
-if (growth !== undefined) {
+if (growth !== undefined && databaseUrl !== undefined) {
   await run(growth, databaseUrl);
 }

@@ -72,8 +72,9 @@ function estimate(values: readonly number[]): Estimate {
   return { median: at(middle), low: at(middle - reach), high: at(middle + reach) };
 }
 
-const [, , name = '', databaseUrl = ''] = process.argv;
+// Without an address this file was imported, for its list.
+const [, , name = '', databaseUrl] = process.argv;
 const pair = pairs[name];
-if (pair !== undefined) {
+if (pair !== undefined && databaseUrl !== undefined) {
   await run(pair, databaseUrl);
 }
