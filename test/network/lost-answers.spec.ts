@@ -10,6 +10,8 @@ import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
 const INTERVAL_MS = 5_000;
+/** A server that is out of reach is given up after four. */
+const MORE_THAN_SUFFICE = 6;
 const REAL = [
   'Date',
   'hrtime',
@@ -139,6 +141,31 @@ describe('an answer that the network has lost, where nothing sets a limit', () =
       await session.execute('select pg_advisory_xact_lock(7)');
       held.resolve();
       await delay(1_000);
+    });
+    await held.promise;
+
+    const waiter = factory.begin((session) => session.execute('select 7 as seven, pg_advisory_xact_lock(7)'));
+
+    await expect(whileTimePasses(waiter)).resolves.toMatchObject([{ seven: 7 }]);
+    await holder;
+  });
+
+  it('is not taken for that of a statement that keeps a pooler from answering to the question', async () => {
+    // A pooler whose connections are all taken lets clients in, and lets their statements wait.
+    const asked = Promise.withResolvers<void>();
+    let questions = 0;
+    network.each('statement', /pg_stat_activity/, (link) => {
+      link.swallow();
+      questions += 1;
+      if (questions === MORE_THAN_SUFFICE) {
+        asked.resolve();
+      }
+    });
+    const held = Promise.withResolvers<void>();
+    const holder = factory.begin(async (session) => {
+      await session.execute('select pg_advisory_xact_lock(7)');
+      held.resolve();
+      await asked.promise;
     });
     await held.promise;
 

@@ -57,7 +57,10 @@ export class AnswerWatch {
   async endForgotten(isConcerned: (lease: Lease) => boolean): Promise<void> {
     const suspects = this.#findSuspects(isConcerned);
     if (suspects.size > 0) {
-      endSilent(suspects, await findForgotten(this.pool, [...suspects.keys()]));
+      const answer = await findForgotten(this.pool, [...suspects.keys()]);
+      if (answer.server !== 'silence') {
+        endSilent(suspects, answer);
+      }
     }
   }
 
@@ -104,7 +107,11 @@ export class AnswerWatch {
       return;
     }
     const { server, connections, unknown } = await findForgotten(this.pool, silent);
-    const isUnreachable = server !== 'answers';
+    if (server === 'silence') {
+      // A pooler has let us in, and slow statements of others keep its connections. That tells nothing of ours.
+      return;
+    }
+    const isUnreachable = server === 'unreachable';
     this.#unreachableLooks = isUnreachable ? this.#unreachableLooks + 1 : 0;
     const before = this.#suspicions;
     this.#suspicions = new Map();
