@@ -7,6 +7,7 @@ import { REQUEST } from '@nestjs/core';
 import type { Job, JobsOptions, Queue } from 'bullmq';
 import { InjectSession, InSession, SessionClosedError, SessionContext } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
@@ -95,12 +96,11 @@ describe.each(backends)('@nestjs/bullmq on %s', (backend) => {
 
       afterAll(async () => {
         await queue.obliterate({ force: true });
-        await app.app.close();
+        await app.close();
         await database.drop();
       });
 
-      const texts = async (): Promise<string[]> =>
-        (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+      const texts = (): Promise<string[]> => findTexts(database, 'text');
       const run = async (data: object, options: JobsOptions = {}): Promise<JobEnd> =>
         jobs.end(await queue.add('note', data, options));
 

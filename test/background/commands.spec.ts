@@ -3,6 +3,7 @@ import { EntityManager, EntityRepository } from '@mikro-orm/postgresql';
 import { Injectable, Module } from '@nestjs/common';
 import { InjectSession, InSession, SessionContext, SessionModule } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, ormOptions, startTestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -113,8 +114,7 @@ describe.each(injections)('a command of nest-commander, with %s injection', (inj
     }
   }
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   it('commits what it has written', async () => {
     await run('seed', 'a', 'b');

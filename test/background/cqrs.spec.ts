@@ -17,6 +17,7 @@ import {
 import { InjectSession, InSession, SessionContext, SessionFactory } from 'nestjs-mikro-session';
 import { mergeMap, map, type Observable } from 'rxjs';
 
+import { findTexts } from '../support/find-texts.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
@@ -234,12 +235,11 @@ describe.each(injections)('@nestjs/cqrs with %s injection', (injection) => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   it('gives an event handler a session of its own, which the rollback of the publisher does not touch', async () => {
     const event = new Written();

@@ -11,6 +11,7 @@ import {
 } from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
+import { findTexts } from '../support/find-texts.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
@@ -124,12 +125,11 @@ describe.each(injections)('@nestjs/event-emitter with %s injection', (injection)
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 
-    const texts = async (): Promise<string[]> =>
-      (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+    const texts = (): Promise<string[]> => findTexts(database, 'text');
     const write =
       (text: string): Work<number> =>
       async (session) => {
@@ -298,7 +298,7 @@ describe.each(injections)('@nestjs/event-emitter with %s injection', (injection)
     expect(inheritedLabel).toBe(injection === 'request' ? 'GET /' : label);
     expect(inheritedId === inherited.own).toBe(injection === 'request');
     expect(own[0]).toBe(label);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

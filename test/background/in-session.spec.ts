@@ -19,6 +19,7 @@ import {
   SessionStateError,
 } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, ormOptions, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -166,12 +167,11 @@ describe.each(injections)('@InSession() with %s injection', (injection) => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
   const insert = (session: EntityManager, text: string): Promise<void> => session.persist(make(session, text)).flush();
   const make = (session: EntityManager, text: string): Note => session.create(Note, { text });
 
@@ -496,7 +496,7 @@ describe('@InSession()', () => {
 
     expect(await both.inMain()).toEqual([true, false]);
     expect(await both.inReports()).toEqual([false, true]);
-    await app.app.close();
+    await app.close();
   });
 
   it('refuses an object that NestJS did not make', async () => {

@@ -82,7 +82,7 @@ describe.each(injections)('a module that is loaded lazily, with %s injection', (
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

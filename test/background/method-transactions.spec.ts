@@ -119,7 +119,7 @@ describe.each(injections)('@InSession() with the propagation of a transaction, w
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -222,7 +222,7 @@ describe('the defaults of the transactions of a connection', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -166,7 +166,7 @@ describeWithBroker.each(injections)('a handler of @golevelup/nestjs-rabbitmq, wi
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

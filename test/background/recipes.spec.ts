@@ -9,6 +9,7 @@ import type { Job, Queue } from 'bullmq';
 import { InjectSession, InSession, SessionContext, SessionFactory, SessionModule } from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
+import { findTexts } from '../support/find-texts.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { ormOptions, startTestApp, type TestApp } from '../support/test-app.js';
@@ -99,12 +100,11 @@ describe('docs/places on what runs outside of requests', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   it('commits a method', async () => {
     await app.get<Ledger>(Ledger).book('a');

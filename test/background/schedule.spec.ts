@@ -8,6 +8,7 @@ import { Test } from '@nestjs/testing';
 import { InSession, SessionClosedError, SessionContext, SessionModule } from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
+import { findTexts } from '../support/find-texts.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { injections, ormOptions, startTestApp, type TestApp } from '../support/test-app.js';
@@ -92,7 +93,7 @@ describe.each(injections)('@nestjs/schedule with %s injection', (injection) => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -100,8 +101,7 @@ describe.each(injections)('@nestjs/schedule with %s injection', (injection) => {
   const fire = (name: string): void => {
     void app.get<SchedulerRegistry>(SchedulerRegistry).getCronJob(name).fireOnTick();
   };
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   /** Fires a job and gives what `work` returned in it, when the scope of the tick has ended. */
   async function tick<Result>(name: string, work: (session: EntityManager) => Promise<Result>): Promise<Result> {
@@ -215,7 +215,7 @@ describe.each(injections)('@nestjs/schedule with %s injection', (injection) => {
     });
 
     expect(other.get<SchedulerRegistry>(SchedulerRegistry).getIntervals()).toEqual([]);
-    await other.app.close();
+    await other.close();
   });
 });
 

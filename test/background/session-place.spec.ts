@@ -99,7 +99,7 @@ describe.each(injections)('a place of the application, with %s injection', (inje
   beforeEach(() => app.get<Archive>(Archive).seen.splice(0));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -14,6 +14,7 @@ import {
 import { NestFactory } from '@nestjs/core';
 import { InSession, SessionContext, SessionFactory, SessionModule, SessionRegistry } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, ormOptions, startTestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -91,15 +92,14 @@ describe.each(injections)('A standalone application with %s injection', (injecti
   beforeAll(async () => {
     database = await createTestDatabase();
     const app = await startTestApp({ databaseUrl: database.url });
-    await app.app.close();
+    await app.close();
   });
 
   afterEach(() => database.query('delete from note'));
 
   afterAll(() => database.drop());
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
   const imports = (): NonNullable<ModuleMetadata['imports']> => [
     MikroOrmModule.forRoot(ormOptions(database.url)),
     SessionModule.forRoot({ injection }),

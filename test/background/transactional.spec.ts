@@ -190,7 +190,7 @@ describe.each(injections)('@Transactional() of MikroORM with %s injection', (inj
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -280,7 +280,7 @@ describe('@Transactional() of MikroORM without the RequestContext of @mikro-orm/
     const seen = [await post('em/a'), await post('a')];
 
     expect(seen).toEqual([seenIn('POST /em/a'), Array(4).fill(seenIn('POST /a'))]);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

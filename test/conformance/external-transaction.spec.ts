@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { SessionFactory, SessionRegistry, SessionStateError } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -24,12 +25,11 @@ describe('a transaction that somebody else ends', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   // zope.sqlalchemy tests.py testTransactionJoining
   it('is listed with the scope of the session that writes in it, from its begin to its end', async () => {

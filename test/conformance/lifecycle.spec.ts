@@ -45,7 +45,7 @@ describe('the life of a session', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

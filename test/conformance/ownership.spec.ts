@@ -43,7 +43,7 @@ describe('the owner of a session and of its entities', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -46,7 +46,7 @@ describe('the registry of sessions', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

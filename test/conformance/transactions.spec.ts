@@ -8,6 +8,7 @@ import {
   SessionStateError,
 } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -32,14 +33,13 @@ describe('the transactions of a session', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
   const countOpenTransactions = (): Promise<number> => database.countOpenTransactions();
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   async function write(session: EntityManager, text: string): Promise<void> {
     session.create(Note, { text });

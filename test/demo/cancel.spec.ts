@@ -14,7 +14,7 @@ describe('the cancellation of a run', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

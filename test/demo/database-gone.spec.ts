@@ -37,7 +37,7 @@ describe('ErrorFilter', () => {
   });
 
   afterEach(async () => {
-    await demo.app.close();
+    await demo.close();
   });
 
   afterAll(async () => {
@@ -106,7 +106,7 @@ describe('a run', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await proxy.cut();
     await database.drop();
   });

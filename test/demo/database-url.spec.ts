@@ -34,7 +34,7 @@ describe('DATABASE_URL', () => {
       ]);
       return runs.map(({ state }) => state).join(' ');
     } finally {
-      await demo.app.close();
+      await demo.close();
     }
   }
 
@@ -77,7 +77,7 @@ describe('DATABASE_URL', () => {
       `select distinct application_name as name from pg_stat_activity
        where datname = current_database() and application_name <> 'test observer'`,
     );
-    await demo.app.close();
+    await demo.close();
 
     expect(names.length).toBeGreaterThan(0);
     expect(names.filter(({ name }) => !/^shop( numbers [\da-f-]{36})?$/.test(name))).toEqual([]);

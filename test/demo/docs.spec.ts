@@ -24,7 +24,7 @@ describe('the documentation', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

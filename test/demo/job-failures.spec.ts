@@ -13,7 +13,7 @@ describe('a job that fails for a reason of the database', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

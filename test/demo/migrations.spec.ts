@@ -13,7 +13,7 @@ describe('the migrations', () => {
   });
 
   afterEach(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 
@@ -39,7 +39,7 @@ describe('the migrations', () => {
     await database.query(
       `insert into run values (gen_random_uuid(), 'running', 3, 0, 0, 4, gen_random_uuid(), now(), now(), null)`,
     );
-    await demo.app.close();
+    await demo.close();
 
     demo = await startDemo(database.url);
 
@@ -52,7 +52,7 @@ describe('the migrations', () => {
     const orm = demo.app.get<Pick<MikroORM, 'migrator'>>(MikroORM);
     await orm.migrator.down({ to: 0 });
     await database.query('drop schema pgboss cascade');
-    await demo.app.close();
+    await demo.close();
 
     const demos = await Promise.all([startDemo(database.url), startDemo(database.url), startDemo(database.url)]);
 

@@ -13,7 +13,7 @@ describe('a misuse on purpose', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

@@ -25,7 +25,7 @@ describe('OpenRequests', () => {
   });
 
   afterEach(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 
@@ -43,7 +43,7 @@ describe('OpenRequests', () => {
     late.write('POST /jobs HTTP/1.1\r\nHost: demo\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n');
     await once(server, 'request');
 
-    const closing = demo.app.close();
+    const closing = demo.close();
     await untilClosing(server);
     late.write('{ "numbers": [1] }');
     const refusal = await text(late);
@@ -59,7 +59,7 @@ describe('OpenRequests', () => {
     const idle = connect((server.address() as AddressInfo).port, '127.0.0.1');
     await once(server, 'connection');
 
-    await demo.app.close();
+    await demo.close();
 
     expect(await text(idle)).toBe('');
   });

@@ -16,7 +16,7 @@ describe('the demo with more to do than it can', () => {
   });
 
   afterEach(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

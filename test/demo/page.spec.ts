@@ -46,7 +46,7 @@ describeInBrowser('the page of the demo', (browser) => {
 
   afterAll(async () => {
     await page.close();
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

@@ -19,7 +19,7 @@ describe('a run of the queue', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

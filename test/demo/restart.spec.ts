@@ -13,7 +13,7 @@ describe('RunExecutor', () => {
   });
 
   afterEach(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 
@@ -23,7 +23,7 @@ describe('RunExecutor', () => {
     await once(demo.app.getHttpServer(), 'request');
     await database.until(`select state = 'running' from run where id = $1`, [started.id]);
 
-    await demo.app.close();
+    await demo.close();
 
     const last = (await events).at(-1);
     expect(last).toMatchObject({ type: 'end', data: { state: 'interrupted', failed: 0 } });
@@ -37,7 +37,7 @@ describe('RunExecutor', () => {
 
   it.each(['pending', 'running'])('marks a %s run of an earlier process as interrupted at start', async (state) => {
     const run = await demo.client.complete({ numbers: [12, 97, 360], simulate: { failOn: [97] } });
-    await demo.app.close();
+    await demo.close();
     await database.query('update run set state = $1, done = 0, failed = 0, finished_at = null', [state]);
 
     demo = await startDemo(database.url);
@@ -55,7 +55,7 @@ describe('RunExecutor', () => {
     const { body: found } = await other.client.find(started.id);
     const { body: refusal } = await other.client.cancel<unknown>(started.id);
     const events = await other.client.events(started.id);
-    await other.app.close();
+    await other.close();
     expect(found).toMatchObject({ state: 'running', finishedAt: null });
     expect(found.done).toBeGreaterThan(0);
     expect(refusal).toMatchObject({
@@ -68,7 +68,7 @@ describe('RunExecutor', () => {
 
   it('leaves what has ended as it is at start', async () => {
     const run = await demo.client.complete({ numbers: [12] });
-    await demo.app.close();
+    await demo.close();
 
     demo = await startDemo(database.url);
 

@@ -23,7 +23,7 @@ describe('RunsController', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

@@ -13,7 +13,7 @@ describe('the security headers', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

@@ -28,7 +28,7 @@ describe('the check of a request', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

@@ -25,7 +25,7 @@ describe('the examples that no other test runs', () => {
   afterEach(() => testing.rollBack());
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -30,7 +30,7 @@ describe.each(otherDrivers)('the threads of jobs on %s', (driver) => {
       const threads = outcomes.map((outcome) => outcome.status === 'fulfilled' && outcome.value);
       expect(new Set(threads.filter(Boolean)).size).toBe(2);
     } finally {
-      await app.app.close();
+      await app.close();
       await database.drop();
     }
   });
@@ -50,7 +50,7 @@ describe('the threads of jobs on a database in memory', () => {
 
       await expect(run).rejects.toThrow('Each thread would have its own database in memory');
     } finally {
-      await app.app.close();
+      await app.close();
       await database.drop();
     }
   });

@@ -100,7 +100,7 @@ describe.each(drivers)('a GraphQL operation with %s', (driver) => {
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 

@@ -64,7 +64,7 @@ describe('Apollo Server', () => {
   };
 
   afterEach(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -86,7 +86,7 @@ describe.each(places)('@defer with Apollo over $platform, with $injection inject
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

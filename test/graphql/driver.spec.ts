@@ -48,7 +48,7 @@ describe('the driver of GraphQL', () => {
 
       expect(first?.data.sessionId).not.toBe(second?.data.sessionId);
       Object.defineProperty(AbstractGraphQLDriver, 'name', { value: name });
-      await app.app.close();
+      await app.close();
     },
   );
 

@@ -116,7 +116,7 @@ describe.each(drivers)('the end of a GraphQL operation with %s', (driver) => {
     beforeEach(() => Object.assign(stage, new Stage()));
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 
@@ -217,7 +217,7 @@ describe.each(drivers)('the end of a GraphQL operation with %s', (driver) => {
     const [error] = errors ?? [];
     expect([error?.message, ...reported].join()).toContain('The scope "mutation" ended with 1 unflushed change(s)');
     expect(log.errors).toEqual([]);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

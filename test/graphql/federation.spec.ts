@@ -88,7 +88,7 @@ describe.each(injections)('a subgraph of a federation, with %s injection', (inje
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

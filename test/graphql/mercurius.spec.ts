@@ -89,7 +89,7 @@ describe('Mercurius', () => {
   };
 
   afterEach(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

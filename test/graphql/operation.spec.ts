@@ -39,7 +39,7 @@ describe.each(places)('a GraphQL operation with $driver over $platform', ({ driv
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 

@@ -188,7 +188,7 @@ describe.each(drivers)('an event of a GraphQL subscription with %s', (driver) =>
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 
@@ -254,7 +254,7 @@ describe.each(drivers)('an event of a GraphQL subscription with %s', (driver) =>
       const { closed, scope } = await stage.arrived.promise;
       await closed;
       expect(scope.state).not.toBe('open');
-      await untilNoTransaction();
+      await database.untilNoTransaction();
     });
 
     it('rolls back what it left open, and closes, when the client goes away', async () => {
@@ -267,7 +267,7 @@ describe.each(drivers)('an event of a GraphQL subscription with %s', (driver) =>
       socket?.terminate();
       await closed;
 
-      await untilNoTransaction();
+      await database.untilNoTransaction();
       expect(() => session.clear()).toThrow(SessionClosedError);
       stage.goOn.resolve();
       expect(await stage.settled.promise).toBeInstanceOf(SessionClosedError);
@@ -300,10 +300,5 @@ describe.each(drivers)('an event of a GraphQL subscription with %s', (driver) =>
       stage.publish('go on');
       expect(await events.next()).toMatchObject({ value: { data: { generated: { name: 'no scope' } } } });
     });
-
-    const untilNoTransaction = (): Promise<void> =>
-      database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
   });
 });

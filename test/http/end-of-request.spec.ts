@@ -106,20 +106,15 @@ describe.each(platforms)('the end of a request over %s', (platform) => {
     beforeEach(() => Object.assign(stage, new Stage()));
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
-
-    const untilNoTransaction = (): Promise<void> =>
-      database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
 
     it.each(['open', 'throws'])('rolls back what a handler left open and closes the session: /%s', async (path) => {
       const response = await fetch(`${app.url}/${path}`);
       await response.text();
       const { session, scope } = await stage.arrived.promise;
-      await untilNoTransaction();
+      await database.untilNoTransaction();
 
       expect(scope.state).toBe('closed');
       expect(() => session.clear()).toThrow(SessionClosedError);
@@ -142,7 +137,7 @@ describe.each(platforms)('the end of a request over %s', (platform) => {
       stage.goOn.resolve();
 
       expect(await stage.settled.promise).toBe(0);
-      await untilNoTransaction();
+      await database.untilNoTransaction();
       expect(() => session.clear()).toThrow('its client had disconnected');
     });
 
@@ -163,7 +158,7 @@ describe.each(platforms)('the end of a request over %s', (platform) => {
       const response = await fetch(`${app.url}/outlives`);
       await response.text();
       const { scope } = await stage.arrived.promise;
-      await untilNoTransaction();
+      await database.untilNoTransaction();
 
       stage.goOn.resolve();
 

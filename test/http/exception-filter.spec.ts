@@ -124,7 +124,7 @@ describe.each(platforms)('an exception filter over %s', (platform) => {
     beforeEach(() => database.query('delete from note'));
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 

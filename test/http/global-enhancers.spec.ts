@@ -131,7 +131,7 @@ describe.each(platforms)('a global enhancer over %s', (platform) => {
     const seen = await fetch(`${app.url}/?q=1`).then((response) => response.json());
 
     expect(seen).toEqual(['guard', 'interceptor', 'pipe', 'filter']);
-    await app.app.close();
+    await app.close();
   });
 
   it('is refused at start by NestJS with request injection when it has no scope of its own', async () => {

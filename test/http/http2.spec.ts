@@ -90,7 +90,7 @@ describe.each(injections)('a request over HTTP/2 with %s injection', (injection)
 
   afterAll(async () => {
     client.close();
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -215,7 +215,7 @@ describe('http.transaction over HTTP/2', () => {
 
   afterAll(async () => {
     client.close();
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

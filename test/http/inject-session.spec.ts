@@ -211,7 +211,7 @@ describe.each(platforms)('@InjectSession() over %s', (platform) => {
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 

@@ -102,7 +102,7 @@ describe.each(platforms)('the context of another library over %s', (platform) =>
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 

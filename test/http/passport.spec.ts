@@ -81,7 +81,7 @@ describe.each(platforms)('a passport strategy over %s', (platform) => {
     beforeEach(() => database.query(`delete from note`));
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 

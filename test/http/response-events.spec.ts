@@ -105,14 +105,12 @@ describe.each(platforms)('a response over %s', (platform) => {
 
   afterEach(async () => {
     await noLiveScope(app);
-    await database.until(
-      `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-    );
+    await database.untilNoTransaction();
     expect(stage.closings).toBe(1);
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

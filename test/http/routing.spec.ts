@@ -60,7 +60,7 @@ describe.each(platforms)('a route over %s', (platform) => {
       database = await createTestDatabase();
     });
 
-    afterEach(() => app.app.close());
+    afterEach(() => app.close());
 
     afterAll(() => database.drop());
 

@@ -113,7 +113,7 @@ describe.each(platforms)('a streamed response over %s', (platform) => {
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 

@@ -28,6 +28,7 @@ import { concatMap, from, map, type Observable } from 'rxjs';
 
 import { CapturedLog } from '../support/captured-log.js';
 import { FailingInterceptor } from '../support/failing-interceptor.js';
+import { findTexts } from '../support/find-texts.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
 import { ANSWERS_OF_GENERATORS } from '../support/answers-of-generators.js';
@@ -224,21 +225,18 @@ describe.each(platforms)('an answer within http.transaction over %s', (platform)
 
     afterEach(async () => {
       log[Symbol.dispose]();
-      await database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
+      await database.untilNoTransaction();
       await noLiveScope(app);
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 
     const post = (path: string): Promise<Response> => fetch(`${app.url}/${path}`, { method: 'POST' });
 
-    const texts = async (): Promise<string[]> =>
-      (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+    const texts = (): Promise<string[]> => findTexts(database);
 
     describe.each<[string, number, string]>([
       ['sends', 201, '{"text":"slow"}'],
@@ -406,7 +404,7 @@ describe('an answer within http.transaction over fastify', () => {
     const { body } = await fastify.inject({ method: 'POST', url: '/asks/kept' });
 
     expect(body).toBe(`${LONG}kept`);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

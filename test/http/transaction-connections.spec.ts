@@ -59,7 +59,7 @@ describe.each(injections)('http.transaction of several connections with %s injec
   afterEach(() => log[Symbol.dispose]());
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await Promise.all([main.drop(), reports.drop()]);
   });
 

@@ -45,6 +45,7 @@ import { concatMap, type Observable } from 'rxjs';
 
 import { CapturedLog } from '../support/captured-log.js';
 import { FailingInterceptor } from '../support/failing-interceptor.js';
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -360,22 +361,19 @@ describe.each(platforms)('http.transaction over %s', (platform) => {
 
     afterEach(async () => {
       log[Symbol.dispose]();
-      await database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
+      await database.untilNoTransaction();
       expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 
     const get = (path: string, init: RequestInit = {}): Promise<Response> =>
       fetch(`${app.url}/api/${path}`, { redirect: 'manual', ...init });
 
-    const texts = async (): Promise<string[]> =>
-      (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+    const texts = (): Promise<string[]> => findTexts(database);
 
     it('has guards, pipes, interceptors and the handler share one transaction', async () => {
       const transactions = await get('all/handler').then((response) => response.json() as Promise<string[]>);
@@ -518,9 +516,7 @@ describe.each(platforms)('http.transaction over %s', (platform) => {
 
       stage.goOn.resolve();
 
-      await database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
+      await database.untilNoTransaction();
       expect(await texts()).toEqual([]);
     });
 
@@ -622,7 +618,7 @@ describe('http.transaction over express', () => {
       { text: 'first' },
       { text: 'second' },
     ]);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

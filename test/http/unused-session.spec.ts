@@ -29,7 +29,7 @@ describe.each(platforms)('a request over %s', (platform) => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -13,6 +13,7 @@ import {
   SessionContext,
 } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -109,12 +110,11 @@ describe.each(injections)('jobs in chunks with %s injection', (injection) => {
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   /** What is left of outcomes that another run can be compared with. */
   const told = (outcomes: readonly JobOutcome<Input, string>[]): unknown[] =>

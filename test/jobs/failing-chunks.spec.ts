@@ -49,7 +49,7 @@ describe('chunks that fail', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -118,7 +118,7 @@ describe('inputs that do not come', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -211,7 +211,7 @@ describe('inputs that do not come', () => {
         .settle(inputs, (_session, n) => (n === 1 ? seen.resolve() : undefined));
       await seen.promise;
 
-      const [outcomes] = await Promise.allSettled([running, own.app.close()]);
+      const [outcomes] = await Promise.allSettled([running, own.close()]);
 
       expect(outcomes).toMatchObject({ status: 'rejected', reason: { message: 'The application is shutting down' } });
       wake();
@@ -271,7 +271,7 @@ describe('inputs that do not come', () => {
         .settle(inputs, (_session, n) => (n === 9 ? seen.resolve() : undefined));
       await seen.promise;
 
-      const [outcomes] = await Promise.allSettled([running, own.app.close()]);
+      const [outcomes] = await Promise.allSettled([running, own.close()]);
 
       expect(outcomes).toMatchObject({ status: 'rejected', reason: { message: 'The application is shutting down' } });
       expect(isClosed()).toBe(true);

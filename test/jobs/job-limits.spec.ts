@@ -34,7 +34,7 @@ describe('the end of a job before its worker ends', () => {
 
   afterAll(async () => {
     console.mockRestore();
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -278,7 +278,7 @@ describe('the end of a job before its worker ends', () => {
       { concurrency: 1, timeout: 60_000 },
     );
     await begun.promise;
-    await own.app.close();
+    await own.close();
 
     expect(await outcomes).toMatchObject([
       { status: 'fulfilled' },

@@ -49,7 +49,7 @@ describe('the options of JobService', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -111,6 +111,6 @@ describe('the options of JobService', () => {
     );
 
     expect(outcomes).toMatchObject([{ ending: 'failed', reason: { message: 'conflict' }, attempts: 1 }]);
-    await own.app.close();
+    await own.close();
   });
 });

@@ -18,7 +18,7 @@ describe('the progress of jobs', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -136,7 +136,7 @@ describe('stopOnError', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

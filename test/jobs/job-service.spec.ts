@@ -14,6 +14,7 @@ import {
   SessionSetupError,
 } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -84,12 +85,11 @@ describe.each(injections)('JobService with %s injection', (injection) => {
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   describe('map', () => {
     it('gives the results in the order of the inputs', async () => {
@@ -336,7 +336,7 @@ describe('JobService at shutdown', () => {
       { concurrency: 1 },
     );
     await begun.promise;
-    await app.app.close();
+    await app.close();
 
     expect(await outcomes).toMatchObject([
       { status: 'fulfilled' },

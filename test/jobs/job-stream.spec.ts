@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { type JobOutcome, JobService, type JobStreamOptions } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -48,12 +49,11 @@ describe('JobService.stream', () => {
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   const indexes = (outcomes: readonly JobOutcome<unknown, unknown>[]): number[] => outcomes.map(({ index }) => index);
 
@@ -302,7 +302,7 @@ describe('JobService.stream', () => {
     const stream = own.get<JobService>(JobService).stream(new Numbers(1_000).sync(), (_session, n) => n, none);
     await stream.next();
 
-    await own.app.close();
+    await own.close();
 
     await expect(Array.fromAsync(stream)).rejects.toThrow('The application is shutting down');
   });

@@ -33,7 +33,7 @@ describe('jobs that have too little time', () => {
 
   afterAll(async () => {
     console.mockRestore();
-    await app.app.close();
+    await app.close();
     await network.close();
     await database.drop();
   });

@@ -29,7 +29,7 @@ describe('the signal of a job', () => {
 
   afterAll(async () => {
     listening.mockRestore();
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -298,11 +298,6 @@ describe.each(adapters)('gateways over $name', (adapter) => {
       return (await client.next()).data;
     };
 
-    const untilNoTransaction = (): Promise<void> =>
-      database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
-
     it('give one session to every part of a message', async () => {
       const seen = (await ask('seen')) as Seen;
 
@@ -357,7 +352,7 @@ describe.each(adapters)('gateways over $name', (adapter) => {
       expect(scope.state).toBe('closed');
       expect(() => session.clear()).toThrow(SessionClosedError);
       expect(() => session.clear()).toThrow('it had returned');
-      await untilNoTransaction();
+      await database.untilNoTransaction();
       expect(await database.query('select * from note')).toEqual([]);
     });
 
@@ -369,7 +364,7 @@ describe.each(adapters)('gateways over $name', (adapter) => {
       expect(answers.map(({ data }) => data)).toEqual([2, 3, 4, 'end']);
       expect(scope.state).toBe('closed');
       expect(() => session.clear()).toThrow('it had returned');
-      await untilNoTransaction();
+      await database.untilNoTransaction();
       expect(await database.query('select * from note')).toEqual([]);
     });
 
@@ -382,7 +377,7 @@ describe.each(adapters)('gateways over $name', (adapter) => {
 
         expect(exception).toMatchObject({ status: 'error', message: 'on purpose' });
         expect(() => session.clear()).toThrow('it had thrown');
-        await untilNoTransaction();
+        await database.untilNoTransaction();
         expect(await database.query('select * from note')).toEqual([]);
       },
     );
@@ -410,7 +405,7 @@ describe.each(adapters)('gateways over $name', (adapter) => {
         expect(await stage.settled.promise).toBe(1);
         await stage.closed.promise;
         expect(() => session.clear()).toThrow('its client had disconnected');
-        await untilNoTransaction();
+        await database.untilNoTransaction();
       },
     );
 
@@ -423,7 +418,7 @@ describe.each(adapters)('gateways over $name', (adapter) => {
 
       await stage.closed.promise;
       expect(() => session.clear()).toThrow('its client had disconnected');
-      await untilNoTransaction();
+      await database.untilNoTransaction();
     });
 
     itSince('@nestjs/core', GATEWAYS_PER_MESSAGE)(
@@ -487,9 +482,7 @@ describe.each(adapters)('the connection of a client over $name', (adapter) => {
       ]);
       expect(new Set(said.map(({ session }) => session)).size).toBe(3);
       expect(made).toHaveLength(madeAtStart);
-      await database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
+      await database.untilNoTransaction();
     });
   });
 });

@@ -133,7 +133,7 @@ describe.each(injections)('a gRPC service, with %s injection', (injection) => {
 
   afterAll(async () => {
     client.close();
-    await app.app.close();
+    await app.close();
     await rm(folder, { recursive: true });
     await database.drop();
   });

@@ -125,7 +125,7 @@ describe.each(injections)('the listeners of one connection with %s injection', (
     });
 
     agent.destroy();
-    await app.app.close();
+    await app.close();
     expect(before).toBeGreaterThan(0);
     expect(after).toBe(before);
   });

@@ -203,11 +203,6 @@ describe.each(places)('a $form microservice over $transport.name', ({ transport,
     const send = <Answer>(pattern: string, data: unknown = {}): Promise<Answer> =>
       lastValueFrom(app.client.send<Answer>(name(pattern), data));
 
-    const untilNoTransaction = (): Promise<void> =>
-      database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
-
     it('gives one session to every part of a message', async () => {
       const seen = await send<Seen>('seen');
 
@@ -265,7 +260,7 @@ describe.each(places)('a $form microservice over $transport.name', ({ transport,
       expect(scope.state).toBe('closed');
       expect(() => session.clear()).toThrow(SessionClosedError);
       expect(() => session.clear()).toThrow('it had returned');
-      await untilNoTransaction();
+      await database.untilNoTransaction();
       expect(await database.query('select * from note')).toEqual([]);
     });
 
@@ -277,7 +272,7 @@ describe.each(places)('a $form microservice over $transport.name', ({ transport,
       expect(values).toEqual([2, 3, 4]);
       expect(scope.state).toBe('closed');
       expect(() => session.clear()).toThrow('it had returned');
-      await untilNoTransaction();
+      await database.untilNoTransaction();
       expect(await database.query('select * from note')).toEqual([]);
     });
 
@@ -289,7 +284,7 @@ describe.each(places)('a $form microservice over $transport.name', ({ transport,
       const { session, scope } = await stage.arrived.promise;
       expect(scope.state).toBe('closed');
       expect(() => session.clear()).toThrow('it had thrown');
-      await untilNoTransaction();
+      await database.untilNoTransaction();
       expect(await database.query('select * from note')).toEqual([]);
     });
 
@@ -307,7 +302,7 @@ describe.each(places)('a $form microservice over $transport.name', ({ transport,
       await stage.closed.promise;
 
       expect(scope.label).toBe(`event {"event":"${name('begun')}"} (${transport.name})`);
-      await untilNoTransaction();
+      await database.untilNoTransaction();
     });
 
     it('gives each handler of an event a session of its own', async () => {

@@ -6,6 +6,7 @@ import {
 } from '@mikro-orm/postgresql';
 import { ConcurrentSessionUseError, SessionFactory } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -24,12 +25,11 @@ describe('overlapping calls on one session', () => {
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   const operations = {
     flush: (session: EntityManager) => session.flush(),

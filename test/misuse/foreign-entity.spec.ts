@@ -50,7 +50,7 @@ describe('an entity that another live session manages', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -55,7 +55,7 @@ describeUnless({ sqlite: ONE })('what a session hands out', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -382,7 +382,7 @@ describe.each(injections)('what a session hands out, with %s injection', (inject
   });
 
   afterEach(async () => {
-    await app.app.close();
+    await app.close();
     expect(await database.query('select * from note')).toEqual([]);
   });
 
@@ -451,6 +451,6 @@ describe('the option `ownership`', () => {
 
     expect(outcomes).toMatchObject([{ value: [] }, { value: [] }]);
     expect(log.warnings).toHaveLength(warnings);
-    await app.app.close();
+    await app.close();
   });
 });

@@ -41,7 +41,7 @@ describe('the option `heldIdleAfter`', () => {
 
   afterEach(async () => {
     import.meta.jest.restoreAllMocks();
-    await app.app.close();
+    await app.close();
   });
 
   afterAll(() => database.drop());

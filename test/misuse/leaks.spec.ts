@@ -15,7 +15,7 @@ describe('SessionRegistry', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -81,7 +81,7 @@ describe('the option `leakAfter`', () => {
         /^The scope "slow" has been open for \d+ ms\. It is open and holds 1 connection\(s\)\. Its session was opened here:\n[^]*leaks\.spec\.ts/,
       ),
     ]);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

@@ -36,7 +36,7 @@ describeUnless(ONE).each(injections)('a new task with %s injection', (injection)
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

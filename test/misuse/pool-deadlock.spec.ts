@@ -46,7 +46,7 @@ describeUnless(ONE)('a pool whose connections are all held by who waits for one 
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -196,7 +196,7 @@ describeUnless(ONE).each(platforms)('requests that hold a connection and want an
 
     expect(answers).toHaveLength(20);
     expect(new Set(answers)).toEqual(new Set(['SESSION_POOL_DEADLOCK', 'inner saw 0']));
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

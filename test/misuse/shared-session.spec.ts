@@ -74,7 +74,7 @@ describe.each(platforms)('a session shared by two requests over %s', (platform) 
       });
     });
 
-    afterEach(() => app.app.close());
+    afterEach(() => app.close());
 
     afterAll(() => database.drop());
 
@@ -111,7 +111,7 @@ describe('a session used outside of its task', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -261,6 +261,6 @@ describe('the option `ownership`', () => {
     for (const warning of log.warnings) {
       expect(warning).toMatch(/was used in "job 0 of worker".*shared-session\.spec\.ts/);
     }
-    await app.app.close();
+    await app.close();
   });
 });

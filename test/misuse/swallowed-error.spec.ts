@@ -24,7 +24,7 @@ describeUnless({ mariadb: STATEMENT_ALONE, sqlite: STATEMENT_ALONE })(
     afterEach(() => database.query('delete from note'));
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await database.drop();
     });
 

@@ -33,7 +33,7 @@ describe('the option `unflushed`', () => {
     database = await createTestDatabase();
   });
 
-  afterEach(() => app.app.close());
+  afterEach(() => app.close());
 
   afterAll(() => database.drop());
 
@@ -122,7 +122,7 @@ describe.each(platforms)('a request that forgets to flush, over %s', (platform) 
     using log = new CapturedLog();
 
     await fetch(app.url).then((response) => response.text());
-    await app.app.close();
+    await app.close();
 
     expect(log.warnings).toEqual([expect.stringContaining('The scope "GET /" ended with 1 unflushed change(s)')]);
     await database.drop();

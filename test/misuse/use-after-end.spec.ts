@@ -42,7 +42,7 @@ describe('a session after its end', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

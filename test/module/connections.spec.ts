@@ -122,7 +122,7 @@ describe.each(injections)('two connections with %s injection', (injection) => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await main.drop();
     await reports.drop();
   });
@@ -188,9 +188,7 @@ describe.each(injections)('two connections with %s injection', (injection) => {
         expect(() => session.clear()).toThrow(SessionClosedError);
       }
       for (const database of [main, reports]) {
-        await database.until(
-          `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-        );
+        await database.untilNoTransaction();
       }
     },
   );

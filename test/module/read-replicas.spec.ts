@@ -27,7 +27,7 @@ describe('read replicas', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await primary.drop();
     await replica.drop();
   });

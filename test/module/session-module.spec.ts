@@ -128,7 +128,7 @@ describe('SessionModule', () => {
     expect(answer).toEqual({ main: 'default', reports: 'reports', areCurrent: true, isOneScope: true });
     expect(name).toBe('reports true');
     expect(names).toEqual(['reports']);
-    await app.app.close();
+    await app.close();
   });
 
   it('keeps to the transaction of each connection, also within one of another', async () => {
@@ -152,7 +152,7 @@ describe('SessionModule', () => {
     );
 
     await database.query('delete from note');
-    await app.app.close();
+    await app.close();
   });
 
   it('provides the sessions only to its importers when it is not global', async () => {
@@ -295,7 +295,7 @@ describe('SessionModule', () => {
     const answer = await fetch(app.url).then((response) => response.json());
 
     expect(answer).toBe(true);
-    await app.app.close();
+    await app.close();
   });
 
   it('works in a standalone application', async () => {
@@ -323,6 +323,6 @@ describe('SessionModule', () => {
     const found = await app.orm.em.fork().find(Note, {});
 
     expect(found.map(({ text }) => text)).toEqual(['y']);
-    await app.app.close();
+    await app.close();
   });
 });

@@ -8,6 +8,7 @@ import {
   SessionFactory,
 } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import type { NetworkLink } from '../support/network-link.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
@@ -41,13 +42,12 @@ describe('a connection that breaks during COMMIT', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await network.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   const servesAll = async (): Promise<void> => {
     const all = Array.from({ length: POOL_SIZE }, () => factory.begin((session) => session.execute('select 1 as one')));

@@ -79,7 +79,7 @@ class Site {
   /** Closes the application. Gives the milliseconds that it took. */
   async close(): Promise<number> {
     const started = Date.now();
-    await this.app.app.close();
+    await this.app.close();
     return Date.now() - started;
   }
 

@@ -61,7 +61,7 @@ class Site {
   }
 
   async end(): Promise<void> {
-    await this.app.app.close();
+    await this.app.close();
     await this.network.close();
     await this.database.drop();
   }

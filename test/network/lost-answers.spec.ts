@@ -42,7 +42,7 @@ describe('an answer that the network has lost, where nothing sets a limit', () =
   });
 
   afterEach(async () => {
-    await app.app.close();
+    await app.close();
     await network.close();
   });
 

@@ -25,7 +25,7 @@ describe('the log of a job that is retried because its connection was lost', () 
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await network.close();
     await database.drop();
   });

@@ -28,7 +28,7 @@ describe('a connection that the server has ended', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -124,7 +124,7 @@ describe('a connection that the server has ended', () => {
       await session.begin();
       await session.commit();
     });
-    await other.app.close();
+    await other.close();
     await network.close();
   });
 

@@ -42,7 +42,7 @@ describe('a stream whose connection breaks', () => {
   afterEach(() => network.heal());
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await network.close();
     await database.drop();
   });

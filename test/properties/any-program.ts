@@ -24,12 +24,12 @@ interface ProgramOptions {
   readonly injection: Injection;
   /** @default that of `TEST_DRIVER` */
   readonly driver?: TestDriver;
-  /** How many programs, unless `FC_RUNS` says so. @default 150 */
+  /** How many programs, unless `FC_RUNS` says so. @default 100 */
   readonly runs?: number;
 }
 
 /** Runs random programs in an application, whose injection they are the same for. */
-export function testPrograms({ injection, driver = getTestDriver(), runs: few = 150 }: ProgramOptions): void {
+export function testPrograms({ injection, driver = getTestDriver(), runs: few = 100 }: ProgramOptions): void {
   const RUNS = Number(FC_RUNS ?? few);
   const SHRINKING_MS = 120_000 + RUNS * 500;
   const abilities = abilitiesOf[driver];
@@ -60,7 +60,7 @@ export function testPrograms({ injection, driver = getTestDriver(), runs: few = 
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await network?.close();
     await database.drop();
   });
@@ -68,7 +68,7 @@ export function testPrograms({ injection, driver = getTestDriver(), runs: few = 
   /** What a hang leaves behind is no part of the next program. */
   const startAnew = async (): Promise<void> => {
     await abilities.disconnect(database);
-    await within(app.app.close()).catch(() => undefined);
+    await within(app.close()).catch(() => undefined);
     await start();
   };
 

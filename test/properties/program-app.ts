@@ -56,7 +56,7 @@ export class PartWorker {
 }
 
 /** An application that runs programs, over a small pool of connections. */
-export interface ProgramApp extends Pick<TestApp, 'app' | 'orm' | 'url'> {
+export interface ProgramApp extends Pick<TestApp, 'app' | 'close' | 'orm' | 'url'> {
   /** Its connections, where PostgreSQL is the database. */
   readonly pool: Pool | undefined;
   /** How the network to the database fails, where a test can let it. */

@@ -67,7 +67,7 @@ describe('a session in any program of changes and transactions', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

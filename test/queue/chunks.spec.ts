@@ -121,7 +121,7 @@ describe('jobs of a queue in chunks', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -33,7 +33,7 @@ describe('a job that ends its process', () => {
 
   afterAll(async () => {
     await processes.remove();
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

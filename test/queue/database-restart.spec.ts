@@ -35,7 +35,7 @@ describe('a restart of PostgreSQL', () => {
   async function send(inputs: readonly EffectInput[]): Promise<void> {
     const app = await startSendingApp(server.url);
     await app.get<JobQueue>(JobQueue).sendMany('effects', inputs);
-    await app.app.close();
+    await app.close();
   }
 
   it.each([

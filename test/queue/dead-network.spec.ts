@@ -82,12 +82,12 @@ describe('durable jobs on a network that swallows everything', () => {
     await isDead;
     const from = Date.now();
 
-    await app.app.close();
+    await app.close();
     const took = Date.now() - from;
     await network.heal();
     const next = await start();
     await database.until(`select count(*) = 1 from pgboss.job where state = 'completed'`);
-    await next.app.close();
+    await next.close();
 
     expect(took).toBeLessThan(5_000);
     expect(await database.query('select text from note')).toEqual([{ text: 'kept' }]);
@@ -98,7 +98,7 @@ describe('durable jobs on a network that swallows everything', () => {
     network.swallow();
     const from = Date.now();
 
-    await app.app.close();
+    await app.close();
     const took = Date.now() - from;
     await network.heal();
 
@@ -121,7 +121,7 @@ describe('durable jobs on a network that swallows everything', () => {
     await dead;
     const from = Date.now();
 
-    await app.app.close();
+    await app.close();
 
     expect(Date.now() - from).toBeLessThan(5_000);
   });
@@ -140,7 +140,7 @@ describe('durable jobs on a network that swallows everything', () => {
     await app.get<JobQueue>(JobQueue).send('lone-far-notes', 'late');
     await database.until(`select count(*) = 1 from pgboss.job where name = 'lone-far-notes' and state = 'completed'`);
     await poll('the fetch is given up', async () => log.warnings.length > 0);
-    await app.app.close();
+    await app.close();
 
     expect(await database.query('select text from note')).toEqual([{ text: 'late' }]);
     // It is tried again: nothing was lost that an error would be for.
@@ -166,7 +166,7 @@ describe('durable jobs on a network that swallows everything', () => {
     expect(await lost).toMatchObject({ message: expect.stringMatching(/terminated/) });
     await factory.begin(() => queue.sendMany('lone-far-notes', ['sent again']));
     await database.until(`select count(*) = 1 from note where text = 'sent again'`);
-    await app.app.close();
+    await app.close();
   }, 25_000);
 
   it('wake their lanes again when the listener lost its connection, and the next one before it listened', async () => {
@@ -187,7 +187,7 @@ describe('durable jobs on a network that swallows everything', () => {
     await network.once('answered', /^listen/i);
     await app.get<JobQueue>(JobQueue).send('sleepy', 'heard');
     await database.until(`select count(*) = 1 from pgboss.job where name = 'sleepy' and state = 'completed'`);
-    await app.app.close();
+    await app.close();
 
     expect(await database.query(`select text from note where text = 'heard'`)).toHaveLength(1);
   }, 25_000);
@@ -200,7 +200,7 @@ describe('durable jobs on a network that swallows everything', () => {
     const client = await pool.connect();
     const { query_timeout: limit } = client.connectionParameters;
     client.release();
-    await app.app.close();
+    await app.close();
 
     expect({ limit, config }).toEqual({ limit: 60_000, config: expect.objectContaining({ query_timeout: 60_000 }) });
   });

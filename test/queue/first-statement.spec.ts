@@ -74,7 +74,7 @@ describe('a durable job', () => {
   afterEach(() => database.query('delete from note; delete from pgboss.job'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await network.close();
     await database.drop();
   });

@@ -79,7 +79,7 @@ describe.each(injections)('@JobHandler() with %s injection', (injection) => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

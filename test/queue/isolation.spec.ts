@@ -124,7 +124,7 @@ describe('the handlers of a queue', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

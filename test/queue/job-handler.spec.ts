@@ -121,7 +121,7 @@ describe('JobHandler', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

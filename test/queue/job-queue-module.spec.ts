@@ -67,7 +67,7 @@ describe('JobQueueModule', () => {
   });
 
   afterEach(async () => {
-    await running?.app.close();
+    await running?.close();
     running = undefined;
     await database.query('drop schema if exists pgboss cascade');
   });
@@ -237,7 +237,7 @@ describe('JobQueueModule', () => {
     expect(await database.query('select name from pgboss.queue order by name')).not.toContainEqual({
       name: 'more-words',
     });
-    await running.app.close();
+    await running.close();
     running = undefined;
     await second.drop();
   });

@@ -87,7 +87,7 @@ describe('JobQueue', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

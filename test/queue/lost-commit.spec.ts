@@ -64,7 +64,7 @@ describe('a durable job whose commit is lost', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await network.close();
     await database.drop();
   });

@@ -34,14 +34,14 @@ describe('jobs in large chunks whose process died', () => {
   });
 
   afterEach(async () => {
-    await worker?.app.close();
+    await worker?.close();
     worker = undefined;
     await database.query('delete from pgboss.job');
     await database.query('delete from effect');
   });
 
   afterAll(async () => {
-    await sender.app.close();
+    await sender.close();
     await network.close();
     await database.drop();
   });

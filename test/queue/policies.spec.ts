@@ -71,7 +71,7 @@ describe('the policies of pg-boss', () => {
   }
 
   async function stop(): Promise<void> {
-    await running?.app.close();
+    await running?.close();
     running = undefined;
   }
 

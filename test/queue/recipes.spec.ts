@@ -84,7 +84,7 @@ describe('docs/durable-jobs.md', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -39,7 +39,7 @@ describe('JobQueue with a pg-boss that does not tell what a command did', () => 
   afterEach(() => database.query('delete from pgboss.job'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -87,7 +87,7 @@ describe('JobQueue with a pg-boss that does not tell what a command did', () => 
     const id = await queue.send('seams', 'cut');
     await worker.get<PatientHandler>(PatientHandler).begun.promise;
 
-    await worker.app.close();
+    await worker.close();
 
     const [job] = await database.query(
       `select state, output ->> 'message' as message from pgboss.job where id = '${id}'`,

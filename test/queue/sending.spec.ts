@@ -69,7 +69,7 @@ describe.each(injections)('JobQueue with %s injection', (injection) => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -92,7 +92,7 @@ describe('jobs that are sent while an event or a message is handled', () => {
   afterEach(() => database.query('delete from pgboss.job'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

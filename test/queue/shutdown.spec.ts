@@ -27,14 +27,14 @@ describe('a worker with shutdown hooks that gets SIGTERM', () => {
 
   afterEach(async () => {
     await workers.kill();
-    await Promise.all(others.splice(0).map((other) => other.app.close()));
+    await Promise.all(others.splice(0).map((other) => other.close()));
     await database.query('delete from pgboss.job');
     await database.query('delete from effect');
   });
 
   afterAll(async () => {
     await workers.remove();
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

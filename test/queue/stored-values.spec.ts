@@ -178,7 +178,7 @@ describe('what is stored of durable jobs', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

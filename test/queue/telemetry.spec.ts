@@ -37,7 +37,7 @@ describe('OpenTelemetry in durable jobs', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
     await telemetry.stop();
   });

@@ -42,7 +42,7 @@ describe('a job that no notification tells of', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

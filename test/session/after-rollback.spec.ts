@@ -74,7 +74,7 @@ describe.each(Object.entries(ways))('after %s, a session', (_name, rollBackAfter
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

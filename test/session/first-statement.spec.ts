@@ -83,15 +83,14 @@ describe('a transaction', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.query(`drop owned by ${ROLE}`);
     await database.query(`drop role ${ROLE}`);
     await database.drop();
     await network.close();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   const answersTo = async (work: () => Promise<unknown>): Promise<number> => {
     await factory.run((session) => session.execute('select 1'));
@@ -772,7 +771,7 @@ describe('a connection that MikroORM sets up', () => {
     expect(states.map(({ created }) => created)).toEqual(states.map(() => 'yes'));
     expect(hooks.created.map(String).toSorted()).toEqual([...new Set(pids.map(String))].toSorted());
     expect(hooks.reserved.map(String).toSorted()).toEqual(pids.map(String).toSorted());
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -791,7 +790,7 @@ describe('a connection that MikroORM sets up', () => {
     ].flat();
 
     expect(states.map(({ tenant }) => tenant)).toEqual(['a', 'b', '', 'c', 'd', 'e']);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -818,7 +817,7 @@ describe('a connection that MikroORM sets up', () => {
 
     expect(ends.map(({ status }) => status)).toEqual(ends.map(() => 'rejected'));
     expect(await Promise.all(Array.from({ length: POOL_SIZE }, () => factory.begin(count)))).toEqual([0, 0]);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

@@ -36,7 +36,7 @@ describe('a stream of Kysely in a transaction', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

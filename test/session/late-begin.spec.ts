@@ -31,7 +31,7 @@ describe('a transaction that begins when its scope has ended', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

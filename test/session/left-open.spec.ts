@@ -33,7 +33,7 @@ describe('what a session left open at its end', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -18,7 +18,7 @@ describe('a connection lost within a transaction', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

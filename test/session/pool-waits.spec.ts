@@ -19,7 +19,7 @@ describe('the wait for a connection', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -4,6 +4,7 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { InSession, JobService, SessionContext, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -91,12 +92,11 @@ describe.each(platforms)('a context of MikroORM in a request over %s', (platform
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   it('has a session of its own', async () => {
     expect((await fetch(`${app.url}/isolated`)).status).toBe(200);
@@ -137,12 +137,11 @@ describe.each(injections)('a context of MikroORM, with %s injection', (injection
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   const places: Record<string, (work: () => Promise<void>) => Promise<unknown>> = {
     'SessionFactory.run()': (work) => factory.run(work),

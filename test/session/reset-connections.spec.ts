@@ -258,7 +258,7 @@ describe('the option `resetConnections`', () => {
     const isReached = network.once('statement', /^close all/, () => isClosing.promise);
 
     await factory.begin((session) => session.execute('listen news'));
-    const closing = app.app.close();
+    const closing = app.close();
     isClosing.resolve();
 
     await expect(Promise.all([closing, isReached])).resolves.toHaveLength(2);

@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -19,12 +20,11 @@ describe('a new entity whose transaction was rolled back', () => {
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   const newNote = (): Note => Object.assign(new Note(), { text: 'once' });
 
@@ -124,7 +124,7 @@ describe('a new entity that was inserted without a transaction', () => {
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -39,7 +39,7 @@ describe('the option scopeFunc', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -17,7 +17,7 @@ describe('the signal of a scope', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

@@ -22,7 +22,7 @@ describe('SessionFactory', () => {
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
@@ -66,9 +66,7 @@ describe('SessionFactory', () => {
       });
 
       expect(await countNotes()).toBe(0);
-      await database.until(
-        `select count(*) = 0 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
+      await database.untilNoTransaction();
     });
 
     it('opens a scope within the one around it, and leaves that as it was', async () => {

@@ -34,7 +34,7 @@ describe('a stream in a transaction', () => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

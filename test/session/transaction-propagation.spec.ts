@@ -3,6 +3,7 @@ import type { EntityManager, EntityRepository } from '@mikro-orm/postgresql';
 import { getRepositoryToken, MikroOrmModule } from '@mikro-orm/nestjs';
 import { JobService, SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -29,12 +30,11 @@ describe.each(injections)('the transactions of a session, with %s injection', (i
   afterEach(() => database.query('delete from note'));
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   const write = (em: EntityManager, text: string): Promise<void> => {
     em.create(Note, { text });
@@ -207,7 +207,7 @@ describe('a session of a MikroORM with disableTransactions', () => {
     });
 
     expect(await database.query('select text from note')).toHaveLength(3);
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

@@ -33,6 +33,7 @@ export interface TestApp {
   readonly orm: AnyOrm;
   readonly url: string;
   get<Instance>(token: InjectionToken): Instance;
+  close(): Promise<void>;
 }
 
 /** The tables that were made last in each database: to compare them with what is there takes longer than most tests do. */
@@ -86,7 +87,13 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     madeTables.set(databaseUrl, tables);
   }
   await orm.em.fork().nativeDelete(Note, {}, { filters: false });
-  return { app, orm, url: await app.getUrl(), get: (token) => app.get(token as Type, { strict: false }) };
+  return {
+    app,
+    orm,
+    url: await app.getUrl(),
+    get: (token) => app.get(token as Type, { strict: false }),
+    close: () => app.close(),
+  };
 }
 
 /** Loads what is used alone: each test file loads its modules anew. */

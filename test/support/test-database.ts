@@ -16,6 +16,8 @@ export interface TestDatabase {
   empty(...tables: string[]): Promise<void>;
   /** How many transactions are open while no statement of them runs. */
   countOpenTransactions(): Promise<number>;
+  /** Polls until no transaction is open. */
+  untilNoTransaction(): Promise<void>;
   /** Ends the connection that runs the statements of an EntityManager. */
   terminate(em: Executing): Promise<void>;
   /** Fails when the tests left a connection open. */

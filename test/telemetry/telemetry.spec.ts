@@ -94,7 +94,7 @@ describe.each(platforms)('telemetry over %s', (platform) => {
     });
 
     afterAll(async () => {
-      await app.app.close();
+      await app.close();
       await telemetry.stop();
       await database.drop();
     });

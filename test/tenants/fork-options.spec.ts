@@ -29,7 +29,7 @@ describeSince('@mikro-orm/core', ROW_LEVEL_SECURITY)('fork options from several 
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

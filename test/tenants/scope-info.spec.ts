@@ -94,7 +94,7 @@ describe.each(platforms)('the info of a scope over %s', (platform) => {
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

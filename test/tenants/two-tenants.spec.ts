@@ -72,7 +72,7 @@ describe.each(strategies)('two tenants with $name', (strategy: Strategy) => {
   });
 
   afterEach(async () => {
-    await app.app.close();
+    await app.close();
     await strategy.cleanUp(database);
     await database.drop();
   });

@@ -50,7 +50,7 @@ describe('a job in a thread that throws', () => {
     const outcomes = await own
       .get<JobService<EntityManager>>(JobService)
       .settle(inputs, StrangeWorker, { threads: 2, concurrency: 5 });
-    await own.app.close();
+    await own.close();
 
     expect(outcomes.flatMap(({ status, input }) => (status === 'fulfilled' ? [input] : []))).toEqual(['first', 'last']);
   });

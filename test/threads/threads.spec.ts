@@ -3,6 +3,7 @@ import { threadId as mainThreadId } from 'node:worker_threads';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import type { TestDatabase } from '../support/test-database.js';
 import {
   LockWorker,
@@ -31,8 +32,7 @@ describe('the threads of jobs', () => {
 
   afterAll(() => stage.clear());
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   const distinct = <Key extends keyof Whereabouts>(found: readonly Whereabouts[], key: Key): Set<Whereabouts[Key]> =>
     new Set(found.map((where) => where[key]));
@@ -138,7 +138,7 @@ describe('the threads of jobs', () => {
     await database.until(
       `select count(*) = 0 from pg_stat_activity where pid in (${old.map(({ pid }) => pid).join()})`,
     );
-    await own.app.close();
+    await own.close();
   });
 
   it('are those of one application', async () => {
@@ -146,7 +146,7 @@ describe('the threads of jobs', () => {
 
     const here = await jobs.map([1], WhereWorker, { threads: 1 });
     const there = await other.get<JobService<EntityManager>>(JobService).map([1], WhereWorker, { threads: 1 });
-    await other.app.close();
+    await other.close();
 
     expect(here[0]?.threadId).not.toBe(there[0]?.threadId);
     expect(await jobs.map([1], WhereWorker, { threads: 1 })).toHaveLength(1);
@@ -159,7 +159,7 @@ describe('the threads of jobs', () => {
     const count = `select count(*)::int from pg_stat_activity where pid in (${pids})`;
     const before = await database.query(count);
 
-    await own.app.close();
+    await own.close();
 
     expect(before).toEqual([{ count: 2 }]);
     expect(await texts()).toEqual(['farewell', 'farewell']);
@@ -278,7 +278,7 @@ describe('the threads of jobs', () => {
     const running = own.get<JobService<EntityManager>>(JobService).map(['c'], SignalWorker, { threads: 1 });
     await database.until(`select count(*) = 1 from pg_stat_activity where application_name = 'waits'`);
 
-    await own.app.close();
+    await own.close();
 
     expect(await running).toEqual(['AbortError: The application is shutting down']);
     expect(await texts()).toEqual(['c']);
@@ -295,7 +295,7 @@ describe('the threads of jobs', () => {
     const outcomes = await own
       .get<JobService<EntityManager>>(JobService)
       .settle([1, 2], WhereWorker, { threads: 2, signal: cancel.signal });
-    await own.app.close();
+    await own.close();
 
     expect(outcomes).toMatchObject([
       { ending: 'aborted', attempts: 0 },
@@ -323,7 +323,7 @@ describe('the threads of jobs', () => {
     const own = await stage.startAnother();
     const running = own.get<JobService<EntityManager>>(JobService).settle([1], WhereWorker, { threads: 1 });
 
-    await own.app.close();
+    await own.close();
 
     expect(await running).toMatchObject([{ ending: 'aborted', attempts: 0 }]);
   });

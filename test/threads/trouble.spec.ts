@@ -13,6 +13,7 @@ import {
 } from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
+import { findTexts } from '../support/find-texts.js';
 import { poll } from '../support/poll.js';
 import { startTestApp } from '../support/test-app.js';
 import type { TestDatabase } from '../support/test-database.js';
@@ -44,8 +45,7 @@ describe('trouble in the threads of jobs', () => {
     await stage.clear();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by text')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database, 'text');
 
   async function hold(lock: number): Promise<() => Promise<unknown>> {
     await database.query('select pg_advisory_lock($1)', [lock]);
@@ -298,7 +298,7 @@ describe('trouble in the threads of jobs', () => {
       cause: expect.any(RangeError),
     });
     await expect(ownJobs.settle([1], WhereWorker, { threads: 1 })).rejects.toThrow('not today');
-    await own.app.close();
+    await own.close();
   });
 
   it('by an application nobody named says how to name it', async () => {
@@ -310,7 +310,7 @@ describe('trouble in the threads of jobs', () => {
     await expect(running).rejects.toThrow(SessionSetupError);
     await expect(running).rejects.toThrow("SessionModule.forRoot({ threads: { application: new URL('./thread-");
     expect(await ownJobs.settle([1], WhereWorker, { threads: 0 })).toMatchObject([{ status: 'fulfilled' }]);
-    await own.app.close();
+    await own.close();
   });
 
   it.each<[string, Partial<ThreadsOptions>]>([

@@ -6,6 +6,7 @@ import { JobsClient } from './jobs-client.js';
 export interface DemoApp {
   readonly app: INestApplication;
   readonly client: JobsClient;
+  close(): Promise<void>;
 }
 
 export interface DemoOptions {
@@ -21,5 +22,5 @@ export interface DemoOptions {
 export async function startDemo(databaseUrl: string, options: DemoOptions = {}): Promise<DemoApp> {
   const app = await createApp({ databaseUrl, logger: false, ...options });
   await app.listen(0, '127.0.0.1');
-  return { app, client: new JobsClient(await app.getUrl()) };
+  return { app, client: new JobsClient(await app.getUrl()), close: () => app.close() };
 }

@@ -45,7 +45,7 @@ export async function startDriverApp(
     texts: async () =>
       (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text),
     async close() {
-      await app.app.close();
+      await app.close();
       await database.drop();
     },
   };

@@ -62,7 +62,7 @@ export class TwoWorkers {
   async end(): Promise<void> {
     await this.processes.kill();
     await this.processes.remove();
-    await this.app.app.close();
+    await this.app.close();
     await this.database.drop();
   }
 }

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 
 import { poll } from '../poll.ts';
+import { untilNone } from '../until-none.ts';
 import type { TestDatabase } from '../test-database.ts';
 
 const LOOKS_MS = 110;
@@ -35,6 +36,16 @@ export async function createMariadbDatabase(): Promise<TestDatabase> {
     await poll(sql, async () => Number(Object.values((await query(sql, values))[0] ?? {})[0]) === 1);
   }
 
+  async function countOpenTransactions(): Promise<number> {
+    // The server looks at its transactions ten times a second.
+    await pause(LOOKS_MS);
+    const rows = await query<{ n: number }>(
+      `select count(*) as n from information_schema.innodb_trx
+       join information_schema.processlist on id = trx_mysql_thread_id where db = database()`,
+    );
+    return rows[0]!.n;
+  }
+
   return {
     driver: 'mariadb',
     url: url.href,
@@ -44,15 +55,8 @@ export async function createMariadbDatabase(): Promise<TestDatabase> {
       // TRUNCATE makes the files of a table anew, which takes longer.
       await query(tables.map((table) => `delete from ${table}; alter table ${table} auto_increment = 1`).join('; '));
     },
-    async countOpenTransactions() {
-      // The server looks at its transactions ten times a second.
-      await pause(LOOKS_MS);
-      const rows = await query<{ n: number }>(
-        `select count(*) as n from information_schema.innodb_trx
-         join information_schema.processlist on id = trx_mysql_thread_id where db = database()`,
-      );
-      return rows[0]!.n;
-    },
+    countOpenTransactions,
+    untilNoTransaction: () => untilNone(countOpenTransactions),
     async terminate(em) {
       const [row] = await em.execute<{ id: number }[]>('select connection_id() as id');
       await query(`kill ${row?.id}`);

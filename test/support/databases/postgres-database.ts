@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Client, type QueryResultRow } from 'pg';
 
 import { poll } from '../poll.ts';
+import { untilNone } from '../until-none.ts';
 import type { TestDatabase } from '../test-database.ts';
 
 export async function createPostgresDatabase(): Promise<TestDatabase> {
@@ -27,6 +28,13 @@ export async function createPostgresDatabase(): Promise<TestDatabase> {
     await poll(sql, async () => Object.values((await query(sql, values))[0] ?? {})[0] === true);
   }
 
+  async function countOpenTransactions(): Promise<number> {
+    const rows = await query<{ n: number }>(
+      `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
+    );
+    return rows[0]!.n;
+  }
+
   return {
     driver: 'postgresql',
     url: url.href,
@@ -35,12 +43,8 @@ export async function createPostgresDatabase(): Promise<TestDatabase> {
     async empty(...tables) {
       await query(`truncate ${tables.join(', ')} restart identity`);
     },
-    async countOpenTransactions() {
-      const rows = await query<{ n: number }>(
-        `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-      );
-      return rows[0]!.n;
-    },
+    countOpenTransactions,
+    untilNoTransaction: () => untilNone(countOpenTransactions),
     async terminate(em) {
       const [row] = await em.execute<{ pid: number }[]>('select pg_backend_pid() as pid');
       await query('select pg_terminate_backend($1)', [row?.pid]);

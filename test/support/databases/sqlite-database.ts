@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 
 import { poll } from '../poll.ts';
+import { untilNone } from '../until-none.ts';
 import type { TestDatabase } from '../test-database.ts';
 
 /** Its URL is the path of its file. */
@@ -53,6 +54,7 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
       client.exec(`${tables.map((table) => `delete from ${table}`).join('; ')}; delete from sqlite_sequence`);
     },
     countOpenTransactions,
+    untilNoTransaction: () => untilNone(countOpenTransactions),
     async terminate() {
       throw new Error('Nothing but the application can end the connection of SQLite.');
     },

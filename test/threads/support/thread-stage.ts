@@ -33,7 +33,7 @@ export class ThreadStage {
   }
 
   async clear(): Promise<void> {
-    await this.app.app.close();
+    await this.app.close();
     await this.database.drop();
     await rm(this.folder, { recursive: true, force: true });
   }
