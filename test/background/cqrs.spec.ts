@@ -20,8 +20,8 @@ import { mergeMap, map, type Observable } from 'rxjs';
 import { findTexts } from '../support/find-texts.js';
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
-import { injections, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** What a handler saw of its session. */
 interface Seen {
@@ -203,40 +203,32 @@ class WritingController {
 let published: Written;
 
 describe.each(injections)('@nestjs/cqrs with %s injection', (injection) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let events: EventBus;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      session: { injection, unflushed: 'error' },
-      imports: [CqrsModule.forRoot()],
-      controllers: [WritingController],
-      providers: [
-        WriteHandler,
-        LookHandler,
-        WrittenHandler,
-        SingletonHandler,
-        JoinedHandler,
-        PerCallHandler,
-        Welcome,
-        Sagas,
-      ],
-    });
+  const { app, database } = useTestApp({
+    session: { injection, unflushed: 'error' },
+    imports: [CqrsModule.forRoot()],
+    controllers: [WritingController],
+    providers: [
+      WriteHandler,
+      LookHandler,
+      WrittenHandler,
+      SingletonHandler,
+      JoinedHandler,
+      PerCallHandler,
+      Welcome,
+      Sagas,
+    ],
+  });
+
+  beforeAll(() => {
     [factory, events] = [app.get(SessionFactory), app.get(EventBus)];
   });
 
   afterEach(async () => {
     await noLiveScope(app);
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const texts = (): Promise<string[]> => findTexts(database, 'text');

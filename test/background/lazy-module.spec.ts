@@ -5,8 +5,8 @@ import { ContextIdFactory, LazyModuleLoader } from '@nestjs/core';
 import { InjectSession, InSession, SessionContext } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { injections, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 @Injectable()
 class ReportsService {
@@ -68,22 +68,10 @@ class ReportsController {
 }
 
 describe.each(injections)('a module that is loaded lazily, with %s injection', (injection) => {
-  let database: TestDatabase;
-  let app: TestApp;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      session: { injection },
-      controllers: [ReportsController],
-      providers: [Reports],
-    });
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
+  const { app, database } = useTestApp({
+    session: { injection },
+    controllers: [ReportsController],
+    providers: [Reports],
   });
 
   it('has the session of the request that loads it', async () => {

@@ -16,8 +16,8 @@ import { InjectSession, type Scope, SessionContext, SessionRegistry } from 'nest
 
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
-import { injections, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 // Jest does not take a package in CommonJS that requires NestJS, while NestJS itself is being loaded.
 const { AmqpConnection, RabbitMQModule, RabbitPayload, RabbitRPC, RabbitSubscribe } =
@@ -131,30 +131,27 @@ class OwnHandlers {
 const silent: LoggerService = { log() {}, error() {}, warn() {} };
 
 describeWithBroker.each(injections)('a handler of @golevelup/nestjs-rabbitmq, with %s injection', (injection) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let stage: Stage;
   let connection: Connection;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      session: { injection },
-      imports: [
-        MikroOrmModule.forFeature([Note]),
-        RabbitMQModule.forRoot({
-          uri: url ?? '',
-          exchanges: [{ name: exchange, type: 'topic', options: transient }],
-          handlers: {
-            'mail.sent': { exchange, routingKey: 'mail.sent', queue: `${exchange}.mail`, queueOptions: transient },
-          },
-          connectionInitOptions: { wait: true },
-          logger: silent,
-        }),
-      ],
-      providers: [Stage, MailConsumer, MailHandlers, OwnHandlers],
-    });
+  const { app, database } = useTestApp({
+    session: { injection },
+    imports: [
+      MikroOrmModule.forFeature([Note]),
+      RabbitMQModule.forRoot({
+        uri: url ?? '',
+        exchanges: [{ name: exchange, type: 'topic', options: transient }],
+        handlers: {
+          'mail.sent': { exchange, routingKey: 'mail.sent', queue: `${exchange}.mail`, queueOptions: transient },
+        },
+        connectionInitOptions: { wait: true },
+        logger: silent,
+      }),
+    ],
+    providers: [Stage, MailConsumer, MailHandlers, OwnHandlers],
+  });
+
+  beforeAll(() => {
     stage = app.get(Stage);
     connection = app.get(AmqpConnection);
   });
@@ -163,11 +160,6 @@ describeWithBroker.each(injections)('a handler of @golevelup/nestjs-rabbitmq, wi
     await database.query('delete from note');
     stage.scopes.length = 0;
     stage.guarded.length = 0;
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const request = <Answer>(routingKey: string, text = ''): Promise<Answer> =>

@@ -3,18 +3,15 @@ import { SessionFactory, SessionRegistry, SessionStateError } from 'nestjs-mikro
 
 import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 describe('a transaction that somebody else ends', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let registry: SessionRegistry;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
+  const { app, database } = useTestApp();
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
     registry = app.get(SessionRegistry);
   });
@@ -22,11 +19,6 @@ describe('a transaction that somebody else ends', () => {
   afterEach(async () => {
     expect(registry.list()).toEqual([]);
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const texts = (): Promise<string[]> => findTexts(database);

@@ -9,19 +9,16 @@ import {
 } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 import { Author, Book } from './author.entity.js';
 
 describe('the owner of a session and of its entities', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let subscriber: EventSubscriber = {};
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { entities: [Note, Author, Book] } });
+  const { app, database } = useTestApp({ orm: { entities: [Note, Author, Book] } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
     app.orm.em.getEventManager().registerSubscriber({
       beforeFlush: (args) => subscriber.beforeFlush?.(args),
@@ -40,11 +37,6 @@ describe('the owner of a session and of its entities', () => {
     subscriber = {};
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     await database.query('delete from book; delete from author; delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const ownerOf = (entity: object): unknown => wrap(entity, true).__em;

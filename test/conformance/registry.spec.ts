@@ -9,8 +9,7 @@ import {
 } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 import { findMethodsThatAnswer, METHODS_WITHOUT_SESSION } from './methods-that-answer.js';
 
 class CountingEntityManager extends EntityManager {
@@ -20,20 +19,17 @@ class CountingEntityManager extends EntityManager {
 }
 
 describe('the registry of sessions', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<CountingEntityManager>;
   let context: SessionContext<CountingEntityManager>;
   let injected: CountingEntityManager;
   let tellKey = (): object | undefined => undefined;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      orm: { entityManager: CountingEntityManager },
-      session: { injection: 'contextual', scopeFunc: () => tellKey() },
-    });
+  const { app, database } = useTestApp({
+    orm: { entityManager: CountingEntityManager },
+    session: { injection: 'contextual', scopeFunc: () => tellKey() },
+  });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
     context = app.get(SessionContext);
     injected = app.get(getSessionToken());
@@ -43,11 +39,6 @@ describe('the registry of sessions', () => {
     tellKey = () => undefined;
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   async function endKey(key: object): Promise<void> {

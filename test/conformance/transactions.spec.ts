@@ -10,18 +10,15 @@ import {
 
 import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 describe('the transactions of a session', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let context: SessionContext<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
+  const { app, database } = useTestApp();
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
     context = app.get(SessionContext);
   });
@@ -30,11 +27,6 @@ describe('the transactions of a session', () => {
     expect(await countOpenTransactions()).toBe(0);
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const countOpenTransactions = (): Promise<number> => database.countOpenTransactions();

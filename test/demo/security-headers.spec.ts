@@ -128,7 +128,7 @@ describe('the page of a demo without the inspector', () => {
   });
 
   afterAll(async () => {
-    await demo.app.close();
+    await demo.close();
     await database.drop();
   });
 

@@ -319,7 +319,7 @@ describeMariadb('on MariaDB and MySQL', () => {
       await session.count(Note);
     });
     await isSent.promise;
-    await Promise.all([expect(lost).rejects.toThrow('its pool was closed'), other.close()]);
+    await Promise.all([expect(lost).rejects.toThrow('its pool was closed'), other.app.close()]);
     await other.database.drop();
   });
 
@@ -355,7 +355,7 @@ describeMariadb('on MariaDB and MySQL', () => {
       return row?.n === 1;
     });
 
-    await other.close();
+    await other.app.close();
 
     await expect(running).rejects.toThrow('its pool was closed');
     await other.database.drop();

@@ -17,8 +17,8 @@ import {
 import { InjectSession, SessionContext, SessionRegistry } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { injections, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 @ObjectType('Note')
 @Directive('@key(fields: "id")')
@@ -65,31 +65,22 @@ class NotesResolver {
 }
 
 describe.each(injections)('a subgraph of a federation, with %s injection', (injection) => {
-  let database: TestDatabase;
-  let app: TestApp;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      session: { injection },
-      imports: [
-        MikroOrmModule.forFeature([Note]),
-        GraphQLModule.forRoot<ApolloFederationDriverConfig>({
-          driver: ApolloFederationDriver,
-          autoSchemaFile: { federation: 2 },
-          graphiql: false,
-          plugins: [ApolloServerPluginInlineTraceDisabled()],
-        }),
-      ],
-      providers: [NotesResolver],
-    });
-    await database.query(`insert into note (text) select 'note ' || i from generate_series(1, 3) i`);
+  const { app, database } = useTestApp({
+    session: { injection },
+    imports: [
+      MikroOrmModule.forFeature([Note]),
+      GraphQLModule.forRoot<ApolloFederationDriverConfig>({
+        driver: ApolloFederationDriver,
+        autoSchemaFile: { federation: 2 },
+        graphiql: false,
+        plugins: [ApolloServerPluginInlineTraceDisabled()],
+      }),
+    ],
+    providers: [NotesResolver],
   });
 
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
+  beforeAll(async () => {
+    await database.query(`insert into note (text) select 'note ' || i from generate_series(1, 3) i`);
   });
 
   async function send<Data>(query: string, variables: object = {}): Promise<Data> {

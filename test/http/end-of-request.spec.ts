@@ -7,8 +7,8 @@ import { Controller, Get, Injectable, Res } from '@nestjs/common';
 import { InjectSession, type Scope, SessionClosedError, SessionContext } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections, platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** The handler has nothing left to wait for: it returns within this turn of the event loop. */
 const theHandlerReturns = nextTurn;
@@ -86,29 +86,21 @@ class StageController {
 
 describe.each(platforms)('the end of a request over %s', (platform) => {
   describe.each(injections)('with %s injection', (injection) => {
-    let database: TestDatabase;
-    let app: TestApp;
     let stage: Stage;
 
-    beforeAll(async () => {
-      database = await createTestDatabase();
-      app = await startTestApp({
-        databaseUrl: database.url,
-        platform,
-        session: { injection },
-        controllers: [StageController],
-        providers: [Stage],
-      });
+    const { app, database } = useTestApp({
+      platform,
+      session: { injection },
+      controllers: [StageController],
+      providers: [Stage],
+    });
+
+    beforeAll(() => {
       app.app.useLogger(false);
       stage = app.get(Stage);
     });
 
     beforeEach(() => Object.assign(stage, new Stage()));
-
-    afterAll(async () => {
-      await app.close();
-      await database.drop();
-    });
 
     it.each(['open', 'throws'])('rolls back what a handler left open and closes the session: /%s', async (path) => {
       const response = await fetch(`${app.url}/${path}`);

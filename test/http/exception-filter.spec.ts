@@ -15,8 +15,8 @@ import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import { InjectSession, SessionContext } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections, platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** Writes down every error, through the session of the request that failed. */
 async function audit(session: EntityManager, error: Error): Promise<unknown> {
@@ -107,26 +107,14 @@ class GlobalFilterController extends FailingRoutes {
 
 describe.each(platforms)('an exception filter over %s', (platform) => {
   describe.each(injections)('with %s injection', (injection) => {
-    let database: TestDatabase;
-    let app: TestApp;
-
-    beforeAll(async () => {
-      database = await createTestDatabase();
-      app = await startTestApp({
-        databaseUrl: database.url,
-        platform,
-        session: { injection },
-        controllers: [OwnFilterController, GlobalFilterController],
-        providers: [Refusing, { provide: APP_FILTER, useClass: GlobalFilter }],
-      });
+    const { app, database } = useTestApp({
+      platform,
+      session: { injection },
+      controllers: [OwnFilterController, GlobalFilterController],
+      providers: [Refusing, { provide: APP_FILTER, useClass: GlobalFilter }],
     });
 
     beforeEach(() => database.query('delete from note'));
-
-    afterAll(async () => {
-      await app.close();
-      await database.drop();
-    });
 
     it.each([
       ['own', 'throws', 'RangeError'],

@@ -27,8 +27,8 @@ import { InjectSession, SessionContext } from 'nestjs-mikro-session';
 import { map, type Observable } from 'rxjs';
 
 import { Note } from '../support/note.entity.js';
-import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections, platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 type Seen = Record<string, number>;
 
@@ -197,22 +197,10 @@ class NotesModule {
 
 describe.each(platforms)('@InjectSession() over %s', (platform) => {
   describe.each(injections)('with %s injection', (injection) => {
-    let database: TestDatabase;
-    let app: TestApp;
-
-    beforeAll(async () => {
-      database = await createTestDatabase();
-      app = await startTestApp({
-        databaseUrl: database.url,
-        platform,
-        session: { injection },
-        imports: [NotesModule],
-      });
-    });
-
-    afterAll(async () => {
-      await app.close();
-      await database.drop();
+    const { app } = useTestApp({
+      platform,
+      session: { injection },
+      imports: [NotesModule],
     });
 
     const getSeen = async (path: string, init?: RequestInit): Promise<Seen> =>

@@ -6,8 +6,8 @@ import { InjectSession, JobService, SessionContext, SessionFactory } from 'nestj
 import { ClsModule, ClsService } from 'nestjs-cls';
 
 import { Note } from '../support/note.entity.js';
-import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections, platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 type Seen = Record<string, readonly (string | undefined)[]>;
 
@@ -77,33 +77,21 @@ class ContextController {
 
 describe.each(platforms)('the context of another library over %s', (platform) => {
   describe.each(injections)('with %s injection', (injection) => {
-    let database: TestDatabase;
-    let app: TestApp;
-
-    beforeAll(async () => {
-      database = await createTestDatabase();
-      app = await startTestApp({
-        databaseUrl: database.url,
-        platform,
-        session: { injection },
-        imports: [
-          ClsModule.forRoot({
-            global: true,
-            middleware: {
-              mount: true,
-              generateId: true,
-              idGenerator: ({ headers }: { readonly headers: Record<string, string> }) => headers['x-id'] ?? '',
-            },
-          }),
-        ],
-        controllers: [ContextController],
-        providers: [OwnStorage, BothContexts, LookingWorker],
-      });
-    });
-
-    afterAll(async () => {
-      await app.close();
-      await database.drop();
+    const { app } = useTestApp({
+      platform,
+      session: { injection },
+      imports: [
+        ClsModule.forRoot({
+          global: true,
+          middleware: {
+            mount: true,
+            generateId: true,
+            idGenerator: ({ headers }: { readonly headers: Record<string, string> }) => headers['x-id'] ?? '',
+          },
+        }),
+      ],
+      controllers: [ContextController],
+      providers: [OwnStorage, BothContexts, LookingWorker],
     });
 
     it('survives into requests, jobs, blocks and callbacks', async () => {

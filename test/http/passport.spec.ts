@@ -6,8 +6,8 @@ import { InjectSession, SessionContext } from 'nestjs-mikro-session';
 import { Strategy } from 'passport-custom';
 
 import { Note } from '../support/note.entity.js';
-import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections, platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 interface TokenRequest {
   readonly headers: { readonly authorization?: string };
@@ -63,27 +63,15 @@ class ProfileController {
 
 describe.each(platforms)('a passport strategy over %s', (platform) => {
   describe.each(injections)('with %s injection', (injection) => {
-    let database: TestDatabase;
-    let app: TestApp;
-
-    beforeAll(async () => {
-      database = await createTestDatabase();
-      app = await startTestApp({
-        databaseUrl: database.url,
-        platform,
-        session: { injection },
-        imports: [PassportModule, MikroOrmModule.forFeature([Note])],
-        controllers: [ProfileController],
-        providers: [ContextStrategy, RepositoryStrategy],
-      });
+    const { app, database } = useTestApp({
+      platform,
+      session: { injection },
+      imports: [PassportModule, MikroOrmModule.forFeature([Note])],
+      controllers: [ProfileController],
+      providers: [ContextStrategy, RepositoryStrategy],
     });
 
     beforeEach(() => database.query(`delete from note`));
-
-    afterAll(async () => {
-      await app.close();
-      await database.drop();
-    });
 
     const get = (path: string, authorization: string): Promise<Response> =>
       fetch(`${app.url}/${path}`, { headers: { authorization } });

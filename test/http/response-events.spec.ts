@@ -9,8 +9,8 @@ import { type Scope, SessionContext } from 'nestjs-mikro-session';
 
 import { noLiveScope } from '../support/no-live-scope.js';
 import { Note } from '../support/note.entity.js';
-import { platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 type End = 'finish' | 'close' | 'error';
 
@@ -84,19 +84,16 @@ class TaciturnResponse extends ServerResponse {
 const createSink = (): Socket => new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }) as Socket;
 
 describe.each(platforms)('a response over %s', (platform) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let stage: Stage;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      platform,
-      session: { injection: 'contextual' },
-      controllers: [StageController],
-      providers: [Stage],
-    });
+  const { app, database } = useTestApp({
+    platform,
+    session: { injection: 'contextual' },
+    controllers: [StageController],
+    providers: [Stage],
+  });
+
+  beforeAll(() => {
     app.app.useLogger(false);
     stage = app.get(Stage);
   });
@@ -107,11 +104,6 @@ describe.each(platforms)('a response over %s', (platform) => {
     await noLiveScope(app);
     await database.untilNoTransaction();
     expect(stage.closings).toBe(1);
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   function dispatch(path: string, said: readonly End[]): ServerResponse {

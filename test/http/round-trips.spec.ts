@@ -68,7 +68,7 @@ describeSince('@mikro-orm/core', ROW_LEVEL_SECURITY).each(platforms)(
         ['["b"]', 2],
         ['', 2],
       ]);
-      await app.app.close();
+      await app.close();
       await database.query(`drop owned by ${ROLE}`);
       await database.query(`drop role ${ROLE}`);
       await database.drop();

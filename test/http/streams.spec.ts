@@ -11,8 +11,8 @@ import { concatMap, from, map, type Observable, ReplaySubject, Subject } from 'r
 import { ANSWERS_OF_GENERATORS } from '../support/answers-of-generators.js';
 import { Note } from '../support/note.entity.js';
 import { describeSince } from '../support/since.js';
-import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections, platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** Where a test and the handlers it calls meet. */
 @Injectable()
@@ -86,19 +86,16 @@ class StreamController {
 
 describe.each(platforms)('a streamed response over %s', (platform) => {
   describe.each(injections)('with %s injection', (injection) => {
-    let database: TestDatabase;
-    let app: TestApp;
     let stage: Stage;
 
-    beforeAll(async () => {
-      database = await createTestDatabase();
-      app = await startTestApp({
-        databaseUrl: database.url,
-        platform,
-        session: { injection },
-        controllers: [StreamController],
-        providers: [Stage],
-      });
+    const { app, database } = useTestApp({
+      platform,
+      session: { injection },
+      controllers: [StreamController],
+      providers: [Stage],
+    });
+
+    beforeAll(() => {
       app.app.useLogger(false);
       stage = app.get(Stage);
     });
@@ -110,11 +107,6 @@ describe.each(platforms)('a streamed response over %s', (platform) => {
 
     afterEach(() => {
       expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
-    });
-
-    afterAll(async () => {
-      await app.close();
-      await database.drop();
     });
 
     const untilNothingIsHeld = (): Promise<void> =>

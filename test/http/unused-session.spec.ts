@@ -1,8 +1,8 @@
 import { Controller, Get } from '@nestjs/common';
 import { SessionContext, SessionRegistry } from 'nestjs-mikro-session';
 
-import { platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 @Controller()
 class IdleController {
@@ -20,18 +20,7 @@ class IdleController {
 }
 
 describe.each(platforms)('a request over %s', (platform) => {
-  let database: TestDatabase;
-  let app: TestApp;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, platform, controllers: [IdleController] });
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
+  const { app } = useTestApp({ platform, controllers: [IdleController] });
 
   it('gets its session on first use, also behind the middleware of @mikro-orm/nestjs', async () => {
     const answer = await fetch(`${app.url}/?a=1`).then((response) => response.json());

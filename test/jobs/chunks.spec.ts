@@ -15,8 +15,8 @@ import {
 
 import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
-import { injections, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 const fates = ['fine', 'throws', 'throws after its flush', 'is refused', 'fails at commit', 'swallows'] as const;
 
@@ -88,17 +88,14 @@ class ForgetfulWorker implements JobChunkWorker<number, number> {
 }
 
 describe.each(injections)('jobs in chunks with %s injection', (injection) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
 
+  const { app, database } = useTestApp({
+    session: { injection },
+    providers: [WriteWorker, WriteManyWorker, TellingWorker, ForgetfulWorker],
+  });
+
   beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      session: { injection },
-      providers: [WriteWorker, WriteManyWorker, TellingWorker, ForgetfulWorker],
-    });
     jobs = app.get(JobService);
     await database.query(`
       alter table note add constraint accepted check (text not like 'is refused%'), add constraint once unique (text);
@@ -108,11 +105,6 @@ describe.each(injections)('jobs in chunks with %s injection', (injection) => {
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   const texts = (): Promise<string[]> => findTexts(database, 'text');
 

@@ -6,8 +6,7 @@ import { Injectable } from '@nestjs/common';
 import { type JobChunkWorker, JobService } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** What an outcome with its error may take. An error that holds its session takes more than ten times as much. */
 const MOST_BYTES = 4_000;
@@ -34,23 +33,16 @@ class FailingWorker implements JobChunkWorker<number, void> {
 }
 
 describe('chunks that fail', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, providers: [FailingWorker] });
+  const { app } = useTestApp({ providers: [FailingWorker] });
+
+  beforeAll(() => {
     jobs = app.get(JobService);
   });
 
   beforeEach(() => {
     FailingWorker.calls = [];
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const numbers = (length: number): number[] => Array.from({ length }, (_, n) => n);

@@ -5,8 +5,8 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService } from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { startTestApp } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 interface Source {
   readonly inputs: AsyncIterable<number>;
@@ -105,21 +105,14 @@ function countFrom(): {
 }
 
 describe('inputs that do not come', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
 
+  const { app, database } = useTestApp();
+
   beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
     jobs = app.get(JobService);
     // Opens the connections.
     await jobs.map([0, 1, 2, 3], work);
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const work = async (session: EntityManager, n: number): Promise<number> => {

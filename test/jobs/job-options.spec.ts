@@ -1,7 +1,7 @@
 import { JobService, type JobStreamOptions } from 'nestjs-mikro-session';
 
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { startTestApp } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 const wrong: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
   [{ concurrency: 0 }, 'Expected `concurrency` to be an integer of 1 or more, got `0` (number).'],
@@ -37,20 +37,13 @@ const wrongInStreams: readonly (readonly [Readonly<Record<string, unknown>>, str
 ];
 
 describe('the options of JobService', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService;
   let calls = 0;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
-    jobs = app.get(JobService);
-  });
+  const { app, database } = useTestApp();
 
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
+  beforeAll(() => {
+    jobs = app.get(JobService);
   });
 
   const work = (): number => (calls += 1);

@@ -5,8 +5,8 @@ import { type JobOutcome, JobService, type JobStreamOptions } from 'nestjs-mikro
 
 import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { startTestApp } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** A source that tells how far it was read, and whether it was closed. */
 class Numbers {
@@ -36,22 +36,15 @@ class Numbers {
 const none: JobStreamOptions = { transaction: 'none' };
 
 describe('JobService.stream', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
+  const { app, database } = useTestApp();
+
+  beforeAll(() => {
     jobs = app.get(JobService);
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   const texts = (): Promise<string[]> => findTexts(database, 'text');
 

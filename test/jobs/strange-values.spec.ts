@@ -3,8 +3,7 @@ import { JobError, type JobOptions, type JobOutcome, JobService } from 'nestjs-m
 
 import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 import { withoutStacks } from '../support/without-stacks.js';
 
 const DEEP = 50_000;
@@ -75,22 +74,15 @@ const strangers: readonly (readonly [what: string, make: (session: EntityManager
 ];
 
 describe('a job that throws', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let jobs: JobService<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
+  const { app, database } = useTestApp();
+
+  beforeAll(() => {
     jobs = app.get(JobService);
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   const texts = (): Promise<string[]> => findTexts(database, 'text');
 

@@ -3,6 +3,7 @@ import { Controller, Injectable } from '@nestjs/common';
 import { EventPattern, KafkaRetriableException, MessagePattern, Payload, ServerKafka } from '@nestjs/microservices';
 import { InjectSession, SessionContext, SessionRegistry } from 'nestjs-mikro-session';
 
+import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -97,12 +98,11 @@ describe.each(injections)('a consumer of Kafka, with %s injection', (injection) 
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 
-  const texts = async (): Promise<string[]> =>
-    (await database.query<{ text: string }>('select text from note order by id')).map(({ text }) => text);
+  const texts = (): Promise<string[]> => findTexts(database);
 
   it('has a session per event, which has ended before the next message of the partition', async () => {
     await kafka.eachMessage('note.added', 'first');

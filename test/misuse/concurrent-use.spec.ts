@@ -8,26 +8,18 @@ import { ConcurrentSessionUseError, SessionFactory } from 'nestjs-mikro-session'
 
 import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 describe('overlapping calls on one session', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
+  const { app, database } = useTestApp();
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   const texts = (): Promise<string[]> => findTexts(database, 'text');
 

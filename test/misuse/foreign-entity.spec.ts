@@ -3,8 +3,7 @@ import { Entity, ManyToOne, OneToMany, PrimaryKey, Property } from '@mikro-orm/d
 import { EntityOwnershipError, SessionFactory } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 @Entity()
 class Author {
@@ -34,24 +33,17 @@ class Book {
 }
 
 describe('an entity that another live session manages', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { entities: [Note, Author, Book] } });
+  const { app, database } = useTestApp({ orm: { entities: [Note, Author, Book] } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
   });
 
   beforeEach(async () => {
     await database.empty('book', 'author');
     await database.query(`insert into author (name) values ('Ann')`);
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   it.each(['persist', 'remove', 'merge', 'lock'] as const)(

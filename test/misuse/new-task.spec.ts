@@ -3,9 +3,9 @@ import { Transactional } from '@mikro-orm/decorators/legacy';
 import { JobService, SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { injections, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections } from '../support/test-app.js';
 import { describeUnless } from '../support/unless.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 type Work = () => Promise<unknown[]>;
 
@@ -23,22 +23,15 @@ class Writer {
 const ONE = { sqlite: 'Within a transaction nobody else has a connection there.' };
 
 describeUnless(ONE).each(injections)('a new task with %s injection', (injection) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, session: { injection } });
+  const { app, database } = useTestApp({ session: { injection } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   const write = async (em: EntityManager, work: Work): Promise<unknown[]> => {
     em.create(Note, { text: 'uncommitted' });

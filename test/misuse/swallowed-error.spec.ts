@@ -2,31 +2,23 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory, TransactionAbortedError } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { describeUnless } from '../support/unless.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 const STATEMENT_ALONE = 'There an error undoes its statement alone. What ends a transaction is in test/drivers.';
 
 describeUnless({ mariadb: STATEMENT_ALONE, sqlite: STATEMENT_ALONE })(
   'an SQL error that is caught within a transaction',
   () => {
-    let database: TestDatabase;
-    let app: TestApp;
     let factory: SessionFactory<EntityManager>;
 
-    beforeAll(async () => {
-      database = await createTestDatabase();
-      app = await startTestApp({ databaseUrl: database.url });
+    const { app, database } = useTestApp();
+
+    beforeAll(() => {
       factory = app.get(SessionFactory);
     });
 
     afterEach(() => database.query('delete from note'));
-
-    afterAll(async () => {
-      await app.close();
-      await database.drop();
-    });
 
     /** Writes, then swallows an error after which PostgreSQL will commit nothing. */
     async function writeAndSwallow(session: EntityManager): Promise<string> {

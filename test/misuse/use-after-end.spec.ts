@@ -5,9 +5,8 @@ import { JobService, SessionClosedError, SessionContext, SessionFactory, Session
 
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { itUnless } from '../support/unless.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** Fails the rollbacks of a test that says so. */
 class RollbackHook implements EventSubscriber {
@@ -21,15 +20,13 @@ class RollbackHook implements EventSubscriber {
 }
 
 describe('a session after its end', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let context: SessionContext<EntityManager>;
   const hook = new RollbackHook();
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { subscribers: [hook] } });
+  const { app, database } = useTestApp({ orm: { subscribers: [hook] } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
     context = app.get(SessionContext);
   });
@@ -39,11 +36,6 @@ describe('a session after its end', () => {
     expect(await countOpenTransactions()).toBe(0);
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const countOpenTransactions = (): Promise<number> => database.countOpenTransactions();

@@ -6,8 +6,7 @@ import { SessionFactory } from 'nestjs-mikro-session';
 
 import { Genre, Novel, Place, Writer } from '../session/after-rollback.entities.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 const CHANGES = [
   'new writer',
@@ -57,19 +56,9 @@ type Row = Record<string, unknown>;
 const parsed = (json: unknown): unknown => (typeof json === 'string' ? JSON.parse(json) : (json ?? null));
 
 describe('a session in any program of changes and transactions', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let count = 0;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { entities: [Note, Writer, Novel, Genre, Place] } });
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
+  const { app, database } = useTestApp({ orm: { entities: [Note, Writer, Novel, Genre, Place] } });
 
   async function fill(): Promise<void> {
     await database.empty('novel_genres', 'novel', 'writer', 'genre');

@@ -7,8 +7,7 @@ import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-bo
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
 import { poll } from '../support/poll.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 import { Hold, untilHeld } from './support/hold.js';
 import { HOLD } from './support/worker-app/effect-handler.js';
 
@@ -96,17 +95,14 @@ interface Ended {
 }
 
 describe('jobs of a queue in chunks', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let queue: JobQueue;
 
+  const { app, database } = useTestApp({
+    imports: [JobQueueModule.forRoot()],
+    providers: [AloneHandler, ChunkedHandler, ManyHandler] satisfies Type[],
+  });
+
   beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      imports: [JobQueueModule.forRoot()],
-      providers: [AloneHandler, ChunkedHandler, ManyHandler] satisfies Type[],
-    });
     queue = app.get(JobQueue);
     await database.query(`
       alter table note add constraint accepted check (text not like '%is refused');
@@ -118,11 +114,6 @@ describe('jobs of a queue in chunks', () => {
   afterEach(async () => {
     await database.query('delete from pgboss.job');
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const findNotes = async (): Promise<string[]> =>

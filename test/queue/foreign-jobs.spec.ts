@@ -10,8 +10,8 @@ import {
 } from 'nestjs-mikro-session/pg-boss';
 
 import { Note } from '../support/note.entity.js';
-import { injections, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 interface Signup {
   readonly name: string;
@@ -59,28 +59,20 @@ class LostHandler implements JobWorker<string, void> {
 }
 
 describe.each(injections)('@JobHandler() with %s injection', (injection) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let queue: JobQueue;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      session: { injection },
-      imports: [JobQueueModule.forRoot()],
-      providers: [SignupHandler, ParcelHandler, LostHandler],
-    });
+  const { app } = useTestApp({
+    session: { injection },
+    imports: [JobQueueModule.forRoot()],
+    providers: [SignupHandler, ParcelHandler, LostHandler],
+  });
+
+  beforeAll(() => {
     queue = app.get(JobQueue);
   });
 
   beforeEach(() => {
     seen = Promise.withResolvers();
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   it('takes jobs of others, whose input is all of their data', async () => {

@@ -13,8 +13,7 @@ import {
 import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
 import { noLiveScope } from '../support/no-live-scope.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
@@ -97,22 +96,19 @@ class LookController {
 }
 
 describe('the handlers of a queue', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let looks: Looks;
   let queue: JobQueue;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      // The workers start in the context of whoever starts the application.
-      configure: () => user.enterWith('starter'),
-      session: { http: { info: ({ headers }) => ({ tenant: headers['x-tenant'] }) } },
-      imports: [JobQueueModule.forRoot()],
-      controllers: [LookController],
-      providers: [EarlyBird, Looks, LookHandler, ChunkLookHandler],
-    });
+  const { app, database } = useTestApp({
+    // The workers start in the context of whoever starts the application.
+    configure: () => user.enterWith('starter'),
+    session: { http: { info: ({ headers }) => ({ tenant: headers['x-tenant'] }) } },
+    imports: [JobQueueModule.forRoot()],
+    controllers: [LookController],
+    providers: [EarlyBird, Looks, LookHandler, ChunkLookHandler],
+  });
+
+  beforeAll(() => {
     looks = app.get(Looks);
     queue = app.get(JobQueue);
   });
@@ -121,11 +117,6 @@ describe('the handlers of a queue', () => {
     looks.seen.length = 0;
     looks.meet = () => Promise.resolve();
     await database.query('delete from pgboss.job');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const untilCompleted = (count: number): Promise<void> =>

@@ -12,8 +12,7 @@ import {
 import { JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
@@ -53,28 +52,25 @@ interface StoredJob {
 }
 
 describe('JobQueue', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let queue: JobQueue;
   let sessions: SessionFactory<EntityManager>;
   let context: SessionContext<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      imports: [
-        JobQueueModule.forRoot({
-          queues: {
-            letters: { deadLetter: 'dead-letters', retryLimit: 0 },
-            'dead-letters': {},
-            orders: {},
-            'last-orders': { policy: 'short' },
-          },
-        }),
-      ],
-      providers: [LetterWriter],
-    });
+  const { app, database } = useTestApp({
+    imports: [
+      JobQueueModule.forRoot({
+        queues: {
+          letters: { deadLetter: 'dead-letters', retryLimit: 0 },
+          'dead-letters': {},
+          orders: {},
+          'last-orders': { policy: 'short' },
+        },
+      }),
+    ],
+    providers: [LetterWriter],
+  });
+
+  beforeAll(() => {
     queue = app.get(JobQueue);
     sessions = app.get(SessionFactory);
     context = app.get(SessionContext);
@@ -84,11 +80,6 @@ describe('JobQueue', () => {
     await database.query('delete from pgboss.job');
     await database.query('delete from pgboss.schedule');
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   async function findJobs(): Promise<StoredJob[]> {

@@ -6,8 +6,7 @@ import { InjectSession, InSession, JobService, type JobWorker, SessionFactory } 
 import { JobHandler, JobQueue, JobQueueHealthIndicator, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
@@ -69,23 +68,11 @@ class Health {
 }
 
 describe('docs/durable-jobs.md', () => {
-  let database: TestDatabase;
-  let app: TestApp;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      imports: [JobQueueModule.forRoot(), TerminusModule],
-      providers: [Shop, ShipOrder, Health],
-      session: { injection: 'contextual' },
-      orm: { entities: [Note, Order] },
-    });
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
+  const { app, database } = useTestApp({
+    imports: [JobQueueModule.forRoot(), TerminusModule],
+    providers: [Shop, ShipOrder, Health],
+    session: { injection: 'contextual' },
+    orm: { entities: [Note, Order] },
   });
 
   it('sends with an order, and ships it', async () => {

@@ -3,8 +3,8 @@ import { type JobWorker, SessionFactory } from 'nestjs-mikro-session';
 import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { startTestApp } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
@@ -25,23 +25,11 @@ class PatientHandler implements JobWorker<string, never> {
 }
 
 describe('JobQueue with a pg-boss that does not tell what a command did', () => {
-  let database: TestDatabase;
-  let app: TestApp;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      imports: [JobQueueModule.forRoot({ queues: { seams: {} } })],
-    });
+  const { app, database } = useTestApp({
+    imports: [JobQueueModule.forRoot({ queues: { seams: {} } })],
   });
 
   afterEach(() => database.query('delete from pgboss.job'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   it('fails, and rolls the transaction around it back', async () => {
     const queue = app.get<JobQueue>(JobQueue);

@@ -5,8 +5,8 @@ import { JobDeadLetterError, JobHandler, JobQueue, JobQueueModule } from 'nestjs
 
 import { Note } from '../support/note.entity.js';
 import { poll } from '../support/poll.js';
-import { injections, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { injections } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
@@ -45,19 +45,16 @@ interface StoredJob {
 }
 
 describe.each(injections)('JobQueue with %s injection', (injection) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let queue: JobQueue<EntityManager>;
   let factory: SessionFactory<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      session: { injection },
-      imports: [JobQueueModule.forRoot({ queues: { buried: {}, pay: {}, deliver: {} } })],
-      providers: [Hopeless],
-    });
+  const { app, database } = useTestApp({
+    session: { injection },
+    imports: [JobQueueModule.forRoot({ queues: { buried: {}, pay: {}, deliver: {} } })],
+    providers: [Hopeless],
+  });
+
+  beforeAll(() => {
     [queue, factory] = [app.get(JobQueue), app.get(SessionFactory)];
   });
 
@@ -66,11 +63,6 @@ describe.each(injections)('JobQueue with %s injection', (injection) => {
     await database.query('delete from pgboss.job_dependency');
     await database.query('delete from pgboss.job');
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const jobsOf = (name: string): Promise<StoredJob[]> =>

@@ -5,8 +5,7 @@ import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-bo
 
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 import { withoutStacks } from '../support/without-stacks.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
@@ -158,28 +157,20 @@ class Prefetched extends Thrower {}
 class InChunks extends Thrower {}
 
 describe('what is stored of durable jobs', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let queue: JobQueue;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      imports: [JobQueueModule.forRoot({ queues: { store: {} } })],
-      providers: [OneByOne, Prefetched, InChunks] satisfies Type[],
-    });
+  const { app, database } = useTestApp({
+    imports: [JobQueueModule.forRoot({ queues: { store: {} } })],
+    providers: [OneByOne, Prefetched, InChunks] satisfies Type[],
+  });
+
+  beforeAll(() => {
     queue = app.get(JobQueue);
   });
 
   afterEach(async () => {
     await database.query('delete from pgboss.job');
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   async function run(name: 'one-by-one' | 'prefetched' | 'in-chunks', inputs: readonly string[]): Promise<unknown> {

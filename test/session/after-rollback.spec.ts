@@ -2,8 +2,7 @@ import { type EntityManager, helper, PopulateHint } from '@mikro-orm/postgresql'
 import { SessionFactory } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 import { Genre, Novel, Place, Writer } from './after-rollback.entities.js';
 
 class OnPurpose extends Error {}
@@ -47,13 +46,11 @@ const ways = {
 };
 
 describe.each(Object.entries(ways))('after %s, a session', (_name, rollBackAfter) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { entities: [Note, Writer, Novel, Genre, Place] } });
+  const { app, database } = useTestApp({ orm: { entities: [Note, Writer, Novel, Genre, Place] } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
   });
 
@@ -71,11 +68,6 @@ describe.each(Object.entries(ways))('after %s, a session', (_name, rollBackAfter
       session.create(Novel, { title: 'One', writer: ada, genres: [poem!] });
       session.create(Novel, { title: 'Two', writer: ada, genres: [epic!] });
     });
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const run = (work: (session: EntityManager) => Promise<void>): Promise<void> => factory.run(work);

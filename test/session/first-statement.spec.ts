@@ -14,6 +14,7 @@ import {
 import type { Pool } from 'pg';
 
 import { catchPool } from '../support/catch-pool.js';
+import { findTexts } from '../support/find-texts.js';
 import { NetworkProxy } from '../support/network-proxy.js';
 import { Note } from '../support/note.entity.js';
 import { ROW_LEVEL_SECURITY } from '../support/row-level-security.js';

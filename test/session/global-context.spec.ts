@@ -17,7 +17,7 @@ describe('the permission of the global context that MikroORM gives for the time 
   });
 
   afterAll(async () => {
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 

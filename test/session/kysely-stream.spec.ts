@@ -2,8 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** More than two reads of a stream. */
 const ROWS = 250;
@@ -16,14 +15,12 @@ interface Tables {
 type Work = (session: EntityManager) => Promise<unknown>;
 
 describe('a stream of Kysely in a transaction', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let jobs: JobService<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: 1 } } });
+  const { app, database } = useTestApp({ orm: { pool: { min: 0, max: 1 } } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
     jobs = app.get(JobService);
   });
@@ -33,11 +30,6 @@ describe('a stream of Kysely in a transaction', () => {
   afterEach(async () => {
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const count = async (text: string): Promise<number | undefined> =>

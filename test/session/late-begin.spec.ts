@@ -2,20 +2,17 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionClosedError, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 const POOL_SIZE = 2;
 
 describe('a transaction that begins when its scope has ended', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let late: Promise<unknown>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: POOL_SIZE } } });
+  const { app, database } = useTestApp({ orm: { pool: { min: 0, max: POOL_SIZE } } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
   });
 
@@ -28,11 +25,6 @@ describe('a transaction that begins when its scope has ended', () => {
     // The pool is whole.
     await Promise.all(Array.from({ length: POOL_SIZE }, () => factory.begin((session) => session.count(Note))));
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const writeWithin = (session: EntityManager): Promise<unknown> =>

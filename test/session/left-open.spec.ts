@@ -3,18 +3,15 @@ import { SessionClosedError, SessionFactory, SessionRegistry } from 'nestjs-mikr
 
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 describe('what a session left open at its end', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let subscriberError: Error | undefined;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: 2 } } });
+  const { app, database } = useTestApp({ orm: { pool: { min: 0, max: 2 } } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
     app.orm.em.getEventManager().registerSubscriber({
       beforeTransactionRollback: () => {
@@ -30,11 +27,6 @@ describe('what a session left open at its end', () => {
     await untilIdle();
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   /** The server says of a connection that it is idle a moment after the last row, which ends a stream. */

@@ -2,25 +2,13 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** What the driver says depends on whether the farewell of the server or the end of the socket arrives first. */
 const LOST = /terminating connection|Connection terminated|connection error|ECONNRESET/;
 
 describe('a connection lost within a transaction', () => {
-  let database: TestDatabase;
-  let app: TestApp;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: 2 } } });
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
+  const { app, database } = useTestApp({ orm: { pool: { min: 0, max: 2 } } });
 
   const breakOwnConnection = async (session: EntityManager): Promise<void> => {
     const [{ pid }] = await session.execute<[{ pid: number }]>('select pg_backend_pid() as pid');

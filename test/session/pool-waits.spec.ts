@@ -2,25 +2,17 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { SessionFactory, SessionPoolDeadlockError } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 const POOL_SIZE = 3;
 
 describe('the wait for a connection', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: POOL_SIZE } } });
-    factory = app.get(SessionFactory);
-  });
+  const { app, database } = useTestApp({ orm: { pool: { min: 0, max: POOL_SIZE } } });
 
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
+  beforeAll(() => {
+    factory = app.get(SessionFactory);
   });
 
   const times = <Result>(work: () => Promise<Result>): Promise<Result>[] => Array.from({ length: POOL_SIZE }, work);

@@ -2,29 +2,21 @@ import { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionClosedError, SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 describe('SessionFactory', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
 
   const countNotes = async (): Promise<number> =>
     (await database.query<{ n: number }>('select count(*)::int as n from note'))[0]!.n;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
+  const { app, database } = useTestApp();
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   describe('begin', () => {
     it('flushes and commits when the work returns', async () => {

@@ -2,8 +2,7 @@ import type { EntityManager, Kysely } from '@mikro-orm/postgresql';
 import { JobService, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 /** More than two reads of a stream. */
 const ROWS = 250;
@@ -16,13 +15,11 @@ const selectNotes = (kysely: ReturnType<EntityManager['getKysely']>) =>
   (kysely as unknown as Kysely<Tables>).selectFrom('note').selectAll();
 
 describe('a stream in a transaction', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: 1 } } });
+  const { app, database } = useTestApp({ orm: { pool: { min: 0, max: 1 } } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
   });
 
@@ -31,11 +28,6 @@ describe('a stream in a transaction', () => {
   afterEach(async () => {
     expect(app.get<SessionRegistry>(SessionRegistry).list()).toEqual([]);
     await database.query('delete from note');
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
   });
 
   const count = async (text: string): Promise<number | undefined> =>

@@ -3,28 +3,20 @@ import { JobService, SessionFactory, SessionStateError, TransactionAbortedError 
 
 import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 const POOL_SIZE = 2;
 
 describe('a transaction that is begun or ended by a statement', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url, orm: { pool: { min: 0, max: POOL_SIZE } } });
+  const { app, database } = useTestApp({ orm: { pool: { min: 0, max: POOL_SIZE } } });
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   const texts = (): Promise<string[]> => findTexts(database);
 

@@ -3,19 +3,16 @@ import { SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 describe('SessionContext callbacks', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let context: SessionContext<EntityManager>;
   let calls: string[];
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
+  const { app, database } = useTestApp();
+
+  beforeAll(() => {
     factory = app.get(SessionFactory);
     context = app.get(SessionContext);
   });
@@ -25,11 +22,6 @@ describe('SessionContext callbacks', () => {
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   /** Registers a callback of each kind under one name. */
   function register(name: string): void {

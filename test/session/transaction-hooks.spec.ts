@@ -3,12 +3,9 @@ import { SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
 import { findTexts } from '../support/find-texts.js';
 import { Note } from '../support/note.entity.js';
-import { startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 describe('a subscriber', () => {
-  let database: TestDatabase;
-  let app: TestApp;
   let factory: SessionFactory<EntityManager>;
   let context: SessionContext<EntityManager>;
   let calls: string[];
@@ -17,9 +14,9 @@ describe('a subscriber', () => {
     'afterFlush' | 'beforeTransactionCommit' | 'afterTransactionCommit' | 'afterTransactionRollback'
   >;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({ databaseUrl: database.url });
+  const { app, database } = useTestApp();
+
+  beforeAll(() => {
     app.orm.em.getEventManager().registerSubscriber({
       afterFlush: (args) => hooks.afterFlush?.(args),
       beforeTransactionCommit: (args) => hooks.beforeTransactionCommit?.(args),
@@ -36,11 +33,6 @@ describe('a subscriber', () => {
   });
 
   afterEach(() => database.query('delete from note'));
-
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
-  });
 
   const texts = (): Promise<string[]> => findTexts(database, 'text');
 

@@ -115,7 +115,7 @@ describeBefore('@mikro-orm/core', ROW_LEVEL_SECURITY)('fork options that MikroOR
     await expect(running).rejects.toThrow(
       'Expected `fork.session` to be left out, because MikroORM ignores it before 7.2',
     );
-    await app.app.close();
+    await app.close();
     await database.drop();
   });
 });

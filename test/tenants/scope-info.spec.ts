@@ -3,8 +3,8 @@ import { type CanActivate, Controller, type ExecutionContext, Get, Injectable, Q
 import { JobService, type ScopeInfo, SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
-import { platforms, startTestApp, type TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { platforms } from '../support/test-app.js';
+import { useTestApp } from '../support/use-test-app.js';
 
 interface RequestWithUser {
   readonly headers: { readonly authorization?: string };
@@ -71,31 +71,23 @@ class InfoController {
 }
 
 describe.each(platforms)('the info of a scope over %s', (platform) => {
-  let database: TestDatabase;
-  let app: TestApp;
   let stage: Stage;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    app = await startTestApp({
-      databaseUrl: database.url,
-      platform,
-      session: {
-        injection: 'contextual',
-        http: { info: ({ user }: RequestWithUser) => ({ tenant: user?.tenant }) },
-        fork: ({ info }) => ({ filterParams: { tenant: { tenant: info['tenant'] } } }),
-        jobs: { info: { tenant: 'default of the jobs', source: 'jobs' } },
-      },
-      orm: { filters: { tenant: { cond: ({ tenant }) => ({ tenant }), entity: ['Note'] } } },
-      controllers: [InfoController],
-      providers: [Stage],
-    });
-    stage = app.get(Stage);
+  const { app, database } = useTestApp({
+    platform,
+    session: {
+      injection: 'contextual',
+      http: { info: ({ user }: RequestWithUser) => ({ tenant: user?.tenant }) },
+      fork: ({ info }) => ({ filterParams: { tenant: { tenant: info['tenant'] } } }),
+      jobs: { info: { tenant: 'default of the jobs', source: 'jobs' } },
+    },
+    orm: { filters: { tenant: { cond: ({ tenant }) => ({ tenant }), entity: ['Note'] } } },
+    controllers: [InfoController],
+    providers: [Stage],
   });
 
-  afterAll(async () => {
-    await app.close();
-    await database.drop();
+  beforeAll(() => {
+    stage = app.get(Stage);
   });
 
   const get = async (path: string, authorization: string): Promise<unknown> =>
