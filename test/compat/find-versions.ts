@@ -9,7 +9,7 @@ export function findVersions(folder: string): Record<string, string> {
   return Object.fromEntries(found.filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 
-function versionOf(manifest: string): string | undefined {
+export function versionOf(manifest: string): string | undefined {
   try {
     return (JSON.parse(readFileSync(manifest, 'utf8')) as { readonly version: string }).version;
   } catch {

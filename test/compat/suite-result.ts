@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 export interface SuiteResult {
   readonly passed: number;
   readonly leftOut: number;
-  /** The full names of the tests that failed, and of the files that could not be run. */
+  /** The full names of the tests that failed, with the first line of their errors, and of the files that could not be run. */
   readonly failures: readonly string[];
   /** Why tests were left out, without repetition. */
   readonly reasons: readonly string[];
@@ -16,7 +16,11 @@ interface Report {
   readonly testResults: readonly {
     readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[] | null;
+    }[];
   }[];
 }
 
@@ -24,7 +28,9 @@ interface Report {
 export function readSuiteResult(reportPath: string, output: string): SuiteResult {
   const { numPassedTests, numPendingTests, testResults } = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
   const failures = testResults.flatMap(({ name, status, assertionResults }) => {
-    const failed = assertionResults.filter((each) => each.status === 'failed').map(({ fullName }) => fullName);
+    const failed = assertionResults
+      .filter((each) => each.status === 'failed')
+      .map(({ fullName, failureMessages }) => `${fullName}: ${failureMessages?.[0]?.split('\n')[0] ?? ''}`);
     return failed.length === 0 && status === 'failed' ? [name] : failed;
   });
   if (output.includes('Connections were left behind')) {

@@ -25,6 +25,7 @@ const INNER = [
   'applyFilters',
   'autoJoinRefsForFilters',
   'buildFields',
+  'cacheKey',
   'checkLockRequirements',
   'createPopulateWhere',
   'forceSelectInForLimitedPopulate',

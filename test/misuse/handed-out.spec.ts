@@ -3,6 +3,7 @@ import { Controller, Get, Injectable, Param } from '@nestjs/common';
 import { InjectSession, JobService, SessionClosedError, SessionFactory, SessionRegistry } from 'nestjs-mikro-session';
 
 import { CapturedLog } from '../support/captured-log.js';
+import { HANDS_OUT_POOL } from '../support/hands-out-pool.js';
 import { Note } from '../support/note.entity.js';
 import { isSince } from '../support/since.js';
 import { injections, startTestApp, type TestApp } from '../support/test-app.js';
@@ -17,11 +18,7 @@ interface Tables {
 
 type Where = 'outside' | 'within';
 
-const isNew = isSince('@mikro-orm/core', {
-  version: '7.2.0',
-  reason: 'A connection has them since 7.2.',
-  what: 'callRoutine() and getNativeClient()',
-});
+const handsOutPool = isSince('@mikro-orm/core', { ...HANDS_OUT_POOL, what: 'getNativeClient()' });
 
 const executionsOf = { outside: outsideOfTransactions, within: everywhere };
 
@@ -253,10 +250,10 @@ describeUnless({ sqlite: ONE })('what a session hands out', () => {
 
     expect(await callMethods(connection)).toEqual([
       'begin: SESSION_CLOSED',
-      ...(isNew ? ['callRoutine: SESSION_CLOSED'] : []),
+      'callRoutine: SESSION_CLOSED',
       'execute: SESSION_CLOSED',
       'executeDump: SESSION_CLOSED',
-      ...(isNew ? ['getNativeClient: SESSION_CLOSED'] : []),
+      ...(handsOutPool ? ['getNativeClient: SESSION_CLOSED'] : []),
       'stream: SESSION_CLOSED',
       'transactional: SESSION_CLOSED',
     ]);

@@ -776,24 +776,27 @@ describe('a connection that MikroORM sets up', () => {
     await database.drop();
   });
 
-  it('has the settings of its session, and takes them with the first statement', async () => {
-    const database = await createTestDatabase();
-    const app = await start(database, { sessionContext: 'connection' });
-    const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
-    const read = (session: EntityManager): Promise<State[]> => session.execute<State[]>(STATE);
-    const as = (tenant: string): object => ({ fork: { session: { variables: { 'app.tenant': tenant } } } });
+  itSince('@mikro-orm/core', ROW_LEVEL_SECURITY)(
+    'has the settings of its session, and takes them with the first statement',
+    async () => {
+      const database = await createTestDatabase();
+      const app = await start(database, { sessionContext: 'connection' });
+      const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+      const read = (session: EntityManager): Promise<State[]> => session.execute<State[]>(STATE);
+      const as = (tenant: string): object => ({ fork: { session: { variables: { 'app.tenant': tenant } } } });
 
-    const states = [
-      await factory.begin(read, as('a')),
-      await factory.begin(read, as('b')),
-      await factory.run(read),
-      ...(await Promise.all(['c', 'd', 'e'].map((tenant) => factory.begin(read, as(tenant))))),
-    ].flat();
+      const states = [
+        await factory.begin(read, as('a')),
+        await factory.begin(read, as('b')),
+        await factory.run(read),
+        ...(await Promise.all(['c', 'd', 'e'].map((tenant) => factory.begin(read, as(tenant))))),
+      ].flat();
 
-    expect(states.map(({ tenant }) => tenant)).toEqual(['a', 'b', '', 'c', 'd', 'e']);
-    await app.close();
-    await database.drop();
-  });
+      expect(states.map(({ tenant }) => tenant)).toEqual(['a', 'b', '', 'c', 'd', 'e']);
+      await app.close();
+      await database.drop();
+    },
+  );
 
   it('is closed when that fails, which is told at the first statement', async () => {
     const database = await createTestDatabase();
