@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { EntityManager } from '@mikro-orm/postgresql';
 
 import { Note } from '../support/note.entity.js';
 
@@ -25,7 +25,6 @@ const INNER = [
   'applyFilters',
   'autoJoinRefsForFilters',
   'buildFields',
-  'cacheKey',
   'checkLockRequirements',
   'createPopulateWhere',
   'forceSelectInForLimitedPopulate',
@@ -42,8 +41,11 @@ const INNER = [
   'validateWhereKeysForIndex',
 ];
 
+/** A step of MikroORM 7.1, which 7.2 makes with a session alone. */
+const OLD = 'getSessionContext' in EntityManager.prototype ? [] : ['cacheKey'];
+
 /** What may be used without a session, or after its end. */
-export const METHODS_WITHOUT_SESSION: readonly string[] = [...SHARED, ...INNER].toSorted();
+export const METHODS_WITHOUT_SESSION: readonly string[] = [...SHARED, ...INNER, ...OLD].toSorted();
 
 /**
  * Uses every method and accessor of a session, and names those that do not refuse with the given error. They are read

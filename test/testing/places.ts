@@ -10,14 +10,16 @@ import type { Job } from 'bullmq';
 import { InjectSession, InSession, type JobWorker, SessionContext } from 'nestjs-mikro-session';
 import { JobHandler } from 'nestjs-mikro-session/pg-boss';
 
+import { GATEWAYS_PER_MESSAGE } from '../messages/support/gateways-that-inject.js';
+import { isSince } from '../support/since.js';
+
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
     'of-places': string;
   }
 }
 
-/** Where NestJS runs code. */
-export const places = [
+const all = [
   'request',
   'message',
   'message of a gateway',
@@ -32,7 +34,12 @@ export const places = [
   'method with a session',
 ] as const;
 
-export type Place = (typeof places)[number];
+export type Place = (typeof all)[number];
+
+const hasGateways = isSince('@nestjs/core', { ...GATEWAYS_PER_MESSAGE, what: 'message of a gateway' });
+
+/** Where NestJS runs code. */
+export const places: readonly Place[] = all.filter((place) => hasGateways || place !== 'message of a gateway');
 
 /** What a place does with its session: each test decides. */
 @Injectable()
@@ -160,7 +167,7 @@ export const placesProviders = [
   Clerk,
   Caretaker,
   Housekeeper,
-  PlacesGateway,
+  ...(hasGateways ? [PlacesGateway] : []),
   PlacesResolver,
   PlacesProcessor,
   PlacesHandler,
