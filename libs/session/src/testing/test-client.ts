@@ -20,6 +20,7 @@ type Callback = (error: unknown, answer?: unknown) => void;
  * outside of a transaction has a savepoint of its own, so that its error undoes only itself.
  */
 export class TestClient extends EventEmitter {
+  readonly isStandIn = true;
   readonly connection: PoolClient['connection'];
   readonly #outer: OuterTransaction;
   readonly #giveBack: (client: TestClient) => void;

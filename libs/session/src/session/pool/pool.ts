@@ -11,6 +11,8 @@ export interface PoolClient {
   getTypeParser?: (type: number, format: string) => (value: string) => unknown;
   /** False while a statement runs. */
   readonly readyForQuery?: boolean | null;
+  /** Whether it stands for a client of node-postgres, and changes the statements that it is given. */
+  readonly isStandIn?: boolean;
   /** The process id on the server. Unknown before the connection is open. */
   readonly processID?: number | null;
   readonly connection?: {

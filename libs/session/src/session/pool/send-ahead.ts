@@ -1,9 +1,16 @@
 import type { PoolClient } from './pool.js';
 import type { Wire } from './wire.js';
 
-/** Whether `sendAhead()` can send statements now. A statement that still runs on the connection would get their answers. */
+/**
+ * Whether `sendAhead()` can send statements now. A statement that still runs on the connection would get their answers, and
+ * a client that stands for another one must see all statements.
+ */
 export function canSendAhead(client: PoolClient, statements: readonly string[]): boolean {
-  return statements.length === 0 || client.readyForQuery === true;
+  if (statements.length === 0) {
+    return true;
+  }
+  const { parse } = (client.connection ?? {}) as Partial<Wire>;
+  return client.readyForQuery === true && client.isStandIn !== true && parse !== undefined;
 }
 
 /**
