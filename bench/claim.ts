@@ -17,6 +17,8 @@ export interface Claim {
   readonly atMost?: number;
   /** @default 15 */
   readonly rounds?: number;
+  /** How many things of a user are in a round, such as tests. The row then says what each of them costs. */
+  readonly parts?: number;
   /** Returns why the peer is not to be had on this machine, where it is not. */
   readonly findMissing?: () => string | undefined;
   ours(databaseUrl: string): Promise<Side>;
@@ -34,6 +36,7 @@ export interface Result {
   /** Median milliseconds of one round. */
   readonly ours: number;
   readonly theirs: number;
+  readonly parts: number | undefined;
 }
 
 const LEAST_WARM_UP = 3;
@@ -43,7 +46,7 @@ const ROUNDS = 15;
 export async function measure(name: string, claim: Claim, databaseUrl: string): Promise<Result> {
   const theirs = await start(name, 'theirs', databaseUrl);
   const ours = await start(name, 'ours', databaseUrl);
-  const { title, peer, atMost, rounds = ROUNDS } = claim;
+  const { title, peer, atMost, parts, rounds = ROUNDS } = claim;
   const times: { readonly ours: number; readonly theirs: number }[] = [];
   const warmUp = Math.max(LEAST_WARM_UP, Math.ceil(rounds / 3));
   for (let round = -warmUp; round < rounds; round += 1) {
@@ -65,6 +68,7 @@ export async function measure(name: string, claim: Claim, databaseUrl: string): 
     highest: Math.max(...ratios),
     ours: median(times.map((one) => one.ours)),
     theirs: median(times.map((one) => one.theirs)),
+    parts,
   };
 }
 

@@ -55,10 +55,13 @@ interface Results {
 
 function print({ results, paired, growing }: Results): void {
   const lines = results.map(
-    ({ title, peer, ratio, lowest, highest, atMost }) =>
-      `| ${title} | ${peer} | ${ratio.toFixed(2)} (${lowest.toFixed(2)} to ${highest.toFixed(2)}) | ${toClaim(atMost)} |`,
+    ({ title, peer, ratio, lowest, highest, atMost, ...times }) =>
+      `| ${title} | ${peer} | ${ratio.toFixed(2)} (${lowest.toFixed(2)} to ${highest.toFixed(2)}) | ${toClaim(atMost)} | ${toEach(times)} |`,
   );
-  printTable(['| ours | against | time, as a multiple of the peer | claim |', '| --- | --- | --- | --- |'], lines);
+  printTable(
+    ['| ours | against | time, as a multiple of the peer | claim | each |', '| --- | --- | --- | --- | --- |'],
+    lines,
+  );
   printTable(
     [
       '| with | processor time, as a multiple of that without | control | on the clock | claim |',
@@ -77,6 +80,10 @@ function print({ results, paired, growing }: Results): void {
 
 function toText({ median, low, high }: Estimate): string {
   return `${median.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`;
+}
+
+function toEach({ ours, theirs, parts }: Pick<Result, 'ours' | 'theirs' | 'parts'>): string {
+  return parts === undefined ? '' : `${(ours / parts).toFixed(1)} ms, of the peer ${(theirs / parts).toFixed(1)} ms`;
 }
 
 function toClaim(atMost: number | undefined): string {

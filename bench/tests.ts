@@ -18,6 +18,7 @@ export const testClaim: Claim = {
   title: `${TESTS} tests, each rolled back`,
   peer: 'the same, each with a truncate after it',
   atMost: 1,
+  parts: TESTS,
   async ours(databaseUrl) {
     await emptyTable(databaseUrl);
     const app = await startOurs(databaseUrl);
@@ -54,6 +55,7 @@ export const testClaim: Claim = {
 export const testDatabaseClaim: Claim = {
   title: 'a cloned database, and its end',
   peer: 'a database that is created, with one table made by MikroORM',
+  parts: 1,
   async ours(databaseUrl) {
     const orm = options(databaseUrl);
     return {
