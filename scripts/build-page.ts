@@ -1,8 +1,10 @@
 // Bundles the page of the inspector, which the library serves as it is.
-import { cp, rename, rm } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { build } from 'esbuild';
+
+import { renderGuide } from './render-guide.ts';
 
 const root = join(import.meta.dirname, '..');
 const sources = join(root, 'libs/session/src/inspector/page');
@@ -23,7 +25,7 @@ export async function buildPage(): Promise<void> {
     legalComments: 'inline',
     logLevel: 'warning',
   });
-  await cp(join(root, 'docs/troubleshooting.md'), join(folder, 'troubleshooting.md'));
+  await writeFile(join(folder, 'troubleshooting.html'), await renderGuide(join(root, 'docs/troubleshooting.md')));
   await rm(target, { recursive: true, force: true });
   await rename(folder, target);
 }

@@ -14,6 +14,7 @@ const SOURCES = [
   'nest-cli.json',
   'package.json',
   'scripts/build-page.ts',
+  'scripts/render-guide.ts',
 ];
 const CONFIGS = ['tsconfig.json', 'tsconfig.build.json'];
 /** Is as old as the beginning of the build: what is changed during one is newer. */

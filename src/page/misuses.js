@@ -24,9 +24,24 @@ async function show(answer, name) {
 async function commit(name) {
   try {
     /** @type {Misuse} */
-    const { error, message, help } = await ask(`misuses/${name}`, { method: 'POST', body: {} });
-    return [make('strong', '', error), make('p', '', message), make('small', '', `More in ${help}`)];
+    const { error, code, message, help } = await ask(`misuses/${name}`, { method: 'POST', body: {} });
+    return [make('strong', '', error), make('p', '', message), make('small', '', ...toGuide(code, help))];
   } catch (error) {
     return problemsOf(error).map((problem) => make('p', '', problem));
   }
+}
+
+/**
+ * Leads to the guide that is beside the inspector, where the page has one.
+ *
+ * @param {string} code
+ * @param {string} help
+ */
+function toGuide(code, help) {
+  if (document.querySelector('nav a[href="sessions"]') === null) {
+    return [`More in ${help}`];
+  }
+  const link = make('a', '', `More about ${code}`);
+  link.href = `sessions/troubleshooting.html#${code.toLowerCase()}`;
+  return [link];
 }

@@ -18,7 +18,7 @@ describe('the build before a start', () => {
     started = [];
     folder = await mkdtemp(join(tmpdir(), 'build-'));
     await mkdir(join(folder, 'node_modules'));
-    for (const name of ['@nestjs', 'typescript', 'esbuild', '@esbuild']) {
+    for (const name of ['@nestjs', 'typescript', 'esbuild', '@esbuild', 'markdown-it']) {
       await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name));
     }
     for (const name of ['scripts', 'nest-cli.json', 'package.json', 'docs/troubleshooting.md']) {

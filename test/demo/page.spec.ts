@@ -64,7 +64,7 @@ describeInBrowser('the page of the demo', (browser) => {
   const runId = (): string => new URL(page.url()).hash.slice(1);
 
   it('shows a run while it goes on: its jobs in their lanes, each with a session of its own', async () => {
-    await start({ numbers: '1-12', delay: '150', failOn: '7' });
+    await start({ numbers: '1-12', delay: '500', failOn: '7' });
     await page.locator('.bar.running').first().waitFor();
     await page.locator('.bar.done').first().waitFor();
     await untilTold('done');
@@ -111,7 +111,11 @@ describeInBrowser('the page of the demo', (browser) => {
     await card.getByRole('button', { name }).click();
     await card.getByText(error, { exact: true }).waitFor();
 
+    const more = await card.getByRole('link').getAttribute('href');
+    const guide = await page.request.get(`${demo.client.url}/${more}`);
+
     expect(await card.getByRole('status').innerText()).toContain(message);
+    expect(await guide.text()).toContain(`id="${new URL(guide.url()).hash.slice(1)}"`);
     expect(complaints).toEqual([]);
   });
 

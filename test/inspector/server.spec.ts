@@ -11,7 +11,7 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 import { EventReader } from './support/event-reader.js';
 
 const ALLOWED = { headers: { authorization: 'yes' } };
-const ROUTES = ['', '/page.js', '/page.css', '/troubleshooting.md', '/state', '/events'];
+const ROUTES = ['', '/page.js', '/page.css', '/troubleshooting.html', '/state', '/events'];
 
 @Controller()
 class NotesController {

@@ -43,7 +43,7 @@ try {
   run(process.execPath, ['dist/inspector.js'], project);
   const page = join(project, 'node_modules/nestjs-mikro-session/page');
   const files = readdirSync(page).toSorted().join();
-  if (files !== 'page.css,page.js,troubleshooting.md') {
+  if (files !== 'page.css,page.js,troubleshooting.html') {
     throw new Error(`The page of the inspector has these files: ${files}.`);
   }
 

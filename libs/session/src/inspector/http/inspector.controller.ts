@@ -60,9 +60,9 @@ abstract class InspectorController {
   }
 
   @WithoutTransaction()
-  @Get('troubleshooting.md')
+  @Get('troubleshooting.html')
   guide(@Req() request: AnyRequest, @Res() response: object): void {
-    this.#send('troubleshooting.md', request, response);
+    this.#send('troubleshooting.html', request, response);
   }
 
   @WithoutTransaction()

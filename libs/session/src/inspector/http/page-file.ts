@@ -8,7 +8,7 @@ const FOLDER = new URL('../../../page/', import.meta.url);
 const TYPES = {
   'page.js': 'text/javascript; charset=utf-8',
   'page.css': 'text/css; charset=utf-8',
-  'troubleshooting.md': 'text/plain; charset=utf-8',
+  'troubleshooting.html': 'text/html; charset=utf-8',
 } as const;
 
 export type PageFile = keyof typeof TYPES;

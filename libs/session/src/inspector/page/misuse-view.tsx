@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { formatTime } from './format.js';
 import { misuses } from './store.js';
 
-const guide = new URL('troubleshooting.md', import.meta.url).href;
+const guide = new URL('troubleshooting.html', import.meta.url).href;
 
 export function MisuseView(): ComponentChildren {
   return (
@@ -25,9 +25,9 @@ export function MisuseView(): ComponentChildren {
                 href={`${guide}#${code.toLowerCase()}`}
                 target="_blank"
                 rel="noreferrer"
-                aria-label={`The guide to misuse, about ${code}`}
+                aria-label={`More in the guide, about ${code}`}
               >
-                The guide
+                More in the guide
               </a>
             </p>
           </li>
