@@ -238,6 +238,7 @@ describeInBrowser('the page of the inspector', (browser) => {
 
     expect(await page.locator('#queues').getByRole('row').nth(1).innerText()).toContain('inspected-dead');
     expect(await row.innerText()).toContain('dead letters');
+    expect(await row.innerText()).toContain('0/s');
   });
 
   it('shows a deadlock of the pool with its holders, what to do, and the guide', async () => {

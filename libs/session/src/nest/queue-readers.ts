@@ -5,6 +5,8 @@ export interface QueueDepth {
   readonly active: number;
   readonly deferred: number;
   readonly failed: number;
+  /** Jobs that were completed per second, over the last minute. */
+  readonly rate: number;
   /** The dead letter queue, which gets the jobs that have failed for good. */
   readonly deadLetter: string | undefined;
 }

@@ -17,6 +17,7 @@ import { Boss } from './boss.js';
 import { JobQueue } from './job-queue.js';
 import { JobQueueHealthIndicator } from './job-queue-health.js';
 import { countQueues } from './count-queues.js';
+import { measureRates } from './measure-rates.js';
 import { JobQueueLifecycle } from './job-queue-lifecycle.js';
 import type {
   JobQueueModuleExtras,
@@ -143,7 +144,7 @@ function assertPostgres(orm: MikroORM): void {
   }
 }
 
-/** Counts the jobs of the queues that the application names, and of their dead letter queues. */
+/** Counts the jobs of the queues that the application names, and of their dead letter queues, and measures their rates. */
 async function readQueues(
   boss: Boss,
   discovery: DiscoveryService,
@@ -152,9 +153,13 @@ async function readQueues(
 ): Promise<QueueDepth[]> {
   const deadLetters = new Map(Object.entries(queues).map(([name, { deadLetter }]) => [name, deadLetter] as const));
   findHandlers(discovery, contextName).forEach(({ options }) => deadLetters.set(options.queue, options.deadLetter));
-  const names = new Set([...deadLetters.keys(), ...deadLetters.values()].filter((name) => name !== undefined));
-  const counted = await countQueues(boss, [...names]);
-  return counted.map((depth) => ({ ...depth, deadLetter: deadLetters.get(depth.name) }));
+  const names = [...new Set([...deadLetters.keys(), ...deadLetters.values()].filter((name) => name !== undefined))];
+  const [counted, rates] = await Promise.all([countQueues(boss, names), measureRates(boss, names)]);
+  return counted.map((depth) => ({
+    ...depth,
+    rate: rates.get(depth.name) ?? 0,
+    deadLetter: deadLetters.get(depth.name),
+  }));
 }
 
 function refuse(contextName: string | undefined): never {

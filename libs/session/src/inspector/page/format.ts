@@ -32,6 +32,9 @@ export function formatTime(at: number): string {
 }
 
 export function formatRate(perSecond: number): string {
+  if (perSecond > 0 && perSecond < 0.1) {
+    return `${(perSecond * 60).toFixed(1)}/min`;
+  }
   return `${perSecond >= 10 || perSecond === 0 ? Math.round(perSecond) : perSecond.toFixed(1)}/s`;
 }
 

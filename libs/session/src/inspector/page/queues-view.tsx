@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 
 import type { QueuesView as View } from '../state/inspector-state.js';
-import { formatCount } from './format.js';
+import { formatCount, formatRate } from './format.js';
 
 export function QueuesView({ view }: { readonly view: View }): ComponentChildren {
   const letters = new Set(view.queues.map(({ deadLetter }) => deadLetter));
@@ -18,11 +18,12 @@ export function QueuesView({ view }: { readonly view: View }): ComponentChildren
               <th scope="col">Active</th>
               <th scope="col">For later</th>
               <th scope="col">Failed</th>
+              <th scope="col">Rate</th>
               <th scope="col">Dead letters go to</th>
             </tr>
           </thead>
           <tbody>
-            {view.queues.map(({ name, ready, active, deferred, failed, deadLetter }) => (
+            {view.queues.map(({ name, ready, active, deferred, failed, rate, deadLetter }) => (
               <tr key={name}>
                 <th scope="row">
                   {name} {letters.has(name) && <span class="tag">dead letters</span>}
@@ -31,6 +32,7 @@ export function QueuesView({ view }: { readonly view: View }): ComponentChildren
                 <td class="number">{formatCount(active)}</td>
                 <td class="number">{formatCount(deferred)}</td>
                 <td class={failed > 0 ? 'number bad' : 'number'}>{formatCount(failed)}</td>
+                <td class="number">{formatRate(rate)}</td>
                 <td>{deadLetter ?? <span class="muted">nowhere</span>}</td>
               </tr>
             ))}

@@ -145,6 +145,8 @@ export interface QueueView {
   readonly deferred: number;
   /** Jobs that have failed for good. */
   readonly failed: number;
+  /** Jobs that were completed per second, over the last minute. */
+  readonly rate: number;
   /** The queue that gets the failed jobs. */
   readonly deadLetter: string | undefined;
 }
