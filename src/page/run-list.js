@@ -28,7 +28,7 @@ export class RunList {
       /** @type {Page<Run>} */
       const { total, items } = await ask(`jobs?limit=${COUNT}`);
       const shown = total > items.length ? `The newest ${items.length} of ${total}.` : '';
-      this.#told.textContent = total === 0 ? 'There is none yet.' : shown;
+      this.#told.textContent = total === 0 ? 'There is none yet. Start one above.' : shown;
       this.#rows.show(items, {
         key: ({ id, state, done, failed }) => [id, state, done, failed].join(' '),
         make: (run) => this.#makeRow(run),
@@ -49,7 +49,7 @@ export class RunList {
       'tr',
       '',
       head,
-      make('td', '', failed === 0 ? state : `${state}, ${failed} failed`),
+      make('td', 'state', failed === 0 ? state : `${state}, ${failed} failed`),
       make('td', 'figure', `${done + failed} of ${total}`),
       make('td', '', engine),
       make('td', '', new Date(createdAt).toLocaleTimeString()),

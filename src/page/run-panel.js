@@ -221,11 +221,13 @@ export class RunPanel {
     const run = /** @type {Run} */ (this.#run);
     this.#timeline.show(run, this.#jobs, this.#chosen);
     this.#results.show(this.#jobs, this.#chosen);
+    // Of a long run only a part is shown.
+    const jobs = run.done + run.failed > PAGE_SIZE ? 'jobs are shown' : 'jobs';
     const ids = this.#jobs.flatMap(({ sessionId }) => sessionId ?? []);
     this.#sessions.replaceChildren(
-      make('strong', '', `${ids.length} jobs, ${new Set(ids).size} sessions. `),
-      'Each job has one of its own. The request that started the run had another: ',
-      makeId(run.requestSessionId),
+      make('strong', '', `${ids.length} ${jobs}, ${new Set(ids).size} sessions. `),
+      'Each job has one of its own. ',
+      make('span', 'also', 'The request that started the run had another: ', makeId(run.requestSessionId)),
     );
     const chosen = this.#jobs.find(({ index }) => index === this.#chosen);
     this.#chosenLine.textContent = chosen === undefined ? '' : describeJob(chosen);

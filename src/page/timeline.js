@@ -44,7 +44,8 @@ export class Timeline {
       bar.tabIndex = place === this.#current ? 0 : -1;
       bar.setAttribute('aria-label', describeJob(job));
       bar.title = describeJob(job);
-      bar.textContent = job.sessionId === null ? '' : shortId(job.sessionId);
+      const text = /** @type {HTMLElement} */ (bar.firstChild);
+      text.textContent = job.sessionId === null ? '' : shortId(job.sessionId);
       bar.style.setProperty('--hue', String(hueOf(job.sessionId ?? '')));
       bar.style.setProperty('--row', String(job.lane));
       bar.style.setProperty('--from', `${(100 * (job.from - start)) / (end - start)}%`);
@@ -54,7 +55,7 @@ export class Timeline {
 
   /** @param {PlacedJob} job */
   #make({ index }) {
-    const bar = make('button', 'bar');
+    const bar = make('button', 'bar', make('span', ''));
     bar.type = 'button';
     bar.addEventListener('click', () => this.#choose(index));
     bar.addEventListener('focus', () => this.#choose(index));

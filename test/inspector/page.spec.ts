@@ -8,6 +8,7 @@ import { InjectSession, JobService, SessionFactory } from 'nestjs-mikro-session'
 import { SessionInspectorModule } from 'nestjs-mikro-session/inspector';
 import { JobHandler, JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
+import { outcomes } from '../../libs/session/src/inspector/page/format.js';
 import { describeInBrowser, findHindrances } from '../support/browser.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -50,6 +51,16 @@ describe('the files of the page', () => {
     // Names of XML, which nobody asks for.
     expect(hosts.filter((host) => host !== 'http://www.w3.org')).toEqual([]);
     expect(script).not.toMatch(/\beval\(|new Function/);
+  });
+
+  it('have a colour for each way in which a scope ends', async () => {
+    await builtPage();
+    const style = await readFile(new URL('../../libs/session/page/page.css', import.meta.url), 'utf8');
+
+    const names = Object.keys(outcomes);
+
+    expect(names).toContain('timeout');
+    expect(names.filter((name) => !style.includes(`--${name}:`) || !style.includes(`.key.${name}{`))).toEqual([]);
   });
 });
 
@@ -223,7 +234,7 @@ describeInBrowser('the page of the inspector', (browser) => {
     const chosen = await page.getByRole('article', { name: 'Chosen scope' }).innerText();
 
     expect(isFollowed).toBe(true);
-    expect(text).toContain('Done 36 Failed 4 Of 40');
+    expect(text).toContain('Done 36 Failed 4 Total 40');
     expect(text).toContain('job 35: no <i>35</i>');
     expect(chosen).toMatch(/job \d+ of Squares/);
     expect(chosen).toContain('In transaction');
@@ -268,10 +279,13 @@ describeInBrowser('the page of the inspector', (browser) => {
   });
 
   it('opens the guide at the section of a misuse', async () => {
+    const kept = await factory.run(async (session) => session);
+    await Promise.allSettled([kept.count(Note)]);
+
     const opening = page.waitForEvent('popup');
     await page
       .locator('#misuse')
-      .getByRole('link', { name: /SESSION_POOL_DEADLOCK/ })
+      .getByRole('link', { name: /SESSION_CLOSED/ })
       .first()
       .click();
     const guide = await opening;
@@ -292,10 +306,70 @@ describeInBrowser('the page of the inspector', (browser) => {
     await keep(guide, 'guide');
     await guide.close();
 
-    expect(isThere).toBe('SESSION_POOL_DEADLOCK');
+    expect(isThere).toBe('SESSION_CLOSED');
     expect(top).toBeLessThan(100);
     expect(hindrances).toEqual([]);
     expect(isWide).toBe(false);
+  });
+
+  it('shows the time of a run in the timeline', async () => {
+    await jobs.settle([1, 2], async (session) => session.count(Note), { label: 'Cubes' });
+    const card = page.getByRole('article', { name: 'Cubes' });
+    await page.getByRole('button', { name: 'All, and follow' }).click();
+
+    await card.getByRole('link', { name: /^Show in the timeline/ }).click();
+    const isFollowing = await page.getByRole('button', { name: 'All, and follow' }).getAttribute('aria-pressed');
+    const top = (await page.locator('#timeline').boundingBox())?.y ?? -1;
+
+    expect(isFollowing).toBe('false');
+    expect(top).toBeGreaterThan(0);
+    expect(top).toBeLessThan(200);
+  });
+
+  it('is used by the keyboard alone: each control is reached, and shows that it has the focus', async () => {
+    const over = await hold('over');
+    await over();
+    await page.locator('canvas.timeline').waitFor();
+    const release = await hold('at hand');
+    await page
+      .locator('#scopes')
+      .getByRole('row', { name: /^at hand/ })
+      .waitFor();
+    await page.getByRole('button', { name: 'Pause' }).focus();
+    await page.keyboard.press('Enter');
+    const wanted = await page.evaluate<string[]>(NAME_CONTROLS);
+
+    await page.locator('.skip').focus();
+    const reached: Focus[] = [await page.evaluate<Focus>(DESCRIBE_FOCUS)];
+    for (let presses = 1; presses < wanted.length; presses += 1) {
+      await page.keyboard.press('Tab');
+      reached.push(await page.evaluate<Focus>(DESCRIBE_FOCUS));
+    }
+    const back: Focus[] = [];
+    for (let presses = 1; presses < wanted.length; presses += 1) {
+      await page.keyboard.press('Shift+Tab');
+      back.push(await page.evaluate<Focus>(DESCRIBE_FOCUS));
+    }
+
+    await page.getByRole('columnheader', { name: 'Kind' }).getByRole('button').focus();
+    await page.keyboard.press('Space');
+    const sorted = await page.getByRole('columnheader', { name: 'Kind' }).getAttribute('aria-sort');
+    await page.locator('canvas.timeline').focus();
+    await page.keyboard.press('0');
+    const all = page.getByRole('button', { name: 'All, and follow' });
+    const isFollowing = await all.getAttribute('aria-pressed');
+    await page.keyboard.press('+');
+    const isFollowingZoomed = await all.getAttribute('aria-pressed');
+    await page.getByRole('button', { name: 'Go on' }).focus();
+    await page.keyboard.press('Enter');
+    await release();
+
+    expect(wanted).toEqual(expect.arrayContaining(['Skip to the content', 'End at hand', 'Details']));
+    expect(reached.map(({ name }) => name)).toEqual(wanted);
+    expect(reached.filter(({ isShown }) => !isShown)).toEqual([]);
+    expect(back.map(({ name }) => name)).toEqual(wanted.toReversed().slice(1));
+    expect(back.filter(({ isCovered }) => isCovered)).toEqual([]);
+    expect([sorted, isFollowing, isFollowingZoomed]).toEqual(['ascending', 'true', 'false']);
   });
 
   describe.each(schemes)('in a %s scheme', (colorScheme) => {
@@ -323,6 +397,33 @@ describeInBrowser('the page of the inspector', (browser) => {
     expect(complaints).toEqual([]);
   });
 });
+
+interface Focus {
+  readonly name: string;
+  readonly isShown: boolean;
+  readonly isCovered: boolean;
+}
+
+const NAME_OF =
+  "(element) => element.getAttribute('aria-label') ?? document.getElementById(element.getAttribute('aria-labelledby'))" +
+  '?.innerText ?? element.labels?.[0]?.innerText ?? element.innerText';
+
+/** Names all that can be used, in the order of the page. */
+const NAME_CONTROLS = `[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
+  .filter((element) => element.checkVisibility()).map(${NAME_OF})`;
+
+/** Says what has the focus, whether it looks so, and whether the header lies over it. */
+const DESCRIBE_FOCUS = `(() => {
+  const element = document.activeElement;
+  const { outlineStyle, outlineWidth } = getComputedStyle(element);
+  const header = document.querySelector('header');
+  const isBelow = !header.contains(element) && !element.matches('.skip');
+  return {
+    name: (${NAME_OF})(element),
+    isShown: outlineStyle === 'solid' && parseFloat(outlineWidth) >= 2,
+    isCovered: isBelow && element.getBoundingClientRect().bottom <= header.getBoundingClientRect().bottom,
+  };
+})()`;
 
 /** Keeps a picture for people, where they want one. */
 async function keep(page: Page, name: string): Promise<void> {

@@ -69,6 +69,7 @@ function options(width: number, max: number): uPlot.Options {
     axes: [
       {
         ...axis,
+        size: 30,
         values: (_plot, times) => times.map((time) => new Date(time * 1_000).toLocaleTimeString('en-GB')),
         space: 90,
       },

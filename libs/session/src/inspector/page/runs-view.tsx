@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact';
 import type { RunView } from '../state/inspector-state.js';
 import { formatCount, formatDuration, formatRate, formatTime } from './format.js';
 import { now, runs } from './store.js';
+import { showTime } from './timeline-range.js';
 
 export function RunsView(): ComponentChildren {
   return (
@@ -37,7 +38,7 @@ function Run({ run }: { readonly run: RunView }): ComponentChildren {
       <dl class="facts">
         <Fact name="Done" value={formatCount(done)} />
         <Fact name="Failed" value={formatCount(failed)} isBad={failed > 0} />
-        <Fact name="Of" value={total === undefined ? 'not known' : formatCount(total)} />
+        <Fact name="Total" value={total === undefined ? 'not known' : formatCount(total)} />
         <Fact name="Rate" value={formatRate(rate)} />
         {isOver ? (
           <Fact name="Took" value={formatDuration(elapsed)} />
@@ -46,7 +47,16 @@ function Run({ run }: { readonly run: RunView }): ComponentChildren {
         )}
         <Fact name="At once" value={String(lanes)} />
       </dl>
-      <p class="muted">Started at {formatTime(startedAt)}</p>
+      <p class="muted">
+        Started at {formatTime(startedAt)}.{' '}
+        <a
+          href="#timeline"
+          aria-label={`Show in the timeline: run ${id}, ${label}`}
+          onClick={() => showTime(startedAt, startedAt + elapsed)}
+        >
+          Show in the timeline
+        </a>
+      </p>
       {failures.length > 0 && (
         <details>
           <summary>The latest failures</summary>

@@ -47,6 +47,10 @@ export function ScopesView(): ComponentChildren {
       <h2 id="scopes-title">
         Live scopes <span class="count">{formatCount(totalScopes.value)}</span>
       </h2>
+      <p class="note">
+        A scope is the lifetime of a session: a request, a message, a job or a block of code. Each has a session of its
+        own.
+      </p>
       <div class="tools">
         <label>
           Find

@@ -6,6 +6,7 @@ import type { EndedScope, ScopeOutcome } from '../state/inspector-state.js';
 import { formatDuration, formatTime, outcomes } from './format.js';
 import { Lanes } from './lanes.js';
 import { ended, history } from './store.js';
+import { chosenRange, move, shift, shownRange, zoom } from './timeline-range.js';
 import { scheme } from './colour.js';
 import { type Drawing, drawTimeline, findScope, type Range } from './draw-timeline.js';
 
@@ -16,24 +17,14 @@ interface Drag {
 }
 
 const ROWS = 50;
-const SHORTEST_MS = 1;
 
 const lanes = new Lanes();
-/** Undefined shows all, and follows the newest. */
-const chosen = signal<Range | undefined>(undefined);
 const selectedKey = signal<number | undefined>(undefined);
 const width = signal(0);
 
-const whole = computed<Range>(() => {
-  const scopes = ended.value;
-  const from = Math.min(...scopes.map(({ openedAt }) => openedAt));
-  const to = Math.max(...scopes.map(({ openedAt, duration }) => openedAt + duration));
-  return scopes.length === 0 ? { from: 0, to: 1 } : { from, to: Math.max(to, from + SHORTEST_MS) };
-});
-
 const drawing = computed<Drawing>(() => {
   lanes.update(ended.value);
-  return { ...(chosen.value ?? whole.value), lanes: lanes.all, selected: selectedKey.value };
+  return { ...shownRange.value, lanes: lanes.all, selected: selectedKey.value };
 });
 
 const selected = computed(() => ended.value.find(({ key }) => key === selectedKey.value));
@@ -59,9 +50,9 @@ export function TimelineView(): ComponentChildren {
         </button>
         <button
           type="button"
-          aria-pressed={chosen.value === undefined}
+          aria-pressed={chosenRange.value === undefined}
           onClick={() => {
-            chosen.value = undefined;
+            chosenRange.value = undefined;
           }}
         >
           All, and follow
@@ -166,7 +157,7 @@ function Canvas(): ComponentChildren {
         const moved = event.offsetX - (begun?.x ?? 0);
         if (begun !== undefined && (begun.hasMoved || Math.abs(moved) > 4)) {
           begun.hasMoved = true;
-          chosen.value = shift(begun.range, -moved / event.currentTarget.clientWidth);
+          chosenRange.value = shift(begun.range, -moved / event.currentTarget.clientWidth);
         }
       }}
       onPointerUp={(event) => {
@@ -248,7 +239,7 @@ function onKey(event: KeyboardEvent): void {
       zoom(2);
       break;
     case '0':
-      chosen.value = undefined;
+      chosenRange.value = undefined;
       break;
     default:
       return;
@@ -264,25 +255,8 @@ function select(by: 1 | -1): void {
   selectedKey.value = next?.key;
   const { from, to } = drawing.value;
   if (next !== undefined && (next.openedAt < from || next.openedAt > to)) {
-    chosen.value = { from: next.openedAt - (to - from) / 2, to: next.openedAt + (to - from) / 2 };
+    chosenRange.value = { from: next.openedAt - (to - from) / 2, to: next.openedAt + (to - from) / 2 };
   }
-}
-
-/** @param around the part of the range that keeps its position, from 0 to 1 */
-function zoom(by: number, around = 0.5): void {
-  const { from, to } = drawing.value;
-  const length = Math.max((to - from) * by, SHORTEST_MS);
-  const middle = from + (to - from) * around;
-  chosen.value = { from: middle - length * around, to: middle + length * (1 - around) };
-}
-
-function move(by: number): void {
-  chosen.value = shift(drawing.value, by);
-}
-
-function shift({ from, to }: Range, by: number): Range {
-  const way = (to - from) * by;
-  return { from: from + way, to: to + way };
 }
 
 function sum({ parts }: EndedScope, kind: 'waiting' | 'transaction'): number {
