@@ -22,6 +22,7 @@ describe('nestjs-mikro-session', () => {
       'SessionContext',
       'SessionError',
       'SessionFactory',
+      'SessionHealthIndicator',
       'SessionModule',
       'SessionOwnershipError',
       'SessionPlace',

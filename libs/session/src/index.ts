@@ -22,6 +22,12 @@ export {
   getSessionFactoryToken,
   getSessionToken,
 } from './nest/get-session-token.js';
+export {
+  type PoolHealth,
+  type SessionHealth,
+  SessionHealthIndicator,
+  type SessionHealthOptions,
+} from './nest/session-health-indicator.js';
 export { SessionPlace } from './nest/session-place.js';
 export type { PlaceScopeOptions, SessionScopes } from './nest/session-scopes.js';
 export type { MethodTransactionOptions } from './nest/method-transaction.js';

@@ -12,6 +12,7 @@ import { LostHooks } from './nest/lost-hooks.js';
 import { MessageScopes } from './nest/messages/message-scopes.js';
 import { RpcScopes } from './nest/messages/rpc-scopes.js';
 import { ScopedGateways } from './nest/messages/scoped-gateways.js';
+import { SessionHealthIndicator } from './nest/session-health-indicator.js';
 import { TaskHooksModule } from './nest/tasks/task-hooks.module.js';
 import { SessionRegistry } from './session/session-registry.js';
 import { ScopeStorage } from './session/scope/scope-storage.js';
@@ -36,6 +37,11 @@ import { SessionConnections } from './nest/session-connections.js';
       provide: SessionRegistry,
       useFactory: (storage: ScopeStorage) => new SessionRegistry(storage),
       inject: [ScopeStorage],
+    },
+    {
+      provide: SessionHealthIndicator,
+      useFactory: (connections: SessionConnections) => new SessionHealthIndicator(connections),
+      inject: [SessionConnections],
     },
     {
       provide: SessionTelemetry,
@@ -83,6 +89,14 @@ import { SessionConnections } from './nest/session-connections.js';
       inject: [ModulesContainer, MessageScopes, SessionConnections],
     },
   ],
-  exports: [ScopeStorage, SessionConnections, RunWatch, QueueReaders, SessionRegistry, TaskScopes],
+  exports: [
+    ScopeStorage,
+    SessionConnections,
+    RunWatch,
+    QueueReaders,
+    SessionHealthIndicator,
+    SessionRegistry,
+    TaskScopes,
+  ],
 })
 export class SessionCoreModule {}

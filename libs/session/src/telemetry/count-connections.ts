@@ -1,13 +1,7 @@
-import type { MikroORM } from '@mikro-orm/core';
 import type { BatchObservableResult } from '@opentelemetry/api';
 
-import type { PoolFacts } from '../session/pool/pool-facts.js';
+import { namePools, type PooledSource } from '../session/pool/name-pools.js';
 import { INSTRUMENTATION, type TelemetryApi } from './telemetry-api.js';
-
-interface CountedSource {
-  readonly orm: MikroORM;
-  readonly connections: { readonly poolFacts: readonly PoolFacts[] };
-}
 
 const POOL = 'db.client.connection.pool.name';
 const STATE = 'db.client.connection.state';
@@ -17,7 +11,7 @@ const STATE = 'db.client.connection.state';
  *
  * @returns a function that stops the counter
  */
-export function countConnections({ metrics }: TelemetryApi, findSources: () => readonly CountedSource[]): () => void {
+export function countConnections({ metrics }: TelemetryApi, findSources: () => readonly PooledSource[]): () => void {
   const meter = metrics.getMeter(INSTRUMENTATION);
   const count = meter.createObservableUpDownCounter('db.client.connection.count', {
     description: 'Connections of the pool',
@@ -32,14 +26,12 @@ export function countConnections({ metrics }: TelemetryApi, findSources: () => r
     unit: '{request}',
   });
   const observe = (result: BatchObservableResult): void => {
-    for (const { orm, connections } of findSources()) {
-      connections.poolFacts.forEach((facts, index) => {
-        const pool = { [POOL]: index === 0 ? orm.em.name : `${orm.em.name} ${index + 1}` };
-        result.observe(count, facts.idle, { ...pool, [STATE]: 'idle' });
-        result.observe(count, facts.size - facts.idle, { ...pool, [STATE]: 'used' });
-        result.observe(max, facts.max, pool);
-        result.observe(pending, facts.waiting, pool);
-      });
+    for (const { name, facts } of namePools(findSources())) {
+      const pool = { [POOL]: name };
+      result.observe(count, facts.idle, { ...pool, [STATE]: 'idle' });
+      result.observe(count, facts.size - facts.idle, { ...pool, [STATE]: 'used' });
+      result.observe(max, facts.max, pool);
+      result.observe(pending, facts.waiting, pool);
     }
   };
   const instruments = [count, max, pending];

@@ -1,4 +1,4 @@
-import type { PoolFacts } from '../../session/pool/pool-facts.js';
+import { namePools } from '../../session/pool/name-pools.js';
 import type { SessionSource } from '../../session/session-source.js';
 import type { PoolSample, PoolView } from './inspector-state.js';
 
@@ -23,7 +23,7 @@ export class PoolLog {
 
   /** Describes the pools now, with the samples after a point in time. */
   look(after = 0): PoolView[] {
-    return this.#pools.map(({ name, facts: { max, size, idle, waiting } }) => ({
+    return namePools(this.findSources()).map(({ name, facts: { max, size, idle, waiting } }) => ({
       name,
       max,
       size,
@@ -34,18 +34,9 @@ export class PoolLog {
     }));
   }
 
-  get #pools(): { readonly name: string; readonly facts: PoolFacts }[] {
-    return this.findSources().flatMap(({ orm, connections }) =>
-      connections.poolFacts.map((facts, index) => ({
-        name: index === 0 ? orm.em.name : `${orm.em.name} ${index + 1}`,
-        facts,
-      })),
-    );
-  }
-
   #sample(): void {
     const at = Date.now();
-    for (const { name, facts } of this.#pools) {
+    for (const { name, facts } of namePools(this.findSources())) {
       const samples = this.#samples.get(name) ?? [];
       this.#samples.set(name, samples);
       samples.push([at, facts.size - facts.idle, facts.waiting, facts.size]);
