@@ -57,6 +57,8 @@ const parsed = (json: unknown): unknown => (typeof json === 'string' ? JSON.pars
 
 describe('a session in any program of changes and transactions', () => {
   let count = 0;
+  /** Whether the program gives keys to some writers, and so to all. */
+  let hasGivenKeys = false;
 
   const { app, database } = useTestApp({ orm: { entities: [Note, Writer, Novel, Genre, Place] } });
 
@@ -132,7 +134,8 @@ describe('a session in any program of changes and transactions', () => {
     const genre = one(genres);
     switch (what) {
       case 'new writer':
-        em.create(Writer, { name: `New ${count}`, traits: { count } });
+        // MikroORM inserts entities with and without a key in one statement, and does not learn the keys of the latter.
+        em.create(Writer, { ...(hasGivenKeys ? { id: 2000 + count } : {}), name: `New ${count}`, traits: { count } });
         return;
       case 'new novel':
         em.create(Novel, { title: `New ${count}`, writer: writer ?? null, genres: genre ? [genre] : [] });
@@ -234,6 +237,7 @@ describe('a session in any program of changes and transactions', () => {
   it('takes for rows what is in the database after every rollback, and writes all of the rest', async () => {
     const property = asyncProperty(array(step, { minLength: 1, maxLength: 10 }), async (steps) => {
       await fill();
+      hasGivenKeys = JSON.stringify(steps).includes('upsert');
       await app.get<SessionFactory<EntityManager>>(SessionFactory).run(async (session) => {
         await session.find(Writer, {}, { populate: ['novels.genres'] });
         const lies = await run(session, steps);
