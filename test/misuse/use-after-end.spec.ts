@@ -212,7 +212,7 @@ describe('a session after its end', () => {
 
       await factory.run(async (session) => {
         await leaveOpen(session);
-        await database.terminate(session);
+        await database.terminate(await database.connectionOf(session));
       });
 
       expect(log.errors).toEqual([]);

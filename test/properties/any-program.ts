@@ -104,7 +104,11 @@ export function testPrograms({ injection, driver = getTestDriver(), runs: few = 
       name: `${runs}`,
       abilities,
       observe: (sql) => inTurn(() => database.query(sql)),
-      terminate: (em) => inTurn(() => database.terminate(em)),
+      terminate: async (em) => {
+        // The session may wait for a connection, and others must see their beats meanwhile.
+        const connection = await database.connectionOf(em);
+        await inTurn(() => database.terminate(connection));
+      },
     });
     const { journal, sessions } = interpreter;
     try {

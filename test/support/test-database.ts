@@ -18,8 +18,10 @@ export interface TestDatabase {
   countOpenTransactions(): Promise<number>;
   /** Polls until no transaction is open. */
   untilNoTransaction(): Promise<void>;
-  /** Ends the connection that runs the statements of an EntityManager. */
-  terminate(em: Executing): Promise<void>;
+  /** The connection that runs the statements of an EntityManager. */
+  connectionOf(em: Executing): Promise<number>;
+  /** Ends a connection, and waits until it has ended. */
+  terminate(connection: number): Promise<void>;
   /** Fails when the tests left a connection open. */
   drop(): Promise<void>;
 }

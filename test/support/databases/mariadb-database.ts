@@ -57,10 +57,13 @@ export async function createMariadbDatabase(): Promise<TestDatabase> {
     },
     countOpenTransactions,
     untilNoTransaction: () => untilNone(countOpenTransactions),
-    async terminate(em) {
+    async connectionOf(em) {
       const [row] = await em.execute<{ id: number }[]>('select connection_id() as id');
-      await query(`kill ${row?.id}`);
-      await until('select count(*) = 0 from information_schema.processlist where id = $1', [row?.id]);
+      return Number(row?.id);
+    },
+    async terminate(connection) {
+      await query(`kill ${connection}`);
+      await until('select count(*) = 0 from information_schema.processlist where id = $1', [connection]);
     },
     async drop() {
       await assertNoneLeft(client);

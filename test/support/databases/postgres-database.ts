@@ -45,10 +45,13 @@ export async function createPostgresDatabase(): Promise<TestDatabase> {
     },
     countOpenTransactions,
     untilNoTransaction: () => untilNone(countOpenTransactions),
-    async terminate(em) {
+    async connectionOf(em) {
       const [row] = await em.execute<{ pid: number }[]>('select pg_backend_pid() as pid');
-      await query('select pg_terminate_backend($1)', [row?.pid]);
-      await until('select count(*) = 0 from pg_stat_activity where pid = $1', [row?.pid]);
+      return Number(row?.pid);
+    },
+    async terminate(connection) {
+      await query('select pg_terminate_backend($1)', [connection]);
+      await until('select count(*) = 0 from pg_stat_activity where pid = $1', [connection]);
     },
     async drop() {
       await client.end();

@@ -55,6 +55,9 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
     },
     countOpenTransactions,
     untilNoTransaction: () => untilNone(countOpenTransactions),
+    async connectionOf() {
+      throw new Error('SQLite has no connection that others know.');
+    },
     async terminate() {
       throw new Error('Nothing but the application can end the connection of SQLite.');
     },
