@@ -18,6 +18,7 @@ const TOPICS = new Set([
   'sql-statements',
   'store',
   'task-rule',
+  'timeline-range',
   'transaction-control',
   'unexpected-end',
 ]);

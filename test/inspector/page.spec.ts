@@ -13,7 +13,6 @@ import { describeInBrowser, findHindrances } from '../support/browser.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
-import { builtPage } from './support/built-page.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
   interface QueueInputs {
@@ -38,7 +37,6 @@ class FailingHandler {
 
 describe('the files of the page', () => {
   it('are small, and ask no other host for anything', async () => {
-    await builtPage();
     const folder = new URL('../../libs/session/page/', import.meta.url);
     const [script = '', style = ''] = await Promise.all(
       ['page.js', 'page.css'].map((file) => readFile(new URL(file, folder), 'utf8')),
@@ -54,7 +52,6 @@ describe('the files of the page', () => {
   });
 
   it('have a colour for each way in which a scope ends', async () => {
-    await builtPage();
     const style = await readFile(new URL('../../libs/session/page/page.css', import.meta.url), 'utf8');
 
     const names = Object.keys(outcomes);
@@ -74,7 +71,6 @@ describeInBrowser('the page of the inspector', (browser) => {
   const complaints: string[] = [];
 
   beforeAll(async () => {
-    await builtPage();
     database = await createTestDatabase();
     app = await startTestApp({
       databaseUrl: database.url,

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { Client } from 'pg';
 
+import { buildPage } from '../../scripts/build-page.ts';
 import { startEmbeddedPostgres } from '../../src/postgres/embedded-postgres.ts';
 import { checkSlowSpecs } from './slow-specs.ts';
 import type { TestServer } from './test-server.ts';
@@ -22,6 +23,8 @@ export default async function setUp(): Promise<void> {
   process.env['TEST_RUN'] = randomBytes(4).toString('hex');
   // The processes and threads that tests start load the same packages again and again.
   process.env['NODE_COMPILE_CACHE'] ??= join(cache, 'compiled');
+  // Once for all: a file that is read while another one builds would be missing.
+  await buildPage();
   await keepServersInMemory();
   if (process.env['DATABASE_URL'] !== undefined) {
     return;

@@ -80,7 +80,9 @@ export class SignalWorker implements JobWorker<string, string> {
 
   async handle(text: string, { signal }: JobContext): Promise<string> {
     await this.session.execute(`select set_config('application_name', 'waits', false)`);
-    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    if (!signal.aborted) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    }
     await this.session.execute(`select set_config('application_name', '', false)`);
     this.session.create(Note, { text });
     return String(signal.reason);
