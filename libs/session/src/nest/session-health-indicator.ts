@@ -1,6 +1,7 @@
 import { assertOptions, integerFrom, milliseconds } from '../session/assert-options.js';
 import { describeThrown } from '../session/describe-thrown.js';
 import { namePools } from '../session/pool/name-pools.js';
+import { unlessInTime } from '../session/pool/unless-in-time.js';
 import type { SessionSource } from '../session/session-source.js';
 import type { SessionConnections } from './session-connections.js';
 
@@ -77,17 +78,17 @@ export class SessionHealthIndicator {
   }
 }
 
-/** Returns what is wrong. A statement in a scope of its own takes a connection as any work does. */
+/** Returns what is wrong with a connection. The check is in a scope, so that it waits for a connection as all work does. */
 function ping(source: SessionSource, timeout: number): Promise<string | undefined> {
   const { orm, connections } = source;
   const about = `The connection "${orm.em.name}"`;
   return source.inScope({ kind: 'run', label: LABEL }, async (scope) => {
     const late = Promise.withResolvers<string>();
-    const timer = setTimeout(() => late.resolve(`${about} got no answer within ${timeout} ms.`), timeout);
+    const isInTime = unlessInTime(timeout, () => late.resolve(`${about} got no answer within ${timeout} ms.`));
     try {
       return await Promise.race([findFault(source, about), late.promise]);
     } finally {
-      clearTimeout(timer);
+      isInTime();
       // Otherwise each check of a full pool would leave one more caller that waits.
       connections.leave(scope, () => new Error(`${LABEL} waits no longer`));
     }
