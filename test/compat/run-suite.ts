@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,9 +21,11 @@ export interface SuiteRun extends SuiteResult {
 export async function runSuite(cell: Cell, paths: readonly string[]): Promise<SuiteRun> {
   const folder = mkdtempSync(join(tmpdir(), `nestjs-mikro-session-suite-${cell.name}-`));
   try {
+    // The user of an embedded server must reach its programs.
+    chmodSync(folder, 0o755);
     await copyProject(folder);
     const path = join(folder, 'package.json');
-    const manifest = await toSuiteManifest(JSON.parse(readFileSync(path, 'utf8')) as Manifest, cell);
+    const manifest = await toSuiteManifest(JSON.parse(readFileSync(path, 'utf8')) as Manifest, cell, findInstalled);
     writeFileSync(path, JSON.stringify(manifest, undefined, 2));
     await installSuite(cell, folder);
     const results: SuiteResult[] = [];
@@ -39,6 +41,10 @@ export async function runSuite(cell: Cell, paths: readonly string[]): Promise<Su
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function findInstalled(name: string): string | undefined {
+  return versionOf(join(root, 'node_modules', name, 'package.json'));
 }
 
 async function copyProject(folder: string): Promise<void> {

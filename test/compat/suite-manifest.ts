@@ -20,10 +20,22 @@ const FOR_NEST_11: Readonly<Record<string, string>> = {
 
 const OF_MIKRO_ORM = /^@mikro-orm\/(?!nestjs$)/;
 
-/** Writes the package.json of this project for other versions of its packages. */
-export async function toSuiteManifest(manifest: Manifest, cell: Cell): Promise<Manifest> {
+/**
+ * Writes the package.json of this project for other versions of its packages. All others have the version that is
+ * installed here, so that what fails is due to the versions of the cell.
+ *
+ * @param findVersion returns the installed version of a package
+ */
+export async function toSuiteManifest(
+  manifest: Manifest,
+  cell: Cell,
+  findVersion: (name: string) => string | undefined,
+): Promise<Manifest> {
   const change = async (ranges: Readonly<Record<string, string>>): Promise<Record<string, string>> => {
-    const changed = Object.entries(ranges).map(async ([name, range]) => [name, (await rangeOf(name, cell)) ?? range]);
+    const changed = Object.entries(ranges).map(async ([name, range]) => [
+      name,
+      (await rangeOf(name, cell)) ?? findVersion(name) ?? range,
+    ]);
     return Object.fromEntries(await Promise.all(changed)) as Record<string, string>;
   };
   const own = await change(manifest.devDependencies);

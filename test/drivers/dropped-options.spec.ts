@@ -103,6 +103,28 @@ describe.each(drivers)('options of a transaction, on $driver with $injection inj
     await expect(nested).rejects.toThrow('`readOnly: true`');
   });
 
+  it('are refused by begin() where the transaction in `ctx` does not have them', async () => {
+    const beginWithin = (options: TransactionOptions): Promise<unknown> =>
+      app.factory.begin(
+        (outer) =>
+          app.factory.run(async (session) => {
+            await session.begin({ ...options, ctx: outer.getTransactionContext() });
+            await session.count(Note);
+            await session.commit();
+          }),
+        { transaction: { isolationLevel: level } },
+      );
+    const refused = beginWithin({ isolationLevel: 'read uncommitted' });
+
+    await expect(refused).rejects.toThrow(SessionStateError);
+    await expect(refused).rejects.toThrow(
+      "begin() asks for a transaction with `isolationLevel: 'read uncommitted'`, but joins the one in `ctx`, which has " +
+        `\`'${level}'\`. Begin that one with this option, or leave \`ctx\` out.`,
+    );
+    await expect(beginWithin({ readOnly: true })).rejects.toThrow('`readOnly: true`');
+    await expect(beginWithin({ isolationLevel: level, readOnly: false, clear: true })).resolves.toBe(undefined);
+  });
+
   it('are refused where no transaction is begun', async () => {
     for (const propagation of ['supports', 'not_supported', 'never'] as const) {
       await expect(ask({ propagation, readOnly: true })).rejects.toThrow(

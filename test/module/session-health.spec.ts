@@ -142,6 +142,8 @@ describe('SessionHealthIndicator', () => {
     const health = await sqlite.app.get(SessionHealthIndicator).check('sessions');
     await sqlite.close();
 
-    expect(health).toEqual({ sessions: { status: 'up', pools: {} } });
+    expect(health).toEqual({
+      sessions: { status: 'up', pools: { default: { max: 1, size: 1, idle: 1, inUse: 0, waiting: 0 } } },
+    });
   });
 });

@@ -20,8 +20,8 @@ export interface SessionHealthOptions {
 
 /** The connections of a pool, as a health check sees them. */
 export interface PoolHealth {
-  /** The largest number of connections. */
-  readonly max: number;
+  /** The largest number of connections. Undefined where there is no limit. */
+  readonly max: number | undefined;
   /** The number of open connections. */
   readonly size: number;
   /** The number of idle connections. */
@@ -32,7 +32,7 @@ export interface PoolHealth {
   readonly waiting: number;
 }
 
-/** The result of a health check, in the form of @nestjs/terminus. The pools are those of PostgreSQL. */
+/** The result of a health check, in the form of @nestjs/terminus. */
 export type SessionHealth<Key extends string> = Record<
   Key,
   | { readonly status: 'up'; readonly pools: Readonly<Record<string, PoolHealth>> }

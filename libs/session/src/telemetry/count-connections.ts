@@ -30,7 +30,9 @@ export function countConnections({ metrics }: TelemetryApi, findSources: () => r
       const pool = { [POOL]: name };
       result.observe(count, facts.idle, { ...pool, [STATE]: 'idle' });
       result.observe(count, facts.size - facts.idle, { ...pool, [STATE]: 'used' });
-      result.observe(max, facts.max, pool);
+      if (facts.max !== undefined) {
+        result.observe(max, facts.max, pool);
+      }
       result.observe(pending, facts.waiting, pool);
     }
   };

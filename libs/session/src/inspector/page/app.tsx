@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 
-import { formatCount, formatRate } from './format.js';
+import { describeLimit, formatCount, formatRate } from './format.js';
 import { MisuseView } from './misuse-view.js';
 import { PoolsView } from './pools-view.js';
 import { QueuesView } from './queues-view.js';
@@ -72,7 +72,7 @@ function Status(): ComponentChildren {
 
 function Summary(): ComponentChildren {
   const inUse = pools.value.reduce((sum, pool) => sum + pool.inUse, 0);
-  const max = pools.value.reduce((sum, pool) => sum + pool.max, 0);
+  const max = pools.value.reduce((sum, pool) => sum + (pool.max ?? Infinity), 0);
   const waiting = Math.max(
     waitingScopes.value,
     pools.value.reduce((sum, pool) => sum + pool.waiting, 0),
@@ -82,7 +82,7 @@ function Summary(): ComponentChildren {
     <dl class="summary">
       <Figure name="Live scopes" value={formatCount(totalScopes.value)} />
       <Figure name="Ended scopes" value={formatRate(endedPerSecond.value)} />
-      <Figure name="Connections in use" value={`${inUse} of ${max}`} />
+      <Figure name="Connections in use" value={`${inUse} of ${describeLimit(max)}`} />
       <Figure name="Waiting for a connection" value={formatCount(waiting)} isBad={waiting > 0} />
       <Figure name="Running runs" value={formatCount(running)} />
       <Figure name="Misuses seen" value={formatCount(misuses.value.length)} isBad={misuses.value.length > 0} />

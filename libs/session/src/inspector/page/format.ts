@@ -41,3 +41,8 @@ export function formatRate(perSecond: number): string {
 export function formatCount(count: number): string {
   return count.toLocaleString('en');
 }
+
+/** Describes the largest number of connections. */
+export function describeLimit(max = Infinity): string {
+  return max === Infinity ? 'any number' : formatCount(max);
+}

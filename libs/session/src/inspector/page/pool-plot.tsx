@@ -50,7 +50,7 @@ function toData({ samples }: PoolView): uPlot.AlignedData {
   ];
 }
 
-function options(width: number, max: number): uPlot.Options {
+function options(width: number, max = 0): uPlot.Options {
   const axis: uPlot.Axis = {
     stroke: colour('muted'),
     grid: { stroke: colour('line'), width: 1 },

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 
 import type { PoolView } from '../state/inspector-state.js';
+import { describeLimit } from './format.js';
 import { PoolPlot } from './pool-plot.js';
 import { pools } from './store.js';
 
@@ -29,7 +30,7 @@ function Pool({ pool }: { readonly pool: PoolView }): ComponentChildren {
         <div>
           <dt>Size</dt>
           <dd>
-            {size} of {max}
+            {size} of {describeLimit(max)}
           </dd>
         </div>
         <div>
@@ -47,7 +48,7 @@ function Pool({ pool }: { readonly pool: PoolView }): ComponentChildren {
       </dl>
       <PoolPlot
         pool={pool}
-        label={`The last five minutes: at most ${most} of ${max} in use, at most ${mostWaiting} waiting`}
+        label={`The last five minutes: at most ${most} of ${describeLimit(max)} in use, at most ${mostWaiting} waiting`}
       />
       <p class="legend">
         <span class="key used">In use</span>

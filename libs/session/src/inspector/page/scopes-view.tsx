@@ -142,7 +142,9 @@ function Row({ scope }: { readonly scope: LiveScopeView }): ComponentChildren {
           <span class={`tag ${transaction}`}>{transaction}</span>
         )}
         {depth > 1 && ` depth ${depth}`}
-        {scope.connections.length > 0 && <small>connection {scope.connections.join(', ')}</small>}
+        {scope.connections.length > 0 && (
+          <small>connection {scope.connections.filter((id) => id > 0).join(', ')}</small>
+        )}
       </td>
       <td>
         {waitsFor === undefined ? (

@@ -54,7 +54,7 @@ export interface LiveScopeView {
   readonly transaction: 'none' | 'begun' | 'open' | 'failed';
   /** The number of open transactions and savepoints. */
   readonly depth: number;
-  /** The process id on the server of each connection that it holds. */
+  /** The process id on the server of each connection that it holds. 0 where there is no server, as with SQLite. */
   readonly connections: readonly number[];
   /** What the scope waits for now. */
   readonly waitsFor: 'connection' | 'statement' | undefined;
@@ -83,8 +83,8 @@ export type PoolSample = readonly [at: number, inUse: number, waiting: number, s
 export interface PoolView {
   /** The name of the connection of MikroORM. */
   readonly name: string;
-  /** The largest number of connections. */
-  readonly max: number;
+  /** The largest number of connections. Undefined where there is no limit. */
+  readonly max: number | undefined;
   /** The number of open connections. */
   readonly size: number;
   /** The number of idle connections. */

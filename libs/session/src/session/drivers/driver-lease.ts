@@ -1,6 +1,7 @@
 import type { LeaseOwner } from '../pool/begun-transaction.js';
 import { ConnectionLoss } from '../pool/connection-loss.js';
-import { ConnectionUse, type HeldIdleOptions } from '../pool/connection-use.js';
+import { ConnectionUse, type ConnectionUseOptions } from '../pool/connection-use.js';
+import type { ConnectionFacts } from '../pool/pool-facts.js';
 import { leftOpen, transactionEnded } from '../pool/unexpected-end.js';
 import type { DriverKnowledge } from './driver-knowledge.js';
 import { DriverStatements } from './driver-statements.js';
@@ -8,7 +9,7 @@ import { DriverTransaction } from './driver-transaction.js';
 import type { KyselyConnection } from './kysely-driver.js';
 import type { NativeLink, OpenedLink } from './native-link.js';
 
-export interface DriverLeaseOptions extends HeldIdleOptions {
+export interface DriverLeaseOptions extends ConnectionUseOptions {
   readonly scope: LeaseOwner | undefined;
   readonly knowledge: DriverKnowledge;
   /** When the connection is replaced after its use by a scope. */
@@ -41,6 +42,16 @@ export class DriverLease {
     this.statements = new DriverStatements(this);
     this.#over.promise.catch(() => undefined);
     link.onEnd = (reason) => this.#end(reason);
+  }
+
+  get facts(): ConnectionFacts {
+    const { running } = this.statements;
+    return {
+      owner: this.use.owner,
+      processId: this.link.processId,
+      hasFailed: this.loss.cause !== undefined || this.transaction.isAborted,
+      statement: running === undefined ? undefined : { sql: running, since: this.use.silence.since },
+    };
   }
 
   /** Waits for `work`, at most until the connection ends, which ends all work on it. */
@@ -129,8 +140,8 @@ export class DriverLease {
   #giveBack(): void {
     if (!this.#isReleased) {
       this.#isReleased = true;
+      this.use.end(this.transaction.isCommitted);
       this.transaction.end();
-      this.use.end();
       this.link.onEnd = undefined;
       this.#options.onRelease(this);
     }

@@ -2,6 +2,7 @@ import { ConnectionQueue } from '../pool/connection-queue.js';
 import type { ConnectionPools } from '../pool/connection-pools.js';
 import type { LeaseOwner } from '../pool/begun-transaction.js';
 import { CLOSING_MS } from '../pool/pool-defaults.js';
+import type { PoolFacts } from '../pool/pool-facts.js';
 import type { DriverKnowledge } from './driver-knowledge.js';
 import { DriverLease } from './driver-lease.js';
 import type { KyselyConnection, KyselyDriver } from './kysely-driver.js';
@@ -27,6 +28,7 @@ export class DriverPool {
   readonly #queue: ConnectionQueue<Place>;
   readonly #listeners: (() => void)[] = [];
   #used = 0;
+  #isClosing = false;
 
   constructor(
     driver: KyselyDriver,
@@ -51,17 +53,38 @@ export class DriverPool {
     return this.#used;
   }
 
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
+
+  get facts(): PoolFacts {
+    const { limit, size: known } = this.#links;
+    const size = Math.max(known, this.#used);
+    return { max: limit === Infinity ? undefined : limit, size, idle: size - this.#used, waiting: this.#queue.waiting };
+  }
+
+  /** The leases of the connections that are checked out. */
+  get leases(): readonly DriverLease[] {
+    return [...this.#out];
+  }
+
   on(_event: 'release' | 'remove', listener: () => void): void {
     this.#listeners.push(listener);
   }
 
   /** @throws {SessionPoolDeadlockError} when the wait could never end */
   async acquire(): Promise<DriverLease> {
-    const { isBusy } = this.#queue;
-    const { scope } = this.connections;
-    const entry = this.#queue.enter(scope);
-    const place = await (isBusy ? this.connections.waitFor(this, entry) : entry.client);
-    return this.#open(place, scope);
+    const { beginnings, observer, scope } = this.connections;
+    const owner = beginnings.unclaimed?.owner ?? scope;
+    observer?.asked(owner);
+    try {
+      const { isBusy } = this.#queue;
+      const entry = this.#queue.enter(scope);
+      const place = await (isBusy ? this.connections.waitFor(this, entry) : entry.client);
+      return await this.#open(place, scope);
+    } finally {
+      observer?.answered(owner);
+    }
   }
 
   /** Returns the lease of a connection that was handed out. */
@@ -74,11 +97,12 @@ export class DriverPool {
     this.#queue.leave(scope, makeReason);
   }
 
-  leasesOf(scope: LeaseOwner): DriverLease[] {
-    return [...this.#out].filter((lease) => lease.use.isOf(scope));
+  leasesOf(scope: LeaseOwner): readonly DriverLease[] {
+    return this.leases.filter((lease) => lease.use.isOf(scope));
   }
 
   async close(close: () => Promise<void>): Promise<void> {
+    this.#isClosing = true;
     this.connections.forgetOther(this);
     this.#queue.close();
     let isLate = false;

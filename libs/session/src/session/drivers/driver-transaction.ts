@@ -26,6 +26,7 @@ interface TransactionLease {
 export class DriverTransaction {
   /** Whether a transaction is open. */
   #isOpen = false;
+  #isCommitted = false;
   /** The error for which the database has rolled back the transaction. */
   #abort: { readonly cause: unknown } | undefined;
 
@@ -33,6 +34,15 @@ export class DriverTransaction {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  get isCommitted(): boolean {
+    return this.#isCommitted;
+  }
+
+  /** Whether the database has rolled back the transaction. */
+  get isAborted(): boolean {
+    return this.#abort !== undefined;
   }
 
   /** Begins a transaction, for an EntityManager or for other code. Ends the connection when the begin fails. */
@@ -45,7 +55,7 @@ export class DriverTransaction {
     this.#isOpen = true;
     if (wanted?.isClaimed === false) {
       wanted.claim(`begin ${accessMode ?? ''}`, { lease: this.lease, giveUpWait: () => undefined });
-      this.lease.use.transaction = wanted;
+      this.lease.use.begin(wanted);
     }
   }
 
@@ -57,6 +67,7 @@ export class DriverTransaction {
     } catch (error) {
       throw knowledge.endsConnection(error) ? loss.failCommit(use.label, error) : error;
     }
+    this.#isCommitted = true;
     this.#isOpen = false;
   }
 

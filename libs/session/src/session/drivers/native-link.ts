@@ -4,6 +4,8 @@ import type { KyselyConnection } from './kysely-driver.js';
 export interface NativeLink {
   /** Whether a transaction is open. Undefined where that is not known. */
   readonly isInTransaction: boolean | undefined;
+  /** The process id of the connection on the server. Undefined where there is no server. */
+  readonly processId: number | undefined;
   /** Called once when the connection ends. */
   onEnd: ((reason: Error) => void) | undefined;
   /** Ends the connection. Where it is the only one, ends only the work on it. */
@@ -19,6 +21,8 @@ export interface OpenedLink {
 export interface NativeLinks {
   /** The largest number of connections. */
   readonly limit: number;
+  /** The number of connections that are known to be open. */
+  readonly size: number;
   open(connect: () => Promise<KyselyConnection>): Promise<OpenedLink>;
   /** Ends all connections, whatever they are doing. */
   destroyAll(reason: Error): void;

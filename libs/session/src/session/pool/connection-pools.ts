@@ -6,7 +6,7 @@ import type { LeaseOwner } from './begun-transaction.js';
 import type { ConnectionObserver, Observed } from './connection-observer.js';
 import type { ConnectionWait } from './connection-queue.js';
 import { ConnectionReset, type ResetConnections } from './connection-reset.js';
-import type { HeldIdleOptions } from './connection-use.js';
+import type { ConnectionUseOptions, HeldIdleOptions } from './connection-use.js';
 import { DeferredClient } from './deferred-client.js';
 import { DeferredConnection } from './deferred-connection.js';
 import { Lease } from './lease.js';
@@ -19,13 +19,20 @@ import { SetUpHooks } from './set-up-hooks.js';
 import { TransactionBeginnings } from './transaction-beginnings.js';
 import { WatchedPool } from './watched-pool.js';
 
-/** The methods of a pool that scopes need, with any driver. */
-interface ScopesPool {
+/** A connection that is checked out, with any driver. */
+interface FollowedLease {
+  readonly use: { readonly heldIdleFor: number };
+  readonly facts: ConnectionFacts;
+  destroy(reason: Error): void;
+}
+
+/** A pool whose connections are followed, with any driver. */
+interface FollowedPool {
+  readonly isClosing: boolean;
+  readonly facts: PoolFacts;
+  readonly leases: readonly FollowedLease[];
+  leasesOf(scope: LeaseOwner): readonly FollowedLease[];
   leave(scope: LeaseOwner, makeReason: () => Error): void;
-  leasesOf(scope: LeaseOwner): readonly {
-    readonly use: { readonly heldIdleFor: number };
-    destroy(reason: Error): void;
-  }[];
 }
 
 /** Milliseconds of a shutdown before it is checked whether the network is dead. */
@@ -40,7 +47,7 @@ export class ConnectionPools implements Observed {
   readonly beginnings = new TransactionBeginnings(() => this.#warnOfUnseen());
   readonly #pools = new Set<WatchedPool>();
   /** The pools of drivers other than PostgreSQL's. */
-  readonly #others = new Set<ScopesPool>();
+  readonly #others = new Set<FollowedPool>();
   readonly #hooks = new SetUpHooks(() => this.beginnings.unclaimed?.arriving);
   /** Whether a transaction takes its connection with its first statement, and not already when it begins. */
   #defers = true;
@@ -59,12 +66,12 @@ export class ConnectionPools implements Observed {
   }
 
   get poolFacts(): PoolFacts[] {
-    return this.#openPools.map(({ facts }) => facts);
+    return this.#all.filter(({ isClosing }) => !isClosing).map(({ facts }) => facts);
   }
 
   /** The connections that are checked out. */
   get connectionFacts(): ConnectionFacts[] {
-    return [...this.#pools].flatMap(({ leases }) => leases.map(({ facts }) => facts));
+    return this.#all.flatMap(({ leases }) => leases.map(({ facts }) => facts));
   }
 
   /** The scope of the running code. */
@@ -73,8 +80,8 @@ export class ConnectionPools implements Observed {
   }
 
   /** The options of each lease. */
-  get leaseOptions(): HeldIdleOptions & { readonly isReplaced: ResetConnections } {
-    return { ...this.heldIdle, isReplaced: this.resets };
+  get leaseOptions(): ConnectionUseOptions & { readonly isReplaced: ResetConnections } {
+    return { ...this.heldIdle, observed: this, isReplaced: this.resets };
   }
 
   /**
@@ -87,11 +94,11 @@ export class ConnectionPools implements Observed {
   }
 
   /** Adds the pool of another driver. Its connections are taken and given back with their transactions. */
-  followOther(pool: ScopesPool): void {
+  followOther(pool: FollowedPool): void {
     this.#others.add(pool);
   }
 
-  forgetOther(pool: ScopesPool): void {
+  forgetOther(pool: FollowedPool): void {
     this.#others.delete(pool);
   }
 
@@ -135,8 +142,7 @@ export class ConnectionPools implements Observed {
 
   /** Gives up the waits of a scope. */
   leave(scope: LeaseOwner, makeReason: () => Error): void {
-    this.#pools.forEach((pool) => pool.leave(scope, makeReason));
-    this.#others.forEach((pool) => pool.leave(scope, makeReason));
+    this.#all.forEach((pool) => pool.leave(scope, makeReason));
   }
 
   /** Ends the connections that a scope still holds, without a word to the server, which then rolls back. */
@@ -163,8 +169,12 @@ export class ConnectionPools implements Observed {
     return [...this.#pools].filter(({ isClosing }) => !isClosing);
   }
 
-  #leasesOf(scope: LeaseOwner): ReturnType<ScopesPool['leasesOf']> {
-    return [...this.#pools, ...this.#others].flatMap((pool: ScopesPool) => pool.leasesOf(scope));
+  get #all(): readonly FollowedPool[] {
+    return [...this.#pools, ...this.#others];
+  }
+
+  #leasesOf(scope: LeaseOwner): FollowedLease[] {
+    return this.#all.flatMap((pool) => pool.leasesOf(scope));
   }
 
   /** Returns a connection of the pool. A transaction that is being begun gets a DeferredClient instead. */

@@ -1,4 +1,5 @@
 import type { BegunTransaction, LeaseOwner } from './begun-transaction.js';
+import type { Observed } from './connection-observer.js';
 import { IdleTimer } from './idle-timer.js';
 import { Silence } from './silence.js';
 
@@ -8,23 +9,29 @@ export interface HeldIdleOptions {
   readonly onHeldIdle: (owner: LeaseOwner, milliseconds: number) => void;
 }
 
+export interface ConnectionUseOptions extends HeldIdleOptions {
+  /** The observer of the connections. */
+  readonly observed: Observed;
+}
+
 const NOBODY: LeaseOwner = { label: 'a connection of the pool' };
 
 /** Keeps who uses a connection, and since when no statement has run on it. */
 export class ConnectionUse {
   /** The scope whose code has checked out the connection. */
   scope: LeaseOwner | undefined;
-  /** The transaction of an EntityManager that runs on the connection. */
-  transaction: BegunTransaction | undefined;
   /** Measures how long the database has owed an answer. */
   readonly silence = new Silence();
+  readonly #observed: Observed;
   readonly #idleTimer: IdleTimer | undefined;
+  #transaction: BegunTransaction | undefined;
 
   /** @param isInTransaction returns whether a transaction is open on the connection */
   constructor(
-    { heldIdleAfter, onHeldIdle }: HeldIdleOptions,
+    { observed, heldIdleAfter, onHeldIdle }: ConnectionUseOptions,
     private readonly isInTransaction: () => boolean,
   ) {
+    this.#observed = observed;
     if (heldIdleAfter !== undefined) {
       this.#idleTimer = new IdleTimer(heldIdleAfter, () => {
         if (this.heldIdleFor > 0) {
@@ -34,8 +41,13 @@ export class ConnectionUse {
     }
   }
 
+  /** The transaction of an EntityManager that runs on the connection. */
+  get transaction(): BegunTransaction | undefined {
+    return this.#transaction;
+  }
+
   get owner(): LeaseOwner | undefined {
-    return this.transaction?.owner ?? this.scope;
+    return this.#transaction?.owner ?? this.scope;
   }
 
   get label(): string {
@@ -44,7 +56,7 @@ export class ConnectionUse {
 
   /** Whether code of the scope has checked out the connection, or a transaction of the scope runs on it. */
   isOf(scope: LeaseOwner): boolean {
-    return this.scope === scope || this.transaction?.owner === scope;
+    return this.scope === scope || this.#transaction?.owner === scope;
   }
 
   /** Milliseconds since the last statement, while a transaction is open. 0 where none is open. */
@@ -63,8 +75,23 @@ export class ConnectionUse {
     }
   }
 
+  /** Called when the transaction of an EntityManager has the connection. */
+  begin(transaction: BegunTransaction): void {
+    this.#transaction = transaction;
+    this.#observed.observer?.began(transaction.owner);
+  }
+
   /** Called when the connection is given back. */
-  end(): void {
+  end(isCommitted: boolean): void {
     this.#idleTimer?.stop();
+    if (this.#transaction !== undefined) {
+      this.#observed.observer?.gaveBack(this.#transaction.owner, isCommitted);
+    }
+  }
+
+  /** Called when nobody uses the connection any more. */
+  clear(): void {
+    this.scope = undefined;
+    this.#transaction = undefined;
   }
 }

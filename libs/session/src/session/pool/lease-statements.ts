@@ -201,7 +201,7 @@ export class LeaseStatements {
     const beginning = isKyselyBegin(sql) ? this.options.beginnings.unclaimed : undefined;
     if (beginning !== undefined) {
       beginning.claim(sql, { lease: connection, giveUpWait: () => undefined });
-      connection.use.transaction = beginning;
+      connection.use.begin(beginning);
       return true;
     }
     const { transaction } = connection.use;

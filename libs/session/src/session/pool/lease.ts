@@ -1,7 +1,6 @@
 import type { BegunTransaction, LeaseOwner } from './begun-transaction.js';
 import { ConnectionLoss } from './connection-loss.js';
-import type { Observed } from './connection-observer.js';
-import { ConnectionUse, type HeldIdleOptions } from './connection-use.js';
+import { ConnectionUse, type ConnectionUseOptions } from './connection-use.js';
 import { LeaseStatements, type LeaseStatementsOptions } from './lease-statements.js';
 import { endsConnection, explainLoss, findSqlState, isGivenUp } from './lost-connection.js';
 import type { PoolClient } from './pool.js';
@@ -10,10 +9,7 @@ import type { ConnectionFacts } from './pool-facts.js';
 import { leftOpen } from './unexpected-end.js';
 import { unlessInTime } from './unless-in-time.js';
 
-export interface LeaseOptions extends LeaseStatementsOptions, HeldIdleOptions {
-  /** The observer of the connections. */
-  readonly observed: Observed;
-}
+export type LeaseOptions = LeaseStatementsOptions & ConnectionUseOptions;
 
 /** The SQL state of a server that has become a replica. */
 const READ_ONLY = '25006';
@@ -75,11 +71,11 @@ export class Lease {
 
   /** Called when the connection is checked out, for a scope or for a transaction with its first statement. */
   checkOut(scope: LeaseOwner | undefined, transaction?: BegunTransaction): this {
+    this.use.clear();
     this.use.scope = scope;
-    this.use.transaction = transaction;
     this.statements.give();
     if (transaction !== undefined) {
-      this.#options.observed.observer?.began(transaction.owner);
+      this.use.begin(transaction);
     }
     const { release } = this.client;
     this.client.release = (error) => this.#release(release, error);
@@ -151,11 +147,8 @@ export class Lease {
 
   #release(release: PoolClient['release'], error?: Error | boolean): void {
     const { isLeftOpen, loss, statements, use } = this;
-    const { observed, reset } = this.#options;
-    use.end();
-    if (use.transaction !== undefined) {
-      observed.observer?.gaveBack(use.transaction.owner, statements.isCommitted);
-    }
+    const { reset } = this.#options;
+    use.end(statements.isCommitted);
     const { label } = use;
     const isUsable = !isLeftOpen && !this.#isSpent && loss.cause === undefined;
     if (error === undefined && isUsable && reset.isDue(use.scope ?? use.transaction?.owner)) {
@@ -172,8 +165,7 @@ export class Lease {
   async #releaseReset(release: PoolClient['release']): Promise<void> {
     this.#giveBackReset = release;
     this.client.release = () => undefined;
-    this.use.scope = undefined;
-    this.use.transaction = undefined;
+    this.use.clear();
     const isInTime = unlessInTime(GRACE_MS, () =>
       this.destroy(new Error('it did not answer to the reset of its settings, and was given up')),
     );

@@ -2,7 +2,8 @@ import type { LeaseOwner } from './begun-transaction.js';
 
 /** The number of connections of a pool, and of callers that wait for one. */
 export interface PoolFacts {
-  readonly max: number;
+  /** Undefined where there is no limit. */
+  readonly max: number | undefined;
   /** The connections that are open or being opened. */
   readonly size: number;
   readonly idle: number;
@@ -12,7 +13,7 @@ export interface PoolFacts {
 /** The state of a connection that is checked out. */
 export interface ConnectionFacts {
   readonly owner: LeaseOwner | undefined;
-  /** The process id on the server. */
+  /** The process id on the server. Undefined where there is no server. */
   readonly processId: number | undefined;
   /** Whether a statement in its transaction has failed, so that it can only be rolled back. */
   readonly hasFailed: boolean;

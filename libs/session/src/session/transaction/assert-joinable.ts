@@ -9,8 +9,8 @@ import { type BegunWith, findBegunWith } from './begun-with.js';
 export interface Joining {
   /** The text that names it in errors, in quotes where that is a name. */
   readonly who: string;
-  /** The label of the scope that has the transaction open. */
-  readonly around: string;
+  /** The label of the scope that has the transaction open. Undefined where that is another session's, given as `ctx`. */
+  readonly around: string | undefined;
 }
 
 type Wanted = { readonly [Name in JoinedOption]?: TransactionOptions[Name] | undefined };
@@ -28,10 +28,12 @@ export function assertJoinable({ who, around }: Joining, wanted: Wanted, open: u
     const has = begunWith[name as keyof BegunWith];
     // The logger context of the open transaction is used.
     if (value !== undefined && value !== has && name !== 'loggerContext') {
+      const where = around === undefined ? 'in `ctx`' : `that "${around}" has open`;
+      const other =
+        around === undefined ? 'leave `ctx` out' : "ask for one beside it with the propagation 'requires_new'";
       throw new SessionStateError(
-        `${who} asks for a transaction with \`${name}: ${inspect(value, { depth: 0 })}\`, but joins the one that ` +
-          `"${around}" has open${has === undefined ? '' : `, which has \`${inspect(has)}\``}. Begin that one with this ` +
-          "option, or ask for one beside it with the propagation 'requires_new'.",
+        `${who} asks for a transaction with \`${name}: ${inspect(value, { depth: 0 })}\`, but joins the one ${where}` +
+          `${has === undefined ? '' : `, which has \`${inspect(has)}\``}. Begin that one with this option, or ${other}.`,
       );
     }
   }

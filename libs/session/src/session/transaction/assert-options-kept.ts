@@ -24,7 +24,7 @@ export function assertOptionsKept(
     return;
   }
   const open: unknown = em.getTransactionContext();
-  const joining = { who: 'transactional() or @Transactional()', around };
+  const joining = { who: 'transactional() or @Transactional()', around: open === undefined ? undefined : around };
   if (propagation === TransactionPropagation.REQUIRES_NEW) {
     return;
   }

@@ -1,5 +1,6 @@
 import { type EntityManager, type Transaction, type TransactionOptions, TransactionPropagation } from '@mikro-orm/core';
 
+import { assertSavepointHas } from './assert-joinable.js';
 import { ExclusiveUse } from '../ownership/exclusive-use.js';
 import { failedEnd, isLost } from './joined-transactions.js';
 import type { LiveScope } from '../scope/live-scope.js';
@@ -113,17 +114,20 @@ export class SessionTransactions {
   /**
    * idle -> begun
    *
-   * @throws {SessionStateError} while a transaction is open
+   * @throws {SessionStateError} while a transaction is open, and where the one in `ctx` has other values
    * @throws {ConcurrentSessionUseError} while another operation runs
    */
   async begin(
     em: EntityManager,
-    { ctx: outer }: Pick<TransactionOptions, 'ctx'>,
+    { ctx: outer, ...wanted }: TransactionOptions,
     begin: () => Promise<void>,
   ): Promise<void> {
     const use = this.#exclusive.enter(em, 'begin');
     try {
       this.#assertIdle(em);
+      if (outer !== undefined) {
+        assertSavepointHas({ who: 'begin()', around: undefined }, wanted, outer);
+      }
       await begin();
       if (em.isInTransaction()) {
         this.#aftermath.undos.begin(em);

@@ -1,6 +1,8 @@
 /** The members of a connection of mysql2 that are used here. */
 export interface MysqlClient {
   query: (sql: unknown, values?: unknown, callback?: unknown) => unknown;
+  /** The process id on the server. */
+  readonly threadId?: number;
   destroy(): void;
   on(event: 'error', listener: (error: Error) => void): unknown;
   once(event: 'end', listener: () => void): unknown;
@@ -40,6 +42,10 @@ export class FollowedClient {
     client.on('error', (error) => this.#end(error));
     client.once('end', () => this.#end(lost('the server closed it')));
     client.stream.once('close', () => this.#end(lost('the network ended it')));
+  }
+
+  get processId(): number | undefined {
+    return this.client.threadId;
   }
 
   /** Ends the connection. Unlike `destroy()` of mysql2, this fails the running statements. */

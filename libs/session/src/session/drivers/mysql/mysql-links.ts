@@ -12,7 +12,12 @@ const POOL: Seam = { seam: 'mysql2/pool', of: 'mysql2', via: '@mikro-orm/mysql',
 const CLIENT: Seam = { seam: 'mysql2/client', of: 'mysql2', via: '@mikro-orm/mysql', loss: LOSS };
 
 /** Replaces the link of a connection that cannot be followed. */
-const UNKNOWN: NativeLink = { isInTransaction: undefined, onEnd: undefined, destroy: () => undefined };
+const UNKNOWN: NativeLink = {
+  isInTransaction: undefined,
+  processId: undefined,
+  onEnd: undefined,
+  destroy: () => undefined,
+};
 
 /** Finds the connection of mysql2 behind each connection of Kysely. */
 export class MysqlLinks implements NativeLinks {
@@ -31,6 +36,10 @@ export class MysqlLinks implements NativeLinks {
   /** For mysql2, 0 means no limit. */
   get limit(): number {
     return (this.#pool?.config.connectionLimit ?? this.#limitOf()) || Infinity;
+  }
+
+  get size(): number {
+    return this.#clients.size;
   }
 
   async open(connect: () => Promise<KyselyConnection>): Promise<OpenedLink> {

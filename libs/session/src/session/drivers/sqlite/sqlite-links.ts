@@ -18,6 +18,10 @@ export class SqliteLinks implements NativeLinks {
     this.#source = source as { readonly database?: Database };
   }
 
+  get size(): number {
+    return this.#source.database === undefined ? 0 : 1;
+  }
+
   async open(connect: () => Promise<KyselyConnection>): Promise<OpenedLink> {
     return { connection: await connect(), link: this.#createLink() };
   }
@@ -32,6 +36,7 @@ export class SqliteLinks implements NativeLinks {
       get isInTransaction() {
         return source.database?.inTransaction;
       },
+      processId: undefined,
       onEnd: undefined,
       destroy(_reason, connection) {
         if (this.isInTransaction !== false) {
