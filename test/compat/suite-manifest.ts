@@ -18,6 +18,9 @@ const FOR_NEST_11: Readonly<Record<string, string>> = {
   '@nestjs/schedule': '^6.0.0',
 };
 
+/** The clients of NATS and Kafka that NestJS 11 takes. */
+const OF_NEST_11: Readonly<Record<string, string>> = { nats: '^2.0.0', kafkajs: '^2.0.0' };
+
 const OF_MIKRO_ORM = /^@mikro-orm\/(?!nestjs$)/;
 
 /**
@@ -42,8 +45,7 @@ export async function toSuiteManifest(
   return {
     ...manifest,
     dependencies: await change(manifest.dependencies),
-    // NestJS 11 takes another client of NATS.
-    devDependencies: cell.nest === undefined ? own : { ...own, nats: '^2.0.0' },
+    devDependencies: cell.nest === undefined ? own : { ...own, ...OF_NEST_11 },
   };
 }
 

@@ -19,6 +19,7 @@ import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE, HttpAdapterHost } fro
 import { InjectSession, SessionContext } from 'nestjs-mikro-session';
 import { type Observable } from 'rxjs';
 
+import { itSince } from '../support/since.js';
 import { injections, platforms, startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
@@ -103,6 +104,11 @@ const enhancers = [
   [APP_FILTER, SessionFilter],
 ] as const;
 
+const REFUSED_ENHANCERS = {
+  version: '11.2.8',
+  reason: 'An earlier NestJS runs a global enhancer whose dependencies are request-scoped with nothing in their place.',
+};
+
 describe.each(platforms)('a global enhancer over %s', (platform) => {
   let database: TestDatabase;
 
@@ -134,9 +140,12 @@ describe.each(platforms)('a global enhancer over %s', (platform) => {
     await app.close();
   });
 
-  it('is refused at start by NestJS with request injection when it has no scope of its own', async () => {
-    await expect(start('request', Scope.DEFAULT)).rejects.toThrow(
-      'depends on a request-scoped provider, so it would run with its dependencies undefined.',
-    );
-  });
+  itSince('@nestjs/core', REFUSED_ENHANCERS)(
+    'is refused at start by NestJS with request injection when it has no scope of its own',
+    async () => {
+      await expect(start('request', Scope.DEFAULT)).rejects.toThrow(
+        'depends on a request-scoped provider, so it would run with its dependencies undefined.',
+      );
+    },
+  );
 });

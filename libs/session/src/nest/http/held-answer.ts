@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
 import type { HttpTransaction } from './http-transaction.js';
 import { AnswerHeaders } from './answer-headers.js';
 import { type AnyResponse, watchResponse } from './watch-response.js';
@@ -19,6 +21,9 @@ interface HeldAnswerOptions {
   readonly onDrop: () => void;
   readonly onFailure: (error: unknown) => void;
 }
+
+/** The held answer whose writer the running code belongs to: that of the handler, or that of the answer in its place. */
+const writers = new AsyncLocalStorage<{ readonly answer: HeldAnswer; readonly isReplacing: boolean }>();
 
 /** The number of bytes that are held before the writer is asked to wait, where the response names no limit. */
 const HIGH_WATER_MARK = 16_384;
@@ -42,7 +47,7 @@ export class HeldAnswer {
   }
 
   /** Replaces the methods of a response that write. */
-  static watch(response: AnyResponse, options: HeldAnswerOptions): void {
+  static watch(response: AnyResponse, options: HeldAnswerOptions): HeldAnswer {
     const held = new HeldAnswer(response, options);
     const writable = response as unknown as Writable;
     for (const method of METHODS) {
@@ -52,6 +57,12 @@ export class HeldAnswer {
           ? write.apply(response, args)
           : held.#hold(method, { write, args });
     }
+    return held;
+  }
+
+  /** Runs the handler, whose writes belong to this answer. */
+  writeBy<Result>(handler: () => Result): Result {
+    return writers.run({ answer: this, isReplacing: false }, handler);
   }
 
   #hold(method: Method, call: Call): unknown {
@@ -115,7 +126,7 @@ export class HeldAnswer {
           throw error;
         },
       )
-      .catch(onFailure);
+      .catch((error: unknown) => writers.run({ answer: this, isReplacing: true }, () => onFailure(error)));
   }
 
   #letThrough(): void {
@@ -137,14 +148,15 @@ export class HeldAnswer {
   #drop(): void {
     this.#calls.splice(0).forEach(({ args }) => drop(...args));
     this.#options.onDrop();
-    if (this.#isEnded) {
-      return;
-    }
     const response = this.#response;
     const writable = response as unknown as Writable;
     const { write, end } = writable;
-    writable.write = drop;
+    writable.write = (...args) => (this.#mayWrite(this.#isEnded) ? write.apply(response, args) : drop(...args));
     writable.end = (...args) => {
+      if (!this.#mayWrite(true)) {
+        drop(...args);
+        return response;
+      }
       writable.end = (...late) => {
         drop(...late);
         return response;
@@ -155,8 +167,25 @@ export class HeldAnswer {
       writable.write = drop;
       return response;
     };
-    // A writer that waits for `drain` goes on only now. Before, it could have ended the other answer.
-    watchResponse(response, () => response.emit('drain'));
+    this.#putOffDrain();
+  }
+
+  /** @param isFree whether code may that cannot be told to be the handler or the answer in its place */
+  #mayWrite(isFree: boolean): boolean {
+    const writer = writers.getStore();
+    return writer?.answer === this ? writer.isReplacing : isFree;
+  }
+
+  /**
+   * Lets the writers that wait for `drain` go on only after the other answer. They could write into it: the event comes
+   * in the context of that answer.
+   */
+  #putOffDrain(): void {
+    const waiting = this.#response.rawListeners('drain');
+    this.#response.removeAllListeners('drain');
+    watchResponse(this.#response, () =>
+      waiting.splice(0).forEach((goOn) => void Reflect.apply(goOn, this.#response, [])),
+    );
   }
 }
 

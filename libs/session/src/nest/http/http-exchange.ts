@@ -33,6 +33,7 @@ export class HttpExchange {
   readonly #raw: AnyResponse;
   readonly #headers: AnswerHeaders;
   readonly #transaction: HttpTransaction;
+  readonly #held: HeldAnswer;
   #answering: Promise<unknown> | undefined;
 
   constructor(call: HandlerCall) {
@@ -41,7 +42,7 @@ export class HttpExchange {
     this.#raw = rawOf(response);
     this.#headers = new AnswerHeaders(response);
     this.#transaction = new HttpTransaction(scope, request);
-    HeldAnswer.watch(this.#raw, {
+    this.#held = HeldAnswer.watch(this.#raw, {
       transaction: this.#transaction,
       onDrop: () => this.#forgetAnswer(),
       onFailure: (error) => this.#report(error),
@@ -55,7 +56,7 @@ export class HttpExchange {
 
   async run(wanted: readonly WantedTransaction[], handler: () => unknown): Promise<unknown> {
     await this.#transaction.begin(wanted);
-    const outcome = await handler();
+    const outcome = await this.#held.writeBy(handler);
     if (this.#answering !== undefined) {
       // NestJS 11 neither awaits a redirect nor sees its failure.
       await this.#answering.catch((error: unknown) => this.#report(error));
