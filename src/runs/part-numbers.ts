@@ -25,7 +25,7 @@ export interface NumberAt {
 /** Numbers of a run that are factorised in the same way. */
 export interface NumberPart {
   readonly numbers: Iterable<NumberAt>;
-  readonly options: Pick<JobStreamOptions, 'concurrency' | 'threads'>;
+  readonly options: Pick<JobStreamOptions, 'concurrency' | 'threads' | 'total'>;
 }
 
 /**
@@ -39,10 +39,13 @@ export function partNumbers(numbers: NumberList, concurrency: number): NumberPar
   }
   const parts: NumberPart[] = [];
   if (large < numbers.length) {
-    parts.push({ numbers: findNumbers(numbers, (number) => !isLarge(number)), options: { concurrency } });
+    parts.push({
+      numbers: findNumbers(numbers, (number) => !isLarge(number)),
+      options: { concurrency, total: numbers.length - large },
+    });
   }
   if (large > 0) {
-    const options = { concurrency: Math.min(concurrency, THREADS * JOBS_PER_THREAD), threads: THREADS };
+    const options = { concurrency: Math.min(concurrency, THREADS * JOBS_PER_THREAD), threads: THREADS, total: large };
     parts.push({ numbers: findNumbers(numbers, isLarge), options });
   }
   return parts;

@@ -18,6 +18,7 @@ const wrong: readonly (readonly [Readonly<Record<string, unknown>>, string])[] =
   ],
   [{ timeout: '5s' }, 'Expected `timeout` to be milliseconds above 0 and up to 2147483647, or Infinity'],
   [{ timeout: 2 ** 31 }, 'Expected `timeout` to be milliseconds above 0 and up to 2147483647, or Infinity'],
+  [{ total: -1 }, 'Expected `total` to be an integer of 0 or more, got `-1` (number).'],
   [{ stopOnError: 1 }, 'Expected `stopOnError` to be a boolean, got `1` (number).'],
   [{ onProgress: {} }, 'Expected `onProgress` to be a function, got `{}` (object).'],
   [{ progressInterval: -1 }, 'Expected `progressInterval` to be milliseconds from 0, got `-1` (number).'],

@@ -102,6 +102,17 @@ describe('the progress of jobs', () => {
     expect(seen.at(-1)).toEqual({ done: 2, failed: 1, total: 3, rate: expect.any(Number), timeLeft: 0 });
   });
 
+  it('has the total of the option where the inputs do not tell it', async () => {
+    const told: JobProgress[] = [];
+    const untold: JobProgress[] = [];
+
+    await jobs.settle([1, 2].values(), refuseNegative, { total: 2, onProgress: (progress) => told.push(progress) });
+    await jobs.settle([1, 2].values(), refuseNegative, { onProgress: (progress) => untold.push(progress) });
+
+    expect(told.at(-1)).toMatchObject({ done: 2, total: 2, timeLeft: 0 });
+    expect(untold.at(-1)).not.toHaveProperty('total');
+  });
+
   it('fails the jobs with what its callback throws, when those that run have ended', async () => {
     let started = 0;
     let ended = 0;

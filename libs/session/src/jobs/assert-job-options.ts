@@ -45,6 +45,7 @@ const rules: Record<keyof JobStreamOptions, Rule> = {
     holds: (value) => value === Infinity || (isNumber(value, 0, LONGEST_MS) && value !== 0),
   },
   threads: integerFrom(0),
+  total: integerFrom(0),
   stopOnError: ofType('boolean'),
   onProgress: ofType('function'),
   progressInterval: { what: 'milliseconds from 0', holds: (value) => isNumber(value, 0, LONGEST_MS) },

@@ -64,6 +64,13 @@ export interface JobOptions extends ProgressOptions {
    */
   readonly threads?: number;
   /**
+   * The number of inputs, for the progress and the inspector, where an iterator does not tell it. It changes nothing
+   * else.
+   *
+   * @default the length of an array or a typed array, the size of a Set or a Map
+   */
+  readonly total?: number;
+  /**
    * Starts no further job after one job has failed in all its attempts. Running jobs go on to their end. The outcome of
    * the others is `aborted`, with 0 attempts. They have no outcome in a stream, and none where the number of inputs is
    * not known in advance: such inputs are not read any further.

@@ -14,7 +14,7 @@ const ONE_LANE = 1;
 
 export interface JobRunOptions<Input, Result> extends Pick<
   JobOptions,
-  'onProgress' | 'progressInterval' | 'retry' | 'stopOnError'
+  'onProgress' | 'progressInterval' | 'retry' | 'stopOnError' | 'total'
 > {
   readonly inputs: Iterable<Input> | AsyncIterable<Input>;
   readonly runner: ChunkRunner<Input, Result>;
@@ -138,7 +138,7 @@ export class JobRun<Input, Result> {
   async #run(lanes: number, put: (outcome: JobOutcome<Input, Result>) => void): Promise<void> {
     const { signals, runner, stopOnError, watch, label } = this.#options;
     const meter = this.#createMeter();
-    const follower = watch?.follow?.({ label, total: this.#inputs.size, lanes });
+    const follower = watch?.follow?.({ label, total: this.#total, lanes });
     const chunks = new JobChunks({
       runner,
       retry: this.#retry,
@@ -187,9 +187,14 @@ export class JobRun<Input, Result> {
     return chunk;
   }
 
+  /** The number of inputs, where it is known. */
+  get #total(): number | undefined {
+    return this.#options.total ?? this.#inputs.size;
+  }
+
   #createMeter(): ProgressMeter | undefined {
     const { onProgress } = this.#options;
-    return onProgress && new ProgressMeter(onProgress, this.#options, this.#inputs.size, (error) => this.#break(error));
+    return onProgress && new ProgressMeter(onProgress, this.#options, this.#total, (error) => this.#break(error));
   }
 
   /** Starts no further job. When the running jobs have ended, the run fails with this error of a callback. */
