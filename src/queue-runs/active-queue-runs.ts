@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { Subject } from 'rxjs';
 
 import { RunStore } from '../runs/run-store.js';
 
@@ -10,6 +11,8 @@ interface ActiveRun {
 /** The runs of the queue whose jobs this process has run, until the runs have ended. */
 @Injectable()
 export class ActiveQueueRuns {
+  /** Emits when this process has the first job of a run. */
+  readonly entered = new Subject<void>();
   readonly #runs = new Map<string, ActiveRun>();
 
   constructor(private readonly store: RunStore) {}
@@ -40,6 +43,7 @@ export class ActiveQueueRuns {
     this.#runs.set(id, run);
     // Forgotten, so that the next job tries again.
     begun.catch(() => this.#runs.delete(id));
+    this.entered.next();
     return run;
   }
 }

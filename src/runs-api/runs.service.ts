@@ -68,6 +68,8 @@ export class RunsService {
     });
     if (request.engine === 'process') {
       this.executor.start(view, { numbers, simulate });
+    } else {
+      this.watch.lookNow();
     }
     return view;
   }
