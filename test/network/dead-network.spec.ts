@@ -230,21 +230,25 @@ describe('a network that swallows everything', () => {
   it('ends the wait of a scope that has ended', async () => {
     await using site = await Site.start();
     const { factory } = site;
+    const isOver = Promise.withResolvers<void>();
+    const held = Array.from({ length: POOL_SIZE }, () => Promise.withResolvers<void>());
+    const holding = held.map(({ resolve }) =>
+      factory.begin(async (session) => {
+        await session.execute('select 1');
+        resolve();
+        await isOver.promise;
+      }),
+    );
+    await Promise.all(held.map(({ promise }) => promise));
     let waiting: Promise<unknown> = Promise.resolve();
-    await factory
-      .begin(async (one) => {
-        await one.execute('select 1');
-        await factory.begin(async (two) => {
-          await two.execute('select 1');
-          await factory.run((three) => {
-            waiting = three.count(Note);
-            waiting.catch(() => undefined);
-          });
-        });
-      })
-      .catch(() => undefined);
+    await factory.run((session) => {
+      waiting = session.count(Note);
+      waiting.catch(() => undefined);
+    });
 
     await expect(waiting).rejects.toThrow(SessionClosedError);
+    isOver.resolve();
+    await Promise.all(holding);
   });
 
   it('lets a begin() whose signal aborts end', async () => {

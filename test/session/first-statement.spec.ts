@@ -309,35 +309,41 @@ describe('a transaction', () => {
       expect([answers, await texts()]).toEqual([4, ['before', 'within']]);
     });
 
-    it('sends the settings and the role of the session with it', async () => {
-      let row: unknown;
+    itSince('@mikro-orm/core', ROW_LEVEL_SECURITY)(
+      'sends the settings and the role of the session with it',
+      async () => {
+        let row: unknown;
 
-      const answers = await answersTo(() =>
-        factory.begin(
-          async (session) => {
-            [row] = await session
-              .getKysely()
-              .selectNoFrom((eb) => [
-                eb.fn('current_setting', [eb.val('app.tenant')]).as('tenant'),
-                eb.fn('current_setting', [eb.val('role')]).as('role'),
-              ])
-              .execute();
-          },
-          { fork: { session: { role: ROLE, variables: { 'app.tenant': 'a; b' } } } },
-        ),
-      );
+        const answers = await answersTo(() =>
+          factory.begin(
+            async (session) => {
+              [row] = await session
+                .getKysely()
+                .selectNoFrom((eb) => [
+                  eb.fn('current_setting', [eb.val('app.tenant')]).as('tenant'),
+                  eb.fn('current_setting', [eb.val('role')]).as('role'),
+                ])
+                .execute();
+            },
+            { fork: { session: { role: ROLE, variables: { 'app.tenant': 'a; b' } } } },
+          ),
+        );
 
-      expect([answers, row]).toEqual([2, { tenant: 'a; b', role: ROLE }]);
-    });
+        expect([answers, row]).toEqual([2, { tenant: 'a; b', role: ROLE }]);
+      },
+    );
 
-    it('tells the error of what is sent before it, and runs nothing', async () => {
-      const failed = factory.begin((session) => insert(session, 'never'), {
-        fork: { session: { role: 'no_such_role' } },
-      });
+    itSince('@mikro-orm/core', ROW_LEVEL_SECURITY)(
+      'tells the error of what is sent before it, and runs nothing',
+      async () => {
+        const failed = factory.begin((session) => insert(session, 'never'), {
+          fork: { session: { role: 'no_such_role' } },
+        });
 
-      await expect(failed).rejects.toMatchObject({ code: '22023' });
-      expect(await texts()).toEqual([]);
-    });
+        await expect(failed).rejects.toMatchObject({ code: '22023' });
+        expect(await texts()).toEqual([]);
+      },
+    );
 
     it('goes on in the transaction after parameters that cannot be sent', async () => {
       const circular: { self?: unknown } = {};

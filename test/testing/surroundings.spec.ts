@@ -15,7 +15,8 @@ import { SessionTesting } from 'nestjs-mikro-session/testing';
 
 import { CapturedLog } from '../support/captured-log.js';
 import { Note } from '../support/note.entity.js';
-import { itSince } from '../support/since.js';
+import { ROW_LEVEL_SECURITY } from '../support/row-level-security.js';
+import { isSince, itSince } from '../support/since.js';
 import { injections, ormOptions, startTestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
@@ -44,6 +45,9 @@ class Tenant {
 interface Kysely {
   executeQuery(query: { readonly sql: string; readonly parameters: readonly unknown[] }): Promise<unknown>;
 }
+
+const hasSessionContext = isSince('@mikro-orm/core', { ...ROW_LEVEL_SECURITY, what: 'sessionContext' });
+const sessionContexts = [{}, ...(hasSessionContext ? [{ sessionContext: 'connection' as const }] : [])];
 
 const SCOPED_BY_DEPENDENCIES = {
   version: '11.2.10',
@@ -173,39 +177,36 @@ describe('SessionTesting', () => {
     expect(left).toEqual([]);
   });
 
-  it.each([{}, { sessionContext: 'connection' as const }])(
-    'sets each connection up as in production: %o',
-    async (given) => {
-      const setUps = { created: 0, reserved: 0 };
-      const app = await startTestApp({
-        databaseUrl: database.url,
-        orm: {
-          ...given,
-          onCreateConnection: async (connection) => {
-            setUps.created += 1;
-            await (connection as Kysely).executeQuery({ sql: `set lock_timeout = '7s'`, parameters: [] });
-          },
-          onReserveConnection: async () => {
-            setUps.reserved += 1;
-          },
+  it.each(sessionContexts)('sets each connection up as in production: %o', async (given) => {
+    const setUps = { created: 0, reserved: 0 };
+    const app = await startTestApp({
+      databaseUrl: database.url,
+      orm: {
+        ...given,
+        onCreateConnection: async (connection) => {
+          setUps.created += 1;
+          await (connection as Kysely).executeQuery({ sql: `set lock_timeout = '7s'`, parameters: [] });
         },
-      });
-      const testing = await SessionTesting.create<EntityManager>(app.app);
-      const look = async (session: EntityManager): Promise<unknown> =>
-        session.execute(`select current_setting('lock_timeout') as lock, current_setting('work_mem') as memory`);
-      await testing.begin();
+        onReserveConnection: async () => {
+          setUps.reserved += 1;
+        },
+      },
+    });
+    const testing = await SessionTesting.create<EntityManager>(app.app);
+    const look = async (session: EntityManager): Promise<unknown> =>
+      session.execute(`select current_setting('lock_timeout') as lock, current_setting('work_mem') as memory`);
+    await testing.begin();
 
-      await testing.run((session) => session.execute(`set local work_mem = '5MB'`));
-      await testing.run((session) => session.execute(`set work_mem = '6MB'`));
-      const seen = await testing.run(look);
-      const { reserved } = setUps;
+    await testing.run((session) => session.execute(`set local work_mem = '5MB'`));
+    await testing.run((session) => session.execute(`set work_mem = '6MB'`));
+    const seen = await testing.run(look);
+    const { reserved } = setUps;
 
-      await testing.rollBack();
-      await app.app.close();
-      expect(seen).toEqual([{ lock: 'sessionContext' in given ? '0' : '7s', memory: '4MB' }]);
-      expect(reserved).toBeGreaterThan(2);
-    },
-  );
+    await testing.rollBack();
+    await app.app.close();
+    expect(seen).toEqual([{ lock: 'sessionContext' in given ? '0' : '7s', memory: '4MB' }]);
+    expect(reserved).toBeGreaterThan(2);
+  });
 
   it('goes on with the next test when the connection of one is lost', async () => {
     const app = await startTestApp({ databaseUrl: database.url });

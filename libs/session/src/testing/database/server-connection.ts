@@ -1,6 +1,6 @@
 import { MikroORM, type Options } from '@mikro-orm/core';
 
-import { getPool } from '../../session/pool/get-pool.js';
+import { getPool, rememberPool } from '../../session/pool/get-pool.js';
 import type { Pool, PoolClient } from '../../session/pool/pool.js';
 
 type Rows = readonly Readonly<Record<string, unknown>>[];
@@ -21,7 +21,9 @@ export class ServerConnection implements AsyncDisposable {
       pool: { min: 0, max: 2 },
       logger: () => undefined,
     });
-    return new ServerConnection(orm, (await getPool(orm.driver.getConnection('write'))) as Pool);
+    const connection = orm.driver.getConnection('write');
+    rememberPool(connection);
+    return new ServerConnection(orm, (await getPool(connection)) as Pool);
   }
 
   async query(sql: string, values: readonly unknown[] = []): Promise<Rows> {
