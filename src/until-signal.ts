@@ -4,7 +4,7 @@ const PATIENCE_MS = 10_000;
  * Milliseconds in which a second signal is ignored: npm passes on the Ctrl+C that the terminal has sent to this process
  * already.
  */
-const ECHO_MS = 500;
+const ECHO_MS = 1_000;
 
 /** Milliseconds between two checks that npm still runs. */
 const WATCH_MS = 500;

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
 
+/** Characters of an error. */
+const LONGEST = 400;
+
 /** What became of the tests of some files. */
 export interface SuiteResult {
   readonly passed: number;
   readonly leftOut: number;
-  /** The full names of the tests that failed, with the first line of their errors, and of the files that could not be run. */
+  /** The full names of the tests that failed, with the beginning of their errors, and of the files that could not be run. */
   readonly failures: readonly string[];
   /** Why tests were left out, without repetition. */
   readonly reasons: readonly string[];
@@ -30,7 +33,7 @@ export function readSuiteResult(reportPath: string, output: string): SuiteResult
   const failures = testResults.flatMap(({ name, status, assertionResults }) => {
     const failed = assertionResults
       .filter((each) => each.status === 'failed')
-      .map(({ fullName, failureMessages }) => `${fullName}: ${failureMessages?.[0]?.split('\n')[0] ?? ''}`);
+      .map(({ fullName, failureMessages }) => `${fullName}: ${shorten(failureMessages?.[0] ?? '')}`);
     return failed.length === 0 && status === 'failed' ? [name] : failed;
   });
   if (output.includes('Connections were left behind')) {
@@ -45,6 +48,13 @@ export function readSuiteResult(reportPath: string, output: string): SuiteResult
     failures,
     reasons: unique(reasons.map(([, on, reason, other]) => other ?? `${on}: ${reason}`)),
   };
+}
+
+/** Takes what an error says, without the calls that led to it, as one line. */
+function shorten(message: string): string {
+  const lines = message.split('\n').map((line) => line.trim());
+  const text = lines.filter((line) => line !== '' && !line.startsWith('at ')).join(' ');
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text;
 }
 
 export function joinSuiteResults(results: readonly SuiteResult[]): SuiteResult {

@@ -53,7 +53,7 @@ describe('a run of the queue', () => {
       from: 1,
       to: 100,
       engine: 'queue',
-      simulate: { failOn: [7], delayMs: 40 },
+      simulate: { failOn: [7], delayMs: 150 },
     });
 
     const events = await client.events(started.id);

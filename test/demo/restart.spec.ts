@@ -47,7 +47,7 @@ describe('RunExecutor', () => {
   });
 
   it('leaves a run alone that another process goes on with, and tells of it', async () => {
-    const { body: started } = await demo.client.start({ from: 1, to: 40, simulate: { delayMs: 100 } });
+    const { body: started } = await demo.client.start({ from: 1, to: 40, simulate: { delayMs: 500 } });
     await database.until('select count(*) > 0 from factorisation where run_id = $1', [started.id]);
 
     const other = await startDemo(database.url);

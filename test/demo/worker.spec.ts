@@ -86,7 +86,7 @@ describe('the worker', () => {
         to: 96,
         engine: 'queue',
         concurrency: 12,
-        simulate: { delayMs: 150 },
+        simulate: { delayMs: 400 },
       });
 
       const { body } = await client.results(run.id);
