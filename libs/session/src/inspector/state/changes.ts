@@ -14,7 +14,7 @@ export class Changes {
 
   constructor(private readonly inspector: Inspector) {
     const { scopes, runs } = inspector;
-    this.#endedKey = scopes.ended.nextKey - 1;
+    this.#endedKey = scopes.lastKey;
     this.#misuseKey = scopes.misuses.nextKey - 1;
     this.#runChange = runs.lastChange;
     this.#sampledAt = Date.now();
@@ -66,7 +66,7 @@ export class Changes {
 
   #nextEntries(): Pick<InspectorChange, 'ended' | 'misuse' | 'runs'> {
     const { scopes, runs: runLog } = this.inspector;
-    const ended = scopes.ended.after(this.#endedKey);
+    const ended = scopes.endedAfter(this.#endedKey);
     const misuse = scopes.misuses.after(this.#misuseKey);
     const runs = runLog.after(this.#runChange);
     this.#endedKey = ended.at(-1)?.key ?? this.#endedKey;

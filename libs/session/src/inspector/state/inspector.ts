@@ -86,7 +86,7 @@ export class Inspector implements OnModuleInit, OnModuleDestroy {
       actions,
       pools: this.pools.look(),
       live: this.live,
-      ended: this.scopes.ended.after(0),
+      ended: this.scopes.endedAfter(0),
       runs: this.runs.after(0),
       queues: this.queues.view,
       misuse: this.scopes.misuses.after(0),

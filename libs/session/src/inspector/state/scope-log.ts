@@ -15,45 +15,44 @@ const LONGEST_TEXT = 1_000;
 
 /** Keeps a record of the last scopes and the last misuses. */
 export class ScopeLog implements ScopeObserver, ConnectionObserver {
-  readonly ended: Ring<EndedScope>;
+  readonly #ended: Ring<ScopeNotes>;
   readonly misuses = new Ring<MisuseView>(MISUSES);
 
+  readonly #describe: (error: unknown) => string;
+
   /** @param history the number of scopes that are kept */
-  constructor(
-    history: number,
-    private readonly values: boolean,
-  ) {
-    this.ended = new Ring(history);
+  constructor(history: number, values: boolean) {
+    this.#ended = new Ring(history);
+    this.#describe = (error) => cut(describeFailure(error, values));
+  }
+
+  /** The key of the last scope that has ended. */
+  get lastKey(): number {
+    return this.#ended.nextKey - 1;
+  }
+
+  /** Returns the scopes that have ended after the one with this key, the oldest first. */
+  endedAfter(key: number): EndedScope[] {
+    return this.#ended.after(key).map(({ ended }) => ended);
   }
 
   opened(scope: LiveScope): void {
     if (scope.notes === undefined) {
-      scope.notes = new ScopeNotes(performance.now() - (Date.now() - scope.openedAt.getTime()), (error) =>
-        cut(describeFailure(error, this.values)),
-      );
+      scope.notes = new ScopeNotes(performance.now() - (Date.now() - scope.openedAt.getTime()), this.#describe);
     }
   }
 
   closed(scope: LiveScope): void {
     const notes = notesOf(scope);
-    if (notes === undefined || notes.ended !== undefined) {
+    if (notes === undefined || notes.key > 0) {
       return;
     }
-    const { id, kind, label, task, startedIn, ending } = scope;
-    const ended: EndedScope = {
-      key: this.ended.nextKey,
-      id,
-      kind,
-      label: cut(label),
-      task: task === scope ? undefined : task?.label,
-      parent: startedIn === task ? undefined : startedIn?.label,
-      openedAt: performance.timeOrigin + notes.openedAt,
-      duration: performance.now() - notes.openedAt,
-      parts: notes.parts,
-      outcome: findOutcome(ending, notes.isCommitted),
-    };
-    notes.ended = ended;
-    this.ended.add(ended);
+    notes.end(scope, {
+      key: this.#ended.nextKey,
+      label: cut(scope.label),
+      outcome: findOutcome(scope.ending, notes.isCommitted),
+    });
+    this.#ended.add(notes);
   }
 
   misused({ code, scope, message }: Misuse): void {

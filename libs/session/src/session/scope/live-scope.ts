@@ -24,6 +24,8 @@ export interface ScopeMember {
 
 /** What an observer keeps with a scope. */
 export interface ScopeNotes {
+  /** The id of the scope, where it had none when the notes were begun. */
+  readonly id: string;
   /** Called when the work of the scope has thrown, and the scope has ended. */
   failed(error: unknown): void;
 }
@@ -90,7 +92,12 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
   }
 
   get id(): string {
-    return (this.#id ??= randomUUID());
+    return (this.#id ??= this.notes?.id ?? randomUUID());
+  }
+
+  /** Undefined until somebody has asked for the id. */
+  get knownId(): string | undefined {
+    return this.#id;
   }
 
   get label(): string {
