@@ -203,6 +203,37 @@ describe.each(platforms)('SessionInspectorModule over %s', (platform) => {
       });
     });
 
+    it('has the runs in the order in which they began', async () => {
+      const jobs = app.get<JobService<EntityManager>>(JobService);
+      const isOver = Promise.withResolvers<void>();
+
+      const first = jobs.map([1], () => isOver.promise, { label: 'First' });
+      await jobs.map([1], (session) => session.count(Note), { label: 'Second' });
+      isOver.resolve();
+      await first;
+
+      const { runs } = await stateOf(url, ALLOWED);
+      expect(runs.slice(-2).map(({ label }) => label)).toEqual(['First', 'Second']);
+    });
+
+    it('gives a scope that has ended one id, that which its own code has been told', async () => {
+      const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+      const context = app.get<SessionContext<EntityManager>>(SessionContext);
+      const idOf = (asked: 'early' | 'never'): Promise<string | undefined> =>
+        factory.run(() => (asked === 'early' ? context.scope?.id : undefined), { label: `id asked ${asked}` });
+
+      const early = await idOf('early');
+      await idOf('never');
+      const [before, after] = [await stateOf(url, ALLOWED), await stateOf(url, ALLOWED)];
+
+      const ids = before.ended.slice(-2).map(({ label, id }) => [label, id]);
+      expect(ids).toEqual([
+        ['id asked early', early],
+        ['id asked never', expect.stringMatching(/^[-0-9a-f]{36}$/)],
+      ]);
+      expect(after.ended.slice(-2).map(({ label, id }) => [label, id])).toEqual(ids);
+    });
+
     it('tells differences, at most ten times a second', async () => {
       const jobs = app.get<JobService<EntityManager>>(JobService);
       await using reader = await EventReader.open(`${url}/events`, ALLOWED);

@@ -43,9 +43,12 @@ export class RunLog {
     };
   }
 
-  /** Returns the runs that have changed after the change with this number, the oldest first. */
+  /** Returns the runs that have changed after the change with this number, in the order in which they began. */
   after(change: number): RunView[] {
-    return [...this.#ended, ...this.#live].filter((run) => run.change > change).map((run) => run.view);
+    return [...this.#ended, ...this.#live]
+      .filter((run) => run.change > change)
+      .map((run) => run.view)
+      .toSorted((a, b) => a.id - b.id);
   }
 
   #touch(run: Run): void {
