@@ -3,7 +3,6 @@ import { Controller, Get } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService, TerminusModule } from '@nestjs/terminus';
 import { SessionFactory, SessionHealthIndicator } from 'nestjs-mikro-session';
 
-import { startDriverApp } from '../drivers/support/driver-app.js';
 import { Note } from '../support/note.entity.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -134,16 +133,5 @@ describe('SessionHealthIndicator', () => {
     await expect(indicator.check('sessions', { waiting: -1 })).rejects.toThrow(
       new TypeError('Expected `waiting` to be an integer of 0 or more, got `-1` (number).'),
     );
-  });
-
-  it('asks another database too', async () => {
-    const sqlite = await startDriverApp('sqlite', { orm: { dbName: ':memory:' } });
-
-    const health = await sqlite.app.get(SessionHealthIndicator).check('sessions');
-    await sqlite.close();
-
-    expect(health).toEqual({
-      sessions: { status: 'up', pools: { default: { max: 1, size: 1, idle: 1, inUse: 0, waiting: 0 } } },
-    });
   });
 });

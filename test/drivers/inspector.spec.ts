@@ -1,8 +1,9 @@
+import { SessionHealthIndicator } from 'nestjs-mikro-session';
 import { SessionInspectorModule, type InspectorState } from 'nestjs-mikro-session/inspector';
 
-import { type DriverApp, describeMariadb, otherDrivers, startDriverApp } from '../drivers/support/driver-app.js';
 import { Note } from '../support/note.entity.js';
 import { poll } from '../support/poll.js';
+import { type DriverApp, describeMariadb, otherDrivers, startDriverApp } from './support/driver-app.js';
 
 async function start(driver: (typeof otherDrivers)[number]): Promise<DriverApp> {
   return startDriverApp(driver, {
@@ -68,6 +69,14 @@ describe.each(['postgresql', ...otherDrivers] as const)('the inspector on %s', (
     expect(after.pools).toMatchObject([{ max, size: max, idle: max, inUse: 0, waiting: 0 }]);
     expect(after.ended.at(-1)).toMatchObject({ label: 'waiter', outcome: 'committed' });
     expect(after.ended.at(-1)?.parts.map(([kind]) => kind)).toEqual(['waiting', 'transaction']);
+  });
+
+  it('tells the health check the same', async () => {
+    await app.factory.run((session) => session.count(Note));
+
+    const { sessions } = await app.get<SessionHealthIndicator>(SessionHealthIndicator).check('sessions');
+
+    expect(sessions).toMatchObject({ status: 'up', pools: { default: { max, inUse: 0, waiting: 0 } } });
   });
 
   it('knows how each transaction ended', async () => {
