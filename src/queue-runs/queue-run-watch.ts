@@ -23,8 +23,8 @@ const REST = 10;
 type Unfinished = ReadonlyMap<string, RunView>;
 
 /**
- * Looks at the runs of the queue a few times a second, and less often while there are none. Reports their progress to followers, and ends the runs that have
- * all their results. Every process does this, so that any of them may be killed.
+ * Looks at the runs of the queue a few times a second, and less often while there are none. Reports their progress to
+ * followers, and ends the runs that have all their results. Every process does this, so that any of them may be killed.
  */
 @Injectable()
 export class QueueRunWatch implements OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {

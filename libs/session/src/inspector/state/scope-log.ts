@@ -15,9 +15,8 @@ const LONGEST_TEXT = 1_000;
 
 /** Keeps a record of the last scopes and the last misuses. */
 export class ScopeLog implements ScopeObserver, ConnectionObserver {
-  readonly #ended: Ring<ScopeNotes>;
   readonly misuses = new Ring<MisuseView>(MISUSES);
-
+  readonly #ended: Ring<ScopeNotes>;
   readonly #describe: (error: unknown) => string;
 
   /** @param history the number of scopes that are kept */
