@@ -10,7 +10,7 @@ export class Observer {
   }
 
   async query<Row extends QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> {
-    this.#client ??= connect(this.#url);
+    this.#client ??= this.#connect();
     try {
       return (await (await this.#client).query<Row>(sql, values)).rows;
     } catch (error) {
@@ -24,6 +24,18 @@ export class Observer {
     const client = await this.#client?.catch(() => undefined);
     this.#client = undefined;
     await client?.end().catch(() => undefined);
+  }
+
+  #connect(): Promise<Client> {
+    const connecting = connect(this.#url);
+    const forget = (): void => {
+      if (this.#client === connecting) {
+        this.#client = undefined;
+      }
+    };
+    // A restart of the server ends a connection that nobody uses, too. The next query connects anew.
+    connecting.then((client) => client.once('end', forget), forget);
+    return connecting;
   }
 }
 

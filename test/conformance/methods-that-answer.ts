@@ -22,7 +22,6 @@ const SHARED = [
 /** The private, protected and internal steps of methods that refuse. */
 const INNER = [
   'applyDiscriminatorCondition',
-  'applyFilters',
   'autoJoinRefsForFilters',
   'buildFields',
   'checkLockRequirements',

@@ -119,6 +119,7 @@ describe('SessionModule where a private part of another package is gone', () => 
 
   it.each<[string, string, object]>([
     ['mikro-orm/entity-manager', 'tryFlush', EntityManager.prototype],
+    ['mikro-orm/entity-manager', 'applyFilters', EntityManager.prototype],
     ['mikro-orm/entity-manager', 'setTransactionContext', EntityManager.prototype],
     ['mikro-orm/unit-of-work', 'register', UnitOfWork.prototype],
     ['mikro-orm/unit-of-work', 'computeChangeSets', UnitOfWork.prototype],

@@ -18,6 +18,7 @@ const ENTITY_MANAGER = [
   'fork',
   'flush',
   'tryFlush',
+  'applyFilters',
   'setFlushMode',
   'stream',
   'transactional',

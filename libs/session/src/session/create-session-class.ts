@@ -1,6 +1,7 @@
 import {
   type EntityManager,
   type EntityName,
+  type FilterQuery,
   FlushMode,
   type ForkOptions,
   type Transaction,
@@ -36,6 +37,8 @@ const TRANSACTIONS = Symbol('transactions');
  * outside of scopes it answers as MikroORM does.
  */
 export type Contextual = 'session' | 'application';
+
+type Rest<Args extends readonly unknown[]> = Args extends readonly [unknown, ...infer Others] ? Others : never;
 
 export interface SessionLookup {
   tryCurrent(): EntityManager | undefined;
@@ -142,7 +145,18 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         await running;
         running = em[STATE]?.knownTransactions?.flushOf(em);
       }
-      return super.tryFlush(entityName, options);
+      const flushed = super.tryFlush(entityName, options);
+      return em[STATE]?.whileOpen(flushed) ?? flushed;
+    }
+
+    /** A filter may take its time, or never answer. A session that has ended by then sends no statement. */
+    override async applyFilters<Entity extends object>(
+      entityName: EntityName<Entity>,
+      ...rest: Rest<Parameters<typeof EntityManager.prototype.applyFilters<Entity>>>
+    ): Promise<FilterQuery<Entity> | undefined> {
+      const state = this.getContext(false)[STATE];
+      const where = super.applyFilters(entityName, ...rest);
+      return state?.whileOpen(where) ?? where;
     }
 
     /**

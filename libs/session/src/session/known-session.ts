@@ -30,6 +30,12 @@ export interface KnownSession {
   begun(em: EntityManager, transaction: Transaction): void;
   track(em: EntityManager, transaction: Transaction): void;
   isInFlushOf(em: EntityManager): boolean;
+  /**
+   * Waits for `work`, at most until the session ends.
+   *
+   * @throws {SessionClosedError} when the session ends first
+   */
+  whileOpen<Result>(work: Promise<Result>): Promise<Result>;
   read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void>;
 }
 

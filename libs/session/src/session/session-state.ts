@@ -22,6 +22,8 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
   #transactions: SessionTransactions | undefined;
   #streams: OpenStreams | undefined;
   #handedOut: HandedOut | undefined;
+  /** Ends the waits that end with the session. */
+  #waits: Set<(reason: Error) => void> | undefined;
   #isGuarded = false;
   #isCompiling = false;
   #ending: ScopeEnding | undefined;
@@ -162,6 +164,22 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     }
   }
 
+  whileOpen<Result>(work: Promise<Result>): Promise<Result> {
+    this.#assertOpen();
+    const waits = (this.#waits ??= new Set());
+    return new Promise((resolve, reject) => {
+      const leave = (error: unknown): void => {
+        waits.delete(leave);
+        reject(error);
+      };
+      waits.add(leave);
+      work.then((result) => {
+        waits.delete(leave);
+        resolve(result);
+      }, leave);
+    });
+  }
+
   /** Reads a stream. The stream is closed when the session, or the transaction of the stream, ends first. */
   read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void> {
     this.#streams ??= new OpenStreams(
@@ -198,7 +216,13 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     this.#ending = ending;
     this.services.holders.delete(this);
     this.services.leaks.forget(this);
-    this.services.connections.leave(this.scope, () => new SessionClosedError(this.scope.label, describeEnding(ending)));
+    const makeReason = (): Error => new SessionClosedError(this.scope.label, describeEnding(ending));
+    this.#waits?.forEach((leave) => leave(makeReason()));
+    this.services.connections.leave(this.scope, makeReason);
+    // The scope of a removed session goes on, with another session.
+    if (ending !== 'removed') {
+      this.services.connections.leaveSoon(this.scope, makeReason);
+    }
     if (isCutShort(ending)) {
       this.services.connections.abandonSoon(this.scope);
     }

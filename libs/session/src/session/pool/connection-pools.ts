@@ -145,6 +145,14 @@ export class ConnectionPools implements Observed {
     this.#all.forEach((pool) => pool.leave(scope, makeReason));
   }
 
+  /**
+   * Gives up the waits of a scope that are yet to begin: a statement needs some microtasks from the check of its session
+   * to the pool.
+   */
+  leaveSoon(scope: LeaseOwner, makeReason: () => Error): void {
+    setImmediate(() => this.leave(scope, makeReason));
+  }
+
   /** Ends the connections that a scope still holds, without a word to the server, which then rolls back. */
   abandon(scope: LeaseOwner): void {
     for (const lease of this.#leasesOf(scope)) {

@@ -28,7 +28,18 @@ export function guardTransactionEnd(connection: Connection): void {
       throw error;
     }
   };
-  connection.rollback = async (transaction, events, ...rest) => {
+  const rollingBack = new WeakMap<Transaction, Promise<void>>();
+  connection.rollback = async (transaction, ...args) => {
+    // Where the scope of a block ends while the block rolls back, both ask for it.
+    const running = rollingBack.get(transaction) ?? rollBack(transaction, ...args);
+    rollingBack.set(transaction, running);
+    try {
+      await running;
+    } finally {
+      rollingBack.delete(transaction);
+    }
+  };
+  const rollBack: Connection['rollback'] = async (transaction, events, ...rest) => {
     const { isCommitted } = transaction as { readonly isCommitted: boolean };
     if (!isOpen(transaction) && !isCommitted) {
       return;
