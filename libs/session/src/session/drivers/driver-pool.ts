@@ -79,6 +79,9 @@ export class DriverPool {
     observer?.asked(owner);
     try {
       const { isBusy } = this.#queue;
+      if (isBusy) {
+        this.connections.assertMayWait(scope);
+      }
       const entry = this.#queue.enter(scope);
       const place = await (isBusy ? this.connections.waitFor(this, entry) : entry.client);
       return await this.#open(place, scope);

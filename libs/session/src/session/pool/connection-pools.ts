@@ -51,6 +51,8 @@ export class ConnectionPools implements Observed {
   readonly #hooks = new SetUpHooks(() => this.beginnings.unclaimed?.arriving);
   /** Whether a transaction takes its connection with its first statement, and not already when it begins. */
   #defers = true;
+  /** The scopes that have ended in this turn of the event loop. Weak: one turn may end very many. */
+  #left: WeakMap<LeaseOwner, () => Error> | undefined;
   #isWarned = false;
   #isClientChecked = false;
 
@@ -118,6 +120,7 @@ export class ConnectionPools implements Observed {
       createLease: (client) => this.#createLease(client),
       checkClient: (client) => this.#checkClient(client),
       connect: () => this.#connect(watched),
+      assertMayWait: (scope) => this.assertMayWait(scope),
       onEnd: () => this.#pools.delete(watched),
     });
     this.#pools.add(watched);
@@ -146,11 +149,23 @@ export class ConnectionPools implements Observed {
   }
 
   /**
-   * Gives up the waits of a scope that are yet to begin: a statement needs some microtasks from the check of its session
-   * to the pool.
+   * Refuses the waits of a scope that are yet to begin: a statement needs some microtasks from the check of its session
+   * to the pool. Work of the scope's code that comes later, with a fork of its own, may wait.
    */
   leaveSoon(scope: LeaseOwner, makeReason: () => Error): void {
-    setImmediate(() => this.leave(scope, makeReason));
+    if (this.#left === undefined) {
+      this.#left = new WeakMap();
+      setImmediate(() => (this.#left = undefined));
+    }
+    this.#left.set(scope, makeReason);
+  }
+
+  /** @throws {SessionClosedError} when the scope has ended in this turn of the event loop */
+  assertMayWait(scope: LeaseOwner | undefined): void {
+    const makeReason = scope && this.#left?.get(scope);
+    if (makeReason !== undefined) {
+      throw makeReason();
+    }
   }
 
   /** Ends the connections that a scope still holds, without a word to the server, which then rolls back. */

@@ -18,6 +18,8 @@ export interface WatchedPoolOptions {
   readonly checkClient: (client: PoolClient) => void;
   /** Returns a connection of the pool, or an object that replaces it. */
   readonly connect: () => Promise<PoolClient>;
+  /** Called before a scope waits until a connection is given back. Throws where it must not. */
+  readonly assertMayWait: (scope: LeaseOwner | undefined) => void;
   /** Called when the pool is closed. */
   readonly onEnd: () => void;
 }
@@ -127,11 +129,11 @@ export class WatchedPool {
     if (this.#isUnreachable) {
       throw new Error(UNREACHABLE);
     }
-    const { isBusy } = this.#queue;
-    const entry = this.#queue.enter(scope);
-    if (!isBusy) {
-      return entry;
+    if (!this.#queue.isBusy) {
+      return this.#queue.enter(scope);
     }
+    this.#options.assertMayWait(scope);
+    const entry = this.#queue.enter(scope);
     this.pool.onWait?.(entry);
     return { ...entry, client: this.#options.waits(this.pool, entry) };
   }
