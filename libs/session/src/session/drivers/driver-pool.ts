@@ -38,7 +38,11 @@ export class DriverPool {
   ) {
     this.#driver = driver;
     this.#links = links;
-    this.#queue = new ConnectionQueue(this, async () => this.#takePlace(), undefined);
+    this.#queue = new ConnectionQueue(this, {
+      connect: async () => this.#takePlace(),
+      assertMayWait: (scope) => connections.assertMayWait(scope),
+      patience: undefined,
+    });
   }
 
   get options(): { readonly max: number } {
@@ -79,9 +83,6 @@ export class DriverPool {
     observer?.asked(owner);
     try {
       const { isBusy } = this.#queue;
-      if (isBusy) {
-        this.connections.assertMayWait(scope);
-      }
       const entry = this.#queue.enter(scope);
       const place = await (isBusy ? this.connections.waitFor(this, entry) : entry.client);
       return await this.#open(place, scope);

@@ -52,7 +52,7 @@ export class ConnectionPools implements Observed {
   /** Whether a transaction takes its connection with its first statement, and not already when it begins. */
   #defers = true;
   /** The scopes that have ended in this turn of the event loop. Weak: one turn may end very many. */
-  #left: WeakMap<LeaseOwner, () => Error> | undefined;
+  #left: WeakMap<object, () => Error> | undefined;
   #isWarned = false;
   #isClientChecked = false;
 
@@ -161,7 +161,7 @@ export class ConnectionPools implements Observed {
   }
 
   /** @throws {SessionClosedError} when the scope has ended in this turn of the event loop */
-  assertMayWait(scope: LeaseOwner | undefined): void {
+  assertMayWait(scope: object | undefined): void {
     const makeReason = scope && this.#left?.get(scope);
     if (makeReason !== undefined) {
       throw makeReason();

@@ -16,6 +16,15 @@ export interface QueuedPool {
   on(event: 'release' | 'remove', listener: () => void): unknown;
 }
 
+export interface QueueOptions<Client> {
+  /** Asks the pool for a connection. */
+  readonly connect: () => Promise<Client>;
+  /** Called before a caller waits until a connection is given back. Throws where its scope must not. */
+  readonly assertMayWait: (scope: object | undefined) => void;
+  /** Milliseconds that a wait may take. */
+  readonly patience: number | undefined;
+}
+
 interface Entry<Client> extends ConnectionWait<Client>, Enrolled<Entry<Client>> {
   readonly scope: object | undefined;
   readonly resolve: (client: Client) => void;
@@ -28,17 +37,15 @@ interface Entry<Client> extends ConnectionWait<Client>, Enrolled<Entry<Client>> 
  */
 export class ConnectionQueue<Client extends { release(): void }> {
   readonly #pool: QueuedPool;
-  readonly #connect: () => Promise<Client>;
+  readonly #options: QueueOptions<Client>;
   /** The callers for which the pool has no connection yet, in their order. */
   readonly #queued = new Roster<Entry<Client>>();
   /** The callers for which the pool was asked for a connection. */
   readonly #asking = new Roster<Entry<Client>>();
-  readonly #patience: number | undefined;
 
-  constructor(pool: QueuedPool, connect: () => Promise<Client>, patience: number | undefined) {
+  constructor(pool: QueuedPool, options: QueueOptions<Client>) {
     this.#pool = pool;
-    this.#connect = connect;
-    this.#patience = patience;
+    this.#options = options;
     // The pool emits this before it has taken the connection back.
     pool.on('release', () => queueMicrotask(() => this.#serveAll()));
     pool.on('remove', () => this.#serveAll());
@@ -54,13 +61,18 @@ export class ConnectionQueue<Client extends { release(): void }> {
     return [...this.#queued].length;
   }
 
+  /** @throws {SessionClosedError} when the caller would have to wait, and its scope has just ended */
   enter(scope: object | undefined): ConnectionWait<Client> {
+    const mustWait = this.isBusy;
+    if (mustWait) {
+      this.#options.assertMayWait(scope);
+    }
     const { promise, resolve, reject } = Promise.withResolvers<Client>();
     const leave = (reason: Error): void => this.#leave(entry, reason);
     const entry: Entry<Client> = { scope, client: promise, resolve, reject, leave };
     // A caller that gives up the wait may not await this promise.
     promise.catch(() => undefined);
-    if (this.isBusy) {
+    if (mustWait) {
       this.#queued.add(entry);
       this.#limit(entry);
     } else {
@@ -96,8 +108,9 @@ export class ConnectionQueue<Client extends { release(): void }> {
   }
 
   #limit(entry: Entry<Client>): void {
-    if (this.#patience !== undefined) {
-      const timer = setTimeout(() => entry.leave(new Error('timeout exceeded when trying to connect')), this.#patience);
+    const { patience } = this.#options;
+    if (patience !== undefined) {
+      const timer = setTimeout(() => entry.leave(new Error('timeout exceeded when trying to connect')), patience);
       entry.client.then(
         () => clearTimeout(timer),
         () => clearTimeout(timer),
@@ -107,7 +120,7 @@ export class ConnectionQueue<Client extends { release(): void }> {
 
   #serve(entry: Entry<Client>): void {
     this.#asking.add(entry);
-    this.#connect().then(
+    this.#options.connect().then(
       (client) => {
         if (this.#asking.delete(entry)) {
           entry.resolve(client);

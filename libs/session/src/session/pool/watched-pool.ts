@@ -19,7 +19,7 @@ export interface WatchedPoolOptions {
   /** Returns a connection of the pool, or an object that replaces it. */
   readonly connect: () => Promise<PoolClient>;
   /** Called before a scope waits until a connection is given back. Throws where it must not. */
-  readonly assertMayWait: (scope: LeaseOwner | undefined) => void;
+  readonly assertMayWait: (scope: object | undefined) => void;
   /** Called when the pool is closed. */
   readonly onEnd: () => void;
 }
@@ -64,7 +64,7 @@ export class WatchedPool {
     });
     // Seam: pg/pool
     const connect = pool.connect.bind(pool);
-    this.#queue = new ConnectionQueue(pool, connect, patience);
+    this.#queue = new ConnectionQueue(pool, { connect, assertMayWait: options.assertMayWait, patience });
     pool.connect = (...args) => (args.length > 0 ? connect(...args) : options.connect());
     const end = pool.end.bind(pool);
     pool.end = (...args) => this.#end(() => end(...args));
@@ -129,11 +129,11 @@ export class WatchedPool {
     if (this.#isUnreachable) {
       throw new Error(UNREACHABLE);
     }
-    if (!this.#queue.isBusy) {
-      return this.#queue.enter(scope);
-    }
-    this.#options.assertMayWait(scope);
+    const { isBusy } = this.#queue;
     const entry = this.#queue.enter(scope);
+    if (!isBusy) {
+      return entry;
+    }
     this.pool.onWait?.(entry);
     return { ...entry, client: this.#options.waits(this.pool, entry) };
   }

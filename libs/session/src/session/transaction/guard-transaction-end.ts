@@ -28,17 +28,6 @@ export function guardTransactionEnd(connection: Connection): void {
       throw error;
     }
   };
-  const rollingBack = new WeakMap<Transaction, Promise<void>>();
-  connection.rollback = async (transaction, ...args) => {
-    // Where the scope of a block ends while the block rolls back, both ask for it.
-    const running = rollingBack.get(transaction) ?? rollBack(transaction, ...args);
-    rollingBack.set(transaction, running);
-    try {
-      await running;
-    } finally {
-      rollingBack.delete(transaction);
-    }
-  };
   const rollBack: Connection['rollback'] = async (transaction, events, ...rest) => {
     const { isCommitted } = transaction as { readonly isCommitted: boolean };
     if (!isOpen(transaction) && !isCommitted) {
@@ -79,6 +68,16 @@ export function guardTransactionEnd(connection: Connection): void {
     } finally {
       unbind?.();
     }
+  };
+  const rollingBack = new WeakMap<Transaction, Promise<void>>();
+  connection.rollback = (transaction, ...args) => {
+    // Where the scope of a block ends while the block rolls back, both ask for it.
+    let running = rollingBack.get(transaction);
+    if (running === undefined) {
+      running = rollBack(transaction, ...args).finally(() => rollingBack.delete(transaction));
+      rollingBack.set(transaction, running);
+    }
+    return running;
   };
 }
 
