@@ -9,11 +9,11 @@ import { queuePolicy, type WorkerSettings } from './worker-settings.js';
 export interface EffectInput {
   readonly key: number;
   /**
-   * What it does once its effect is flushed. `lock`: waits in a statement for a lock that a test may hold. `deaf`: waits
-   * for ever in its first attempt, and hears nothing; another waits for a lock. `deaf later`: the same, but only where
-   * another job is completed already.
+   * What it does once its effect is flushed. `lock`: waits in a statement for a lock that a test may hold, in each attempt
+   * for another one. `same lock`: in each attempt for the first one. `deaf`: waits for ever in its first attempt, and
+   * hears nothing; another waits for a lock. `deaf later`: the same, but only where another job is completed already.
    */
-  readonly hold?: 'lock' | 'deaf' | 'deaf later';
+  readonly hold?: 'lock' | 'same lock' | 'deaf' | 'deaf later';
   /** How it ends its process, each time. */
   readonly end?: 'exit' | 'kill' | 'abort' | 'memory';
   /** Its effect is one that the table refuses. */
@@ -71,8 +71,9 @@ export function createEffectHandler(
       await this.session.flush();
       signal.addEventListener('abort', () => tell(`told to hurry: ${key}`));
       tell(`held: ${key}`);
-      await (hold === 'lock' || attempt > 1
-        ? this.session.execute('select pg_advisory_xact_lock_shared(?)', [HOLD + attempt - 1])
+      const lock = hold === 'same lock' ? HOLD : HOLD + attempt - 1;
+      await (hold === 'lock' || hold === 'same lock' || attempt > 1
+        ? this.session.execute('select pg_advisory_xact_lock_shared(?)', [lock])
         : new Promise(() => undefined));
       return key;
     }
