@@ -17,7 +17,6 @@ export async function askAside<Answer>(
   }
   // Seam: pg/pool-client
   const client = new Client(options);
-  client.on('error', () => undefined);
   let isLate = false;
   let isConnected = false;
   const timer = setTimeout(() => {

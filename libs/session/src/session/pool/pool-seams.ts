@@ -7,7 +7,9 @@ const POOL_CLIENT: Seam = {
   seam: 'pg/pool-client',
   of: 'pg',
   via: '@mikro-orm/postgresql',
-  loss: 'Whether the database answers is not asked on a connection beside the pool',
+  loss:
+    'Whether the database answers is not asked on a connection beside the pool, and the loss of a connection that ' +
+    'cancels a statement ends the process',
 };
 const PARSED_STATEMENTS: Seam = {
   seam: 'pg/parsed-statements',

@@ -33,7 +33,7 @@ export interface Pool {
   /** Private to node-postgres. All clients, also those that are being opened. */
   readonly _clients?: readonly PoolClient[];
   /** The class of its connections. */
-  readonly Client?: new (options: unknown) => PoolClient & { connect(): Promise<void> };
+  Client?: new (options: unknown) => PoolClient & { connect(): Promise<void> };
   /** What to do when a wait for a connection can never end, for the error. @default 'make the pool larger' */
   readonly remedy?: string;
   /** Called when a wait begins because no connection is free. */

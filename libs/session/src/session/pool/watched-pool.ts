@@ -3,6 +3,7 @@ import type { BegunTransaction, LeaseOwner } from './begun-transaction.js';
 import type { LeaseWait } from './connection-opening.js';
 import type { Observed } from './connection-observer.js';
 import { ConnectionQueue, type ConnectionWait } from './connection-queue.js';
+import { hearErrors } from './hear-errors.js';
 import type { Lease } from './lease.js';
 import type { Pool, PoolClient } from './pool.js';
 import type { Waits } from './pool-deadlock.js';
@@ -49,6 +50,7 @@ export class WatchedPool {
   ) {
     this.#options = options;
     const patience = setDefaults(pool);
+    hearErrors(pool);
     this.#watch = new AnswerWatch(pool, () => [...this.#out]);
     pool.on('connect', (client) => void this.#leaseOf(client));
     pool.on('acquire', (client) => {
