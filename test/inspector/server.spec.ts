@@ -150,6 +150,40 @@ describe.each(platforms)('SessionInspectorModule over %s', (platform) => {
       expect(state.pools).toMatchObject([{ max: 5, inUse: 2, waiting: 0 }]);
     });
 
+    it.each([
+      ['in a transaction', 'begin'],
+      ['outside of one', 'run'],
+    ] as const)('shows the statement of a stream that waits for its next row, %s', async (_where, method) => {
+      const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
+      const holding = Promise.withResolvers<void>();
+      const release = Promise.withResolvers<void>();
+      const holder = factory.begin(async (session) => {
+        await session.execute('lock table note');
+        holding.resolve();
+        await release.promise;
+      });
+      await holding.promise;
+      const reader = factory[method](
+        (session) => Array.fromAsync(session.stream(Note, { where: { text: 'a secret' } })),
+        {
+          label: 'reader',
+        },
+      );
+      await blocked(app);
+
+      const state = await stateOf(url, ALLOWED);
+      release.resolve();
+      await Promise.all([holder, reader]);
+
+      expect(state.live.scopes.find(({ label }) => label === 'reader')).toMatchObject({
+        waitsFor: 'statement',
+        waitsSince: expect.any(Number),
+        statement: expect.stringMatching(/^select .* from "note" .* where "n0"."text" = \?$/),
+        connections: [expect.any(Number)],
+      });
+      expect(JSON.stringify(state)).not.toContain('secret');
+    });
+
     it('ends a scope from the page of this server alone', async () => {
       const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
       const begun = Promise.withResolvers<void>();

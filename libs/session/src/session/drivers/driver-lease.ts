@@ -45,12 +45,11 @@ export class DriverLease {
   }
 
   get facts(): ConnectionFacts {
-    const { running } = this.statements;
     return {
       owner: this.use.owner,
       processId: this.link.processId,
       hasFailed: this.loss.cause !== undefined || this.transaction.isAborted,
-      statement: running === undefined ? undefined : { sql: running, since: this.use.silence.since },
+      statement: this.use.running,
     };
   }
 
@@ -83,8 +82,11 @@ export class DriverLease {
     }
   }
 
-  /** Sends something to the database. Notes what an error means for the connection and the transaction. */
-  send<Answer>(send: () => Promise<Answer>): Promise<Answer> {
+  /**
+   * Sends a statement, or something else, to the database. Notes what an error means for the connection and the
+   * transaction.
+   */
+  send<Answer>(send: () => Promise<Answer>, statement?: string): Promise<Answer> {
     return this.use.ask(async () => {
       try {
         return await send();
@@ -92,7 +94,7 @@ export class DriverLease {
         await this.#noteFailure(error);
         throw error;
       }
-    });
+    }, statement);
   }
 
   /** @throws {SessionError} when the connection has been given back */

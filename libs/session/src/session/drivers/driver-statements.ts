@@ -12,7 +12,7 @@ interface StatementLease {
   readonly link: Pick<NativeLink, 'isInTransaction'>;
   readonly use: ConnectionUse;
   readonly transaction: { readonly isOpen: boolean };
-  send<Answer>(send: () => Promise<Answer>): Promise<Answer>;
+  send<Answer>(send: () => Promise<Answer>, statement?: string): Promise<Answer>;
   destroy(reason: Error): void;
   assertUsable(): void;
 }
@@ -22,8 +22,6 @@ export class DriverStatements {
   /** The connection object for Kysely. It refuses statements when the connection has been given back. */
   readonly handle: KyselyConnection;
   readonly #streams = new Set<AsyncIterableIterator<unknown>>();
-  /** The running statement. Undefined when it has its answer. */
-  #running: string | undefined;
   #isChanged = false;
 
   constructor(private readonly lease: StatementLease) {
@@ -45,11 +43,6 @@ export class DriverStatements {
     return this.#isChanged;
   }
 
-  /** The running statement. */
-  get running(): string | undefined {
-    return this.#running;
-  }
-
   closeStreams(): void {
     for (const stream of this.#streams) {
       void stream.return?.();
@@ -59,7 +52,7 @@ export class DriverStatements {
   async #run(query: CompiledQuery, send: () => Promise<unknown>): Promise<unknown> {
     const { link, transaction, use } = this.lease;
     this.#assertAllowed(query);
-    const answer = await this.#send(query, send);
+    const answer = await this.lease.send(send, query.sql);
     if (transaction.isOpen && use.transaction !== undefined && link.isInTransaction === false) {
       const error = endedByStatement(use.label);
       this.lease.destroy(error);
@@ -77,7 +70,7 @@ export class DriverStatements {
     this.#streams.add(stream);
     try {
       for (;;) {
-        const next = await this.#send(query, () => stream.next() as Promise<IteratorResult<unknown, void>>);
+        const next = await this.lease.send(() => stream.next() as Promise<IteratorResult<unknown, void>>, query.sql);
         if (next.done === true) {
           return;
         }
@@ -86,17 +79,6 @@ export class DriverStatements {
     } finally {
       this.#streams.delete(stream);
       await stream.return?.();
-    }
-  }
-
-  async #send<Answer>({ sql }: CompiledQuery, send: () => Promise<Answer>): Promise<Answer> {
-    this.#running = sql;
-    try {
-      return await this.lease.send(send);
-    } finally {
-      if (this.#running === sql) {
-        this.#running = undefined;
-      }
     }
   }
 

@@ -1,6 +1,7 @@
 import type { BegunTransaction, LeaseOwner } from './begun-transaction.js';
 import type { Observed } from './connection-observer.js';
 import { IdleTimer } from './idle-timer.js';
+import type { RunningStatement } from './pool-facts.js';
 import { Silence } from './silence.js';
 
 export interface HeldIdleOptions {
@@ -24,6 +25,7 @@ export class ConnectionUse {
   readonly silence = new Silence();
   readonly #observed: Observed;
   readonly #idleTimer: IdleTimer | undefined;
+  #statement: string | undefined;
   #transaction: BegunTransaction | undefined;
 
   /** @param isInTransaction returns whether a transaction is open on the connection */
@@ -64,13 +66,22 @@ export class ConnectionUse {
     return this.isInTransaction() ? this.silence.pause : 0;
   }
 
-  /** Waits for an answer of the database, and measures the wait. */
-  async ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  /** The statement that waits for an answer. */
+  get running(): RunningStatement | undefined {
+    return this.#statement === undefined ? undefined : { sql: this.#statement, since: this.silence.since };
+  }
+
+  /** Waits for an answer of the database to a statement or to something else, and measures the wait. */
+  async ask<Answer>(question: () => Promise<Answer>, statement?: string): Promise<Answer> {
     this.silence.ask();
+    this.#statement = statement ?? this.#statement;
     try {
       return await question();
     } finally {
       this.silence.answer();
+      if (this.#statement === statement) {
+        this.#statement = undefined;
+      }
       this.#idleTimer?.start();
     }
   }

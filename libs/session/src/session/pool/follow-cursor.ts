@@ -13,7 +13,7 @@ interface CursorConnection {
   readonly isOver: boolean;
   readonly use: {
     /** Waits for an answer to the cursor, and measures the wait. */
-    ask<Answer>(question: () => Promise<Answer>): Promise<Answer>;
+    ask<Answer>(question: () => Promise<Answer>, statement?: string): Promise<Answer>;
   };
   /** Waits for `work`, at most until the connection ends. */
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
@@ -57,7 +57,7 @@ export function followCursor(cursor: Cursor, connection: CursorConnection): void
     }
     try {
       // pg-cursor does not report the end of the connection to a cursor that has read all its rows.
-      return await connection.whileAlive(() => connection.use.ask(() => read(rows)));
+      return await connection.whileAlive(() => connection.use.ask(() => read(rows), cursor.text));
     } catch (error) {
       throw connection.explain(error);
     }

@@ -43,8 +43,6 @@ const NONE = new StatementsBefore([], { hasValues: false });
 export class LeaseStatements {
   /** The original `query` of the client. */
   readonly send: PoolClient['query'];
-  /** The running statement. Undefined when it has its answer. */
-  #running: string | undefined;
   #isCommitted = false;
   /** Whether the connection was handed out. Until then, its statements are those of the hooks that set it up. */
   #isGiven = false;
@@ -61,11 +59,6 @@ export class LeaseStatements {
     this.send = client.query.bind(client);
     // Seam: pg/client
     client.query = (text, values, callback) => this.#query(text, values, callback);
-  }
-
-  /** The running statement. */
-  get running(): string | undefined {
-    return this.#running;
   }
 
   /** Whether the transaction on the connection was committed. */
@@ -174,15 +167,10 @@ export class LeaseStatements {
     const isDead = loss.cause !== undefined || isOver;
     this.#assertAllowed(sql, isOwn, isCommit);
     let answer: Answer | readonly Answer[];
-    this.#running = sql;
     try {
-      answer = await use.ask(() => send() as Promise<Answer | readonly Answer[]>);
+      answer = await use.ask(() => send() as Promise<Answer | readonly Answer[]>, sql);
     } catch (error) {
       throw this.connection.explain(error, isCommit && !isDead);
-    } finally {
-      if (this.#running === sql) {
-        this.#running = undefined;
-      }
     }
     answer = before.takeFromAnswer(answer);
     if (isCommit && (answer as Answer).command === 'ROLLBACK') {

@@ -55,12 +55,11 @@ export class Lease {
   }
 
   get facts(): ConnectionFacts {
-    const { running } = this.statements;
     return {
       owner: this.use.owner,
       processId: this.client.processID ?? undefined,
       hasFailed: this.hasFailed,
-      statement: running === undefined ? undefined : { sql: running, since: this.use.silence.since },
+      statement: this.use.running,
     };
   }
 

@@ -1,5 +1,13 @@
 import type { LeaseOwner } from './begun-transaction.js';
 
+/** A statement that waits for an answer. */
+export interface RunningStatement {
+  /** Its text, with its values where they are part of it. */
+  readonly sql: string;
+  /** When the wait began, by the clock of `performance`. */
+  readonly since: number;
+}
+
 /** The number of connections of a pool, and of callers that wait for one. */
 export interface PoolFacts {
   /** Undefined where there is no limit. */
@@ -17,6 +25,6 @@ export interface ConnectionFacts {
   readonly processId: number | undefined;
   /** Whether a statement in its transaction has failed, so that it can only be rolled back. */
   readonly hasFailed: boolean;
-  /** The running statement with its values, and its start by the clock of `performance`. */
-  readonly statement: { readonly sql: string; readonly since: number } | undefined;
+  /** The statement that waits for an answer. */
+  readonly statement: RunningStatement | undefined;
 }

@@ -4,7 +4,7 @@ import type { Portal } from './portal.js';
 interface PortalConnection {
   readonly use: {
     /** Waits for an answer to the portal, and measures the wait. */
-    ask<Answer>(question: () => Promise<Answer>): Promise<Answer>;
+    ask<Answer>(question: () => Promise<Answer>, statement?: string): Promise<Answer>;
   };
   explain(error: unknown): unknown;
 }
@@ -14,7 +14,7 @@ export function readFromPortal(cursor: Cursor, portal: Portal, connection: Porta
   // Seam: pg-cursor/close
   cursor.read = async (rows) => {
     try {
-      return await connection.use.ask(() => portal.read(rows));
+      return await connection.use.ask(() => portal.read(rows), cursor.text);
     } catch (error) {
       throw connection.explain(error);
     }
