@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 
-import type { EntityManager } from '@mikro-orm/postgresql';
+import type { EntityManager, EventSubscriber } from '@mikro-orm/postgresql';
 import { Controller, Get, Injectable, Post } from '@nestjs/common';
 import {
   ConcurrentSessionUseError,
@@ -296,6 +296,35 @@ describe.each(otherDrivers)('on %s', (driver) => {
     });
 
     expect(await app.texts()).toEqual(['before']);
+  });
+
+  it('a subscriber to a rollback that takes its time leaves the next transaction alone', async () => {
+    const isRolledBack = Promise.withResolvers<void>();
+    const events = app.orm.em.getEventManager();
+    const subscriber: EventSubscriber = {
+      afterTransactionRollback: () => {
+        isRolledBack.resolve();
+        return delay(1_000);
+      },
+    };
+    events.registerSubscriber(subscriber);
+    const failed = app.factory.begin(async (session) => {
+      await write(session, 'lost');
+      throw new Error('no');
+    });
+    failed.catch(() => undefined);
+    await isRolledBack.promise;
+    events.getSubscribers().delete(subscriber);
+
+    await app.factory.begin(async (session) => {
+      await write(session, 'first');
+      await failed.catch(() => undefined);
+      await write(session, 'second');
+    });
+
+    await expect(failed).rejects.toThrow('no');
+    expect(await app.texts()).toEqual(['first', 'second']);
+    await hold();
   });
 
   it('a savepoint that fails undoes itself alone', async () => {

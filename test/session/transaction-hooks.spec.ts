@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { EntityManager, EventSubscriber } from '@mikro-orm/postgresql';
 import { SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
@@ -59,6 +61,61 @@ describe('a subscriber', () => {
     );
 
     expect(counts).toEqual([1, 1, 1]);
+  });
+
+  describe('to a rollback that takes longer than a connection may take to answer', () => {
+    const LONG_MS = 1_000;
+
+    beforeEach(() => {
+      hooks.afterTransactionRollback = () => delay(LONG_MS);
+    });
+
+    it('leaves the connection alone, which others use by then', async () => {
+      const isRolledBack = Promise.withResolvers<void>();
+      hooks.afterTransactionRollback = async () => {
+        isRolledBack.resolve();
+        await delay(LONG_MS);
+      };
+      const failed = factory.begin(async (session) => {
+        await session.insert(Note, { text: 'lost' });
+        throw new Error('on purpose');
+      });
+      failed.catch(() => undefined);
+      await isRolledBack.promise;
+
+      await factory.begin(async (session) => {
+        await session.insert(Note, { text: 'first' });
+        await failed.catch(() => undefined);
+        await session.insert(Note, { text: 'second' });
+      });
+
+      await expect(failed).rejects.toThrow('on purpose');
+      expect(await texts()).toEqual(['first', 'second']);
+    });
+
+    it('leaves the outcome alone', async () => {
+      await factory.run(async (session) => {
+        await session.begin();
+        await session.insert(Note, { text: 'lost' });
+
+        await session.rollback();
+
+        expect(session.isInTransaction()).toBe(false);
+      });
+    });
+
+    it('leaves the transaction around a savepoint alone', async () => {
+      await factory.begin(async (session) => {
+        await session.insert(Note, { text: 'kept' });
+        const part = session.transactional(async (inner) => {
+          await inner.insert(Note, { text: 'lost' });
+          throw new Error('on purpose');
+        });
+        await expect(part).rejects.toThrow('on purpose');
+      });
+
+      expect(await texts()).toEqual(['kept']);
+    });
   });
 
   it('that writes at the end of a transaction which fails then leaves nothing behind', async () => {

@@ -1,4 +1,4 @@
-import type { Connection, Transaction, TransactionEventBroadcaster } from '@mikro-orm/core';
+import { type Connection, EventType, type Transaction, type TransactionEventBroadcaster } from '@mikro-orm/core';
 
 import { isOpen, isSavepoint, markLost, markUnknown } from './joined-transactions.js';
 import { GRACE_MS } from '../pool/pool-defaults.js';
@@ -38,9 +38,15 @@ export function guardTransactionEnd(connection: Connection): void {
       begun?.giveUpWait();
     }
     let isAnnounced = events === undefined;
+    const isRolledBack = Promise.withResolvers<void>();
     const bound = (): (() => void) | undefined => begun?.destroyAfter(GRACE_MS, 'ROLLBACK');
     let unbind = isAnnounced ? bound() : undefined;
     const announce: TransactionEventBroadcaster['dispatchEvent'] = async (event, about) => {
+      if (event === EventType.afterTransactionRollback) {
+        // From here on, the connection may have another user, whatever a subscriber does.
+        unbind?.();
+        isRolledBack.resolve();
+      }
       await events?.dispatchEvent(event, about);
       if (!isAnnounced) {
         isAnnounced = true;
@@ -52,9 +58,11 @@ export function guardTransactionEnd(connection: Connection): void {
       events && Object.assign(Object.create(events) as TransactionEventBroadcaster, { dispatchEvent: announce });
     const isLossTold = begun?.lease?.loss.isTold === true;
     try {
-      const run = (): Promise<void> => asOwner(transaction, () => rollback(transaction, announcer, ...rest));
+      const running = asOwner(transaction, () => rollback(transaction, announcer, ...rest));
+      running.catch(() => undefined);
       // A rollback waits for the statement before it. When that was cancelled on a dead network, no answer comes.
-      await (begun?.whileAlive(run) ?? run());
+      await begun?.whileAlive(() => Promise.race([running, isRolledBack.promise]));
+      await running;
     } catch (error) {
       // The statement failed, not a subscriber. It fails only on a broken connection.
       if (isAnnounced && isOpen(transaction)) {
