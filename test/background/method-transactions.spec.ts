@@ -1,3 +1,4 @@
+import { FlushMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import {
@@ -85,6 +86,12 @@ class Books {
   @InSession({ transaction: { readOnly: false } })
   async add(): Promise<boolean> {
     return this.#write();
+  }
+
+  @InSession({ transaction: { flushMode: FlushMode.COMMIT } })
+  async countUnflushed(): Promise<number> {
+    this.context.current.create(Note, { text: 'b' });
+    return this.context.current.count(Note);
   }
 
   /** Tells whether it was in a transaction. */
@@ -198,6 +205,42 @@ describe.each(injections)('@InSession() with the propagation of a transaction, w
       expect(await factory.begin(() => books[method](), { transaction })).toBe('serializable');
     },
   );
+
+  it.each(['requires_new', 'not_supported'] as const)(
+    '%s writes nothing of its caller, and keeps what runs beside it in the transaction',
+    async (propagation) => {
+      const work = factory.begin(async (session) => {
+        session.create(Note, { text: 'not flushed' });
+        await Promise.all([books[propagation](), session.insert(Note, { text: 'beside' }), books[propagation]()]);
+        throw new OnPurpose();
+      });
+
+      await expect(work).rejects.toThrow(OnPurpose);
+      expect(await database.query('select text from note')).toEqual([{ text: 'a' }, { text: 'a' }]);
+    },
+  );
+
+  it.each(['requires_new', 'not_supported'] as const)(
+    '%s does not wait for a row that its caller has changed and changes again',
+    async (propagation) => {
+      await database.query("insert into note (text) values ('x')");
+
+      await factory.begin(async (session) => {
+        const note = await session.findOneOrFail(Note, { text: 'x' });
+        note.text = 'y';
+        await session.flush();
+        note.text = 'z';
+        await books[propagation]();
+      });
+
+      expect(await database.query('select text from note order by text')).toEqual([{ text: 'a' }, { text: 'z' }]);
+    },
+  );
+
+  it('has its flush mode in a scope and outside of every scope', async () => {
+    expect(await books.countUnflushed()).toBe(0);
+    expect(await factory.run(() => books.countUnflushed())).toBe(1);
+  });
 
   it('requires_new has options of its own', async () => {
     expect(await factory.begin(() => books.levelOfItsOwn())).toBe('serializable');

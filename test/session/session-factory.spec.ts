@@ -1,7 +1,9 @@
+import { FlushMode } from '@mikro-orm/core';
 import { EntityManager } from '@mikro-orm/postgresql';
 import { JobService, SessionClosedError, SessionContext, SessionFactory } from 'nestjs-mikro-session';
 
 import { Note } from '../support/note.entity.js';
+import { poll } from '../support/poll.js';
 import { useTestApp } from '../support/use-test-app.js';
 
 describe('SessionFactory', () => {
@@ -38,6 +40,51 @@ describe('SessionFactory', () => {
 
       await expect(work).rejects.toThrow('no');
       expect(await countNotes()).toBe(0);
+    });
+  });
+
+  describe('begin with options of its transaction', () => {
+    it('ends the statement that runs when the signal aborts', async () => {
+      const stop = new AbortController();
+      const work = factory.begin((session) => session.execute('select pg_sleep(60)'), {
+        transaction: { signal: stop.signal, inflightQueryAbortStrategy: 'cancel query' },
+      });
+      work.catch(() => undefined);
+      const findSleeping = (): Promise<unknown[]> =>
+        database.query(
+          `select from pg_stat_activity where datname = current_database() and state = 'active'
+           and pid <> pg_backend_pid() and query like '%pg_sleep%'`,
+        );
+      await poll('it sleeps', async () => (await findSleeping()).length === 1);
+
+      stop.abort(new Error('stopped'));
+
+      await expect(work).rejects.toThrow('stopped');
+      await poll('it sleeps no more', async () => (await findSleeping()).length === 0);
+    });
+
+    const count = (session: EntityManager): Promise<number> => {
+      session.create(Note, { text: 'not flushed' });
+      return session.count(Note);
+    };
+    const transaction = { flushMode: FlushMode.COMMIT };
+    const ways: Record<string, (options?: typeof transaction) => Promise<unknown>> = {
+      'begin()': (options) => factory.begin(count, options && { transaction: options }),
+      'a job': async (options) =>
+        (await app.get<JobService<EntityManager>>(JobService).map([1], count, options && { transaction: options }))[0],
+    };
+
+    it.each(Object.entries(ways))('flushes as the flush mode says: %s', async (_name, way) => {
+      expect(await way(transaction)).toBe(0);
+      expect(await way()).toBe(2);
+    });
+
+    it('logs with the context of the logger', async () => {
+      const context = await factory.begin((session) => session.getLoggerContext(), {
+        transaction: { loggerContext: { label: 'import' } },
+      });
+
+      expect(context).toMatchObject({ label: 'import' });
     });
   });
 

@@ -56,6 +56,42 @@ describe.each(injections)('the transactions of a session, with %s injection', (i
         expect((await texts()).toSorted()).toEqual(['after', 'apart', 'before']);
       });
 
+      it('keeps what runs beside it in the transaction around it', async () => {
+        const ways: Record<string, (session: EntityManager, text: string) => Promise<unknown>> = {
+          insert: (session, text) => session.insert(Note, { text }),
+          'native update': (session, text) => session.nativeUpdate(Note, { text: 'old' }, { text }),
+          'a statement': (session, text) => session.execute('insert into note (text) values (?)', [text]),
+          'the query builder': (_session, text) => orm.em.createQueryBuilder(Note).insert({ text }).execute(),
+          Kysely: (session, text) =>
+            session.getKysely<{ note: { text: string } }>().insertInto('note').values({ text }).execute(),
+        };
+
+        for (const [name, way] of Object.entries(ways)) {
+          const work = factory.begin(async (session) => {
+            const isBegun = Promise.withResolvers<void>();
+            const isOver = Promise.withResolvers<void>();
+            const apart = session.transactional(
+              async (em) => {
+                await write(em, 'apart');
+                isBegun.resolve();
+                await isOver.promise;
+              },
+              { propagation },
+            );
+            const atOnce = way(session, `beside: ${name}`);
+            await isBegun.promise;
+            expect(session.isInTransaction()).toBe(true);
+            await way(session, `beside: ${name}`);
+            isOver.resolve();
+            await Promise.all([apart, atOnce]);
+            throw new OnPurpose();
+          });
+          await expect(work).rejects.toThrow(OnPurpose);
+        }
+
+        expect(new Set(await texts())).toEqual(new Set(['apart']));
+      });
+
       it('rolls back what comes before and after it', async () => {
         const outcomes = await app.get<JobService<EntityManager>>(JobService).settle([1], async (session) => {
           await write(session, 'before');

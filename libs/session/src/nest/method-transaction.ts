@@ -80,9 +80,9 @@ export class MethodTransaction {
         assertSavepointHas(joining, this.#options, open);
         return session.transactional(work, { ...this.#options, propagation: TransactionPropagation.NESTED });
       case 'requires_new':
-        return session.transactional(work, { ...this.#options, propagation: TransactionPropagation.REQUIRES_NEW });
+        return session.fork().transactional(work, this.#options);
       case 'not_supported':
-        return session.transactional(work, { propagation: TransactionPropagation.NOT_SUPPORTED });
+        return session.fork().transactional(work, { propagation: TransactionPropagation.NOT_SUPPORTED });
       case 'never':
         throw new SessionStateError(
           `"${label}" never runs in a transaction, but "${around}" has one open. Call it outside of that ` +

@@ -14,7 +14,8 @@ import { assertOptionsKept } from './transaction/assert-options-kept.js';
 import { handOutChecked } from './ownership/hand-out-checked.js';
 import type { EntityManagerClass } from './entity-manager-class.js';
 import { type ContextOptions, OPEN_CONTEXT } from './scope/adopt-request-contexts.js';
-import { type KnownSession, STATE, type WithState } from './known-session.js';
+import { type KnownSession, STATE, TAKE_OPTIONS, type WithState } from './known-session.js';
+import type { BeginOptions } from './transaction/begin-options.js';
 import type { SessionTransactions } from './transaction/session-transactions.js';
 import { PARENT } from './transaction/transaction-undos.js';
 
@@ -123,7 +124,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
     }
 
     // Seam: mikro-orm/flush-mode
-    override setFlushMode(flushMode?: FlushMode): void {
+    override setFlushMode(flushMode?: FlushMode | `${FlushMode}`): void {
       super.setFlushMode(flushMode);
       this.getContext(false)[FLUSH_MODE] = flushMode;
     }
@@ -197,7 +198,16 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       assertOptionsKept(em, state.scope.label, options);
       return transactions.isJoining(em, options)
         ? super.transactional(work, options)
-        : transactions.transactional(em, options, work, (inner) => super.transactional(inner, options));
+        : transactions.transactional(em, options, work, (inner) => {
+            const open: unknown = em.getTransactionContext();
+            const result = super.transactional(inner, options);
+            if (open !== em.getTransactionContext()) {
+              // Seam: mikro-orm/suspended-transaction
+              // For a transaction beside the open one, MikroORM takes the open one away from all code of the session.
+              em.setTransactionContext(open);
+            }
+            return result;
+          });
     }
 
     override async begin(options: Omit<TransactionOptions, 'ignoreNestedTransactions'> = {}): Promise<void> {
@@ -209,6 +219,21 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       return transactions === undefined
         ? super.begin(options)
         : transactions.begin(em, options, () => super.begin(options));
+    }
+
+    [TAKE_OPTIONS]({ flushMode, loggerContext, signal, inflightQueryAbortStrategy }: BeginOptions): void {
+      if (flushMode !== undefined) {
+        this.setFlushMode(flushMode);
+      }
+      if (loggerContext !== undefined) {
+        this.loggerContext = { ...this.loggerContext, ...loggerContext };
+      }
+      if (signal !== undefined) {
+        this.signal = this.signal === undefined ? signal : AbortSignal.any([this.signal, signal]);
+      }
+      if (inflightQueryAbortStrategy !== undefined) {
+        this.inflightQueryAbortStrategy = inflightQueryAbortStrategy;
+      }
     }
 
     override async commit(): Promise<void> {

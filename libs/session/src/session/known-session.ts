@@ -3,6 +3,7 @@ import type { EntityManager, Transaction } from '@mikro-orm/core';
 import type { HandedOut } from './ownership/handed-out/handed-out.js';
 import type { LiveScope } from './scope/live-scope.js';
 import type { SessionError } from './session-error.js';
+import type { BeginOptions } from './transaction/begin-options.js';
 import type { SessionTransactions } from './transaction/session-transactions.js';
 
 /** The property of an EntityManager that holds its session: on the session itself, and on every fork of it. */
@@ -39,6 +40,10 @@ export interface KnownSession {
   read<Item>(stream: AsyncIterator<Item>, transaction: unknown): AsyncGenerator<Item, void>;
 }
 
+/** The method of a session that takes the options of a transaction which MikroORM reads from an EntityManager. */
+export const TAKE_OPTIONS = Symbol('take options');
+
 export interface WithState {
   [STATE]?: KnownSession;
+  [TAKE_OPTIONS]?(options: BeginOptions): void;
 }

@@ -1,4 +1,4 @@
-import type { KnownSession } from '../known-session.js';
+import { type KnownSession, TAKE_OPTIONS } from '../known-session.js';
 import type { BeginOptions } from './begin-options.js';
 
 /** The transaction of a session that belongs to the opener of the scope. Code inside the scope may not end it. */
@@ -6,8 +6,11 @@ export class ScopeTransaction {
   private constructor(private readonly state: KnownSession) {}
 
   static async begin(state: KnownSession, options: BeginOptions): Promise<ScopeTransaction> {
-    await state.session.begin(options);
-    state.transactions.manage(state.session);
+    const { session } = state;
+    // MikroORM's begin() drops them: its transactional() gives them to a fork.
+    session[TAKE_OPTIONS]?.(options);
+    await session.begin(options);
+    state.transactions.manage(session);
     return new ScopeTransaction(state);
   }
 
