@@ -4,6 +4,7 @@ import {
   ConnectionLostError,
   isTransientError,
   JobTimeoutError,
+  SessionHealthIndicator,
   SessionStateError,
   TransactionAbortedError,
 } from 'nestjs-mikro-session';
@@ -261,6 +262,82 @@ describeMariadb('on MariaDB and MySQL', () => {
     expect(errors.every((error) => isTransientError(error))).toBe(true);
     expect(errors[1]).toBeInstanceOf(ConnectionLostError);
     expect(await app.texts()).toEqual(['a', 'b']);
+  });
+
+  it('a job whose connection is killed while a statement runs is done again', async () => {
+    const errors: unknown[] = [];
+
+    const [text] = await app.jobs.map(
+      [1],
+      async (session) => {
+        if (errors.length > 0) {
+          return 'done';
+        }
+        const id = await threadOf(session);
+        const running = session.execute('select sleep(60)').catch((error: unknown) => {
+          errors.push(error);
+          throw error;
+        });
+        await poll('it runs', async () => {
+          const [row] = await app.database.query<{ n: number }>(
+            `select count(*) as n from information_schema.processlist where id = ${id} and info like 'select sleep%'`,
+          );
+          return row?.n === 1;
+        });
+        await app.database.query(`kill ${id}`);
+        await running;
+        return 'not killed';
+      },
+      { retry: { limit: 1 } },
+    );
+
+    expect(text).toBe('done');
+    expect(errors.map((error) => isTransientError(error))).toEqual([true]);
+  });
+
+  it('a health check that gets no answer gives its connection back', async () => {
+    await using proxy = await startCuttingProxy(new URL(app.database.url));
+    const url = new URL(app.database.url);
+    url.port = String(proxy.port);
+    const other = await startDriverApp('mariadb', { orm: { clientUrl: url.href, pool: { min: 0, max: 1 } } });
+    try {
+      await other.factory.run((session) => session.count(Note));
+      proxy.isSilent = true;
+
+      const { sessions } = await other
+        .get<SessionHealthIndicator>(SessionHealthIndicator)
+        .check('sessions', { timeout: 50 });
+      proxy.isSilent = false;
+
+      expect(sessions).toMatchObject({ status: 'down' });
+      expect(await other.factory.run((session) => session.count(Note))).toBe(0);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it.each([
+    ['a text', 'no tenant'],
+    ['a number', 7],
+    ['an error that nobody may change', Object.freeze(new Error('no tenant'))],
+  ])('a hook that throws %s ends the connection alone', async (_what, thrown) => {
+    const other = await startDriverApp('mariadb', { orm: { pool: { min: 0, max: 1 } } });
+    try {
+      let isFailing = true;
+      other.orm.config.set('onReserveConnection', async () => {
+        if (isFailing) {
+          throw thrown;
+        }
+      });
+      await (other.orm as unknown as { reconnect(): Promise<void> }).reconnect().catch(() => undefined);
+
+      await expect(other.factory.run((session) => session.count(Note))).rejects.toBeDefined();
+      isFailing = false;
+
+      expect(await other.factory.run((session) => session.count(Note))).toBe(0);
+    } finally {
+      await other.close();
+    }
   });
 
   it.each([true, false])('a commit whose answer is lost is unknown (the server heard it: %s)', async (isHeard) => {

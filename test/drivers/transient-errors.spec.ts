@@ -10,7 +10,7 @@ describe('isTransientError()', () => {
     [{ code: 'ER_CHECKREAD', errno: 1020 }],
     [{ code: 'ER_CON_COUNT_ERROR', errno: 1040 }],
     [{ code: 'ER_SERVER_SHUTDOWN', errno: 1053 }],
-    [{ code: 'ER_CONNECTION_KILLED', errno: 1927 }],
+    [{ code: undefined, errno: 1927, sqlState: '70100' }],
     [{ code: 'ER_CLIENT_INTERACTION_TIMEOUT', errno: 4031 }],
     [{ code: 'ER_OPTION_PREVENTS_STATEMENT', message: 'running with the --read-only option' }],
     [{ code: 'PROTOCOL_CONNECTION_LOST', fatal: true }],

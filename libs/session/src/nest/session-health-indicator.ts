@@ -84,7 +84,11 @@ function ping(source: SessionSource, timeout: number): Promise<string | undefine
   const about = `The connection "${orm.em.name}"`;
   return source.inScope({ kind: 'run', label: LABEL }, async (scope) => {
     const late = Promise.withResolvers<string>();
-    const isInTime = unlessInTime(timeout, () => late.resolve(`${about} got no answer within ${timeout} ms.`));
+    const isInTime = unlessInTime(timeout, () => {
+      late.resolve(`${about} got no answer within ${timeout} ms.`);
+      // The answer may never come. Each check would then take one more connection away.
+      connections.abandon(scope);
+    });
     try {
       return await Promise.race([findFault(source, about), late.promise]);
     } finally {

@@ -38,7 +38,7 @@ export function rollsBackMysql(error: unknown): 'always' | 'as set' | 'never' {
  * A deadlock, a lock that was not free, a row that was changed since it was read, a server that shuts down, has no free
  * connection or has become a replica, and a connection that the server has ended.
  */
-const PASSING = new Set([
+const PASSING: ReadonlySet<unknown> = new Set([
   'ER_LOCK_DEADLOCK',
   'ER_LOCK_WAIT_TIMEOUT',
   'ER_LOCK_NOWAIT',
@@ -49,11 +49,13 @@ const PASSING = new Set([
   'ER_USER_LIMIT_REACHED',
   'ER_SERVER_SHUTDOWN',
   'ER_NORMAL_SHUTDOWN',
-  'ER_CONNECTION_KILLED',
   'ER_CLIENT_INTERACTION_TIMEOUT',
   'ER_READ_ONLY_MODE',
   'PROTOCOL_CONNECTION_LOST',
 ]);
+
+/** Of MariaDB, for a connection that was killed while a statement ran. mysql2 has no code for it. */
+const KILLED = 1927;
 
 /** The message of a server that has become a replica. Its error number is used for other options too. */
 const REPLICA = /--(?:super-)?read-only\b/;
@@ -66,7 +68,8 @@ export function isTransientMysqlError(error: object): boolean {
   const code = readProperty(error, 'code');
   const message = readProperty(error, 'message');
   return (
-    PASSING.has(code as string) ||
+    PASSING.has(code) ||
+    readProperty(error, 'errno') === KILLED ||
     message === CLOSED ||
     (code === 'ER_OPTION_PREVENTS_STATEMENT' && typeof message === 'string' && REPLICA.test(message))
   );

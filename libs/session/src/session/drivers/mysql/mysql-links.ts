@@ -50,7 +50,8 @@ export class MysqlLinks implements NativeLinks {
       return { connection, link: arriving.link ?? { ...UNKNOWN } };
     } catch (error) {
       // A hook could not set up this connection.
-      arriving.link?.destroy(error as Error);
+      // mysql2 changes the error that ends a connection, and that of a hook may be anything.
+      arriving.link?.destroy(new Error('a hook could not set it up', { cause: error }));
       throw error;
     }
   }
