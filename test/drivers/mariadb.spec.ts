@@ -199,6 +199,75 @@ describeMariadb('on MariaDB and MySQL', () => {
     expect(await app.texts()).toEqual(['committed by the procedure', 'b']);
   });
 
+  it('a procedure that commits and then fails is found out', async () => {
+    await app.database.query(`create or replace procedure commits_and_fails()
+      begin commit; signal sqlstate '45000' set message_text = 'on purpose'; end`);
+
+    const ended = app.factory.begin(async (session) => {
+      await update(session, 1, 'committed by the procedure');
+      const error: unknown = await session.execute('call commits_and_fails()').catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(SessionStateError);
+      expect(error).toMatchObject({ cause: { sqlState: '45000' } });
+      await update(session, 2, 'lost');
+    });
+
+    await expect(ended).rejects.toThrow(SessionStateError);
+    expect(await app.texts()).toEqual(['committed by the procedure', 'b']);
+  });
+
+  it('a procedure that fails with a transaction of its own leaves nothing to the next session', async () => {
+    await app.database.query(`create or replace procedure begins_and_fails()
+      begin start transaction; insert into note (text, tenant) values ('half', 'a');
+      signal sqlstate '45000' set message_text = 'on purpose'; end`);
+
+    for (let count = 0; count < SIZE; count += 1) {
+      await expect(app.factory.run((session) => session.execute('call begins_and_fails()'))).rejects.toThrow(
+        'A transaction was left open',
+      );
+    }
+    await Promise.all(Array.from({ length: SIZE }, () => app.factory.begin((session) => session.count(Note))));
+
+    expect(await app.texts()).toEqual(['a', 'b']);
+  });
+
+  it.each([0, 1, 2, 3])('a column named serverStatus, with %i, says nothing of the transaction', async (status) => {
+    const answer = [{ serverStatus: status }];
+
+    const within = await app.factory.begin((session) => session.execute('select ? as serverStatus', [status]));
+    const outside = await app.factory.run((session) => session.execute('select ? as serverStatus', [status]));
+    const failed = app.factory.run((session) =>
+      session
+        .getKysely<{ note: { text: string; tenant: string } }>()
+        .transaction()
+        .execute(async (transaction) => {
+          await transaction.insertInto('note').values({ text: 'lost', tenant: 'a' }).execute();
+          await transaction.selectNoFrom((eb) => eb.val(status).as('serverStatus')).execute();
+          throw new Error('on purpose');
+        }),
+    );
+
+    await expect(failed).rejects.toThrow('on purpose');
+    expect([within, outside]).toEqual([answer, answer]);
+    expect(await app.texts()).toEqual(['a', 'b']);
+  });
+
+  it('connections that are first opened together are all followed', async () => {
+    const other = await startDriverApp('mariadb', { orm: { ensureDatabase: false, pool: { min: 0, max: SIZE } } });
+    try {
+      await (other.orm as unknown as { reconnect(options: object): Promise<void> }).reconnect({ skipOnConnect: true });
+      await Promise.all(
+        Array.from({ length: SIZE }, () => other.factory.run((session) => session.execute(`set @tenant = 'a'`))),
+      );
+
+      const seen = await Promise.all(
+        Array.from({ length: SIZE }, () => other.factory.run((session) => session.execute('select @tenant as tenant'))),
+      );
+      expect(seen.flat()).toEqual(Array.from({ length: SIZE }, () => ({ tenant: null })));
+    } finally {
+      await other.close();
+    }
+  });
+
   it('settings of a session do not meet the next one', async () => {
     const changing = [
       `set @tenant = 'a'`,

@@ -9,12 +9,14 @@ import { SessionFactory, SessionModule } from 'nestjs-mikro-session';
 import { JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 import { SessionTesting } from 'nestjs-mikro-session/testing';
 
+import { findMariadbUrl } from '../support/databases/mariadb-database.js';
 import { CapturedLog } from '../support/captured-log.js';
 import { loadDriver } from '../support/load-driver.js';
 import { Note } from '../support/note.entity.js';
 import { ormOptions } from '../support/test-app.js';
 import { createTestDatabase } from '../support/test-database.js';
 import { describeMariadb, otherDrivers, startDriverApp } from './support/driver-app.js';
+import { createOwnDialect } from './support/own-dialect.js';
 
 interface Started extends AsyncDisposable {
   readonly context: INestApplicationContext;
@@ -87,6 +89,15 @@ describe('a Kysely instance of the user', () => {
     await using app = await start('sqlite', { driverOptions: kysely });
 
     expect(app.warnings).toEqual([expect.stringContaining('Its Kysely instance in `driverOptions` is yours')]);
+  });
+});
+
+describeMariadb('a dialect of the user for MariaDB', () => {
+  it('is named at start, with what is not seen', async () => {
+    const driverOptions = createOwnDialect((await findMariadbUrl()) ?? '');
+    await using app = await start('mariadb', { driverOptions });
+
+    expect(app.warnings).toEqual([expect.stringContaining('Its dialect in `driverOptions` is yours')]);
   });
 });
 

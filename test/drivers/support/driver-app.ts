@@ -31,10 +31,11 @@ export const describeMariadb = hasMariadb ? describe : describe.skip;
 
 export async function startDriverApp(
   driver: TestDriver,
-  options: Omit<TestAppOptions, 'databaseUrl'> = {},
+  { port, ...options }: Omit<TestAppOptions, 'databaseUrl'> & { readonly port?: number } = {},
 ): Promise<DriverApp> {
   const database = await createTestDatabase(driver);
-  const app = await startTestApp({ databaseUrl: database.url, ...options });
+  const databaseUrl = port === undefined ? database.url : withPort(database.url, port);
+  const app = await startTestApp({ databaseUrl, ...options });
   return {
     ...app,
     database,
@@ -49,4 +50,10 @@ export async function startDriverApp(
       await database.drop();
     },
   };
+}
+
+function withPort(address: string, port: number): string {
+  const url = new URL(address);
+  url.port = String(port);
+  return url.href;
 }

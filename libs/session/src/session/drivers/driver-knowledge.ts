@@ -12,6 +12,8 @@ export interface DriverKnowledge {
   readonly name: string;
   /** What sessions cannot see or do there, as sentences. */
   readonly unseen: string;
+  /** What sessions cannot see either where the driver package does not show its pool. */
+  readonly unseenWithoutPool?: string;
   /** The default isolation level of a transaction. */
   readonly isolationLevel: IsolationLevel;
   readonly lexis: SqlLexis;
@@ -23,6 +25,8 @@ export interface DriverKnowledge {
   limitOf(config: MikroORM['config']): number;
   /** Sets the largest number of connections. */
   limitTo(config: MikroORM['config'], limit: number): void;
+  /** Whether a procedure may end a transaction, so that its end after an error does not mean a rollback. */
+  readonly hasProcedures: boolean;
   /** Whether each thread has the full number of connections, and not a share. */
   readonly hasOwnInThreads: boolean;
   /** Returns why threads cannot use the same database. Undefined where they can. */

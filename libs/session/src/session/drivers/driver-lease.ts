@@ -62,10 +62,26 @@ export class DriverLease {
    * Ends the connection without a word to the database, which then rolls back. Running statements fail with `reason`.
    */
   destroy(reason: Error): void {
-    this.statements.closeStreams();
+    if (this.#isReleased) {
+      return;
+    }
     this.loss.note(reason);
     this.link.destroy(reason, this.connection);
-    this.#end(reason);
+    const closing = this.statements.closeStreams();
+    if (this.knowledge.canReplace || !this.statements.haveStreams) {
+      this.#end(reason);
+      return;
+    }
+    // The only connection can roll back when no stream reads from it any more.
+    void closing.then(() => {
+      this.link.destroy(reason, this.connection);
+      this.#end(reason);
+    });
+  }
+
+  /** Waits for work that no statement needs, at most until the connection ends. */
+  async untilEnd(work: Promise<unknown> | undefined): Promise<void> {
+    await Promise.race([work, this.#over.promise.catch(() => undefined)]);
   }
 
   release(): void {
@@ -124,6 +140,7 @@ export class DriverLease {
       this.loss.isTold = true;
       this.loss.note(error as Error);
     } else {
+      await this.link.learn?.();
       await this.transaction.noteFailure(error);
     }
   }

@@ -11,8 +11,10 @@ interface StatementLease {
   readonly knowledge: DriverKnowledge;
   readonly link: Pick<NativeLink, 'isInTransaction'>;
   readonly use: ConnectionUse;
-  readonly transaction: { readonly isOpen: boolean };
+  readonly transaction: { readonly isOpen: boolean; readonly isAborted: boolean };
   send<Answer>(send: () => Promise<Answer>, statement?: string): Promise<Answer>;
+  whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
+  untilEnd(work: Promise<unknown> | undefined): Promise<void>;
   destroy(reason: Error): void;
   assertUsable(): void;
 }
@@ -43,22 +45,43 @@ export class DriverStatements {
     return this.#isChanged;
   }
 
-  closeStreams(): void {
-    for (const stream of this.#streams) {
-      void stream.return?.();
-    }
+  /** Whether a stream is half read. */
+  get haveStreams(): boolean {
+    return this.#streams.size > 0;
+  }
+
+  /** Closes the streams that are half read. */
+  async closeStreams(): Promise<void> {
+    // A stream that fails tells it to its reader.
+    await Promise.allSettled([...this.#streams].map(async (stream) => stream.return?.()));
   }
 
   async #run(query: CompiledQuery, send: () => Promise<unknown>): Promise<unknown> {
-    const { link, transaction, use } = this.lease;
     this.#assertAllowed(query);
-    const answer = await this.lease.send(send, query.sql);
-    if (transaction.isOpen && use.transaction !== undefined && link.isInTransaction === false) {
-      const error = endedByStatement(use.label);
+    let answer: unknown;
+    try {
+      answer = await this.lease.send(send, query.sql);
+    } catch (error) {
+      this.#assertStillOpen(error);
+      throw error;
+    }
+    this.#assertStillOpen();
+    return answer;
+  }
+
+  /** @throws {SessionStateError} for a statement that unexpectedly ended the transaction around it */
+  #assertStillOpen(cause?: unknown): void {
+    const { link, transaction, use } = this.lease;
+    if (
+      transaction.isOpen &&
+      !transaction.isAborted &&
+      use.transaction !== undefined &&
+      link.isInTransaction === false
+    ) {
+      const error = endedByStatement(use.label, cause);
       this.lease.destroy(error);
       throw error;
     }
-    return answer;
   }
 
   async *#read(
@@ -70,7 +93,7 @@ export class DriverStatements {
     this.#streams.add(stream);
     try {
       for (;;) {
-        const next = await this.lease.send(() => stream.next() as Promise<IteratorResult<unknown, void>>, query.sql);
+        const next = await this.lease.send(() => this.lease.whileAlive(() => stream.next()), query.sql);
         if (next.done === true) {
           return;
         }
@@ -78,7 +101,7 @@ export class DriverStatements {
       }
     } finally {
       this.#streams.delete(stream);
-      await stream.return?.();
+      await this.lease.untilEnd(stream.return?.());
     }
   }
 

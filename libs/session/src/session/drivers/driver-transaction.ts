@@ -15,7 +15,9 @@ interface TransactionLease {
   readonly link: Pick<NativeLink, 'isInTransaction'>;
   readonly use: ConnectionUse;
   readonly loss: ConnectionLoss;
+  readonly statements: { closeStreams(): Promise<void> };
   whileAlive<Result>(work: Send<Result>): Promise<Result>;
+  untilEnd(work: Promise<unknown>): Promise<void>;
   send<Answer>(send: Send<Answer>): Promise<Answer>;
   destroy(reason: Error): void;
   assertThere(): void;
@@ -62,6 +64,7 @@ export class DriverTransaction {
   async commit(commit: Send<void>): Promise<void> {
     const { knowledge, loss, use } = this.lease;
     this.lease.assertUsable();
+    await this.#closeStreams();
     try {
       await this.lease.send(commit);
     } catch (error) {
@@ -73,6 +76,7 @@ export class DriverTransaction {
 
   async rollBack(rollBack: Send<void>): Promise<void> {
     this.lease.assertThere();
+    await this.#closeStreams();
     const { isInTransaction } = this.lease.link;
     if (isInTransaction === true || (isInTransaction === undefined && this.#abort === undefined)) {
       await this.#sendOrDestroy(rollBack);
@@ -107,9 +111,16 @@ export class DriverTransaction {
 
   /** Called when a statement has failed and its connection is still usable. */
   async noteFailure(error: unknown): Promise<void> {
-    if (this.#isOpen && (this.lease.link.isInTransaction === false || (await this.#hasRolledBack(error)))) {
+    const { knowledge, link } = this.lease;
+    const isOver = link.isInTransaction === false && !knowledge.hasProcedures;
+    if (this.#isOpen && (isOver || (await this.#hasRolledBack(error)))) {
       this.#abort ??= { cause: error };
     }
+  }
+
+  /** A stream that is half read would keep the end of the transaction waiting, or make it fail. */
+  async #closeStreams(): Promise<void> {
+    await this.lease.untilEnd(this.lease.statements.closeStreams());
   }
 
   async #hasRolledBack(error: unknown): Promise<boolean> {

@@ -6,6 +6,8 @@ export interface NativeLink {
   readonly isInTransaction: boolean | undefined;
   /** The process id of the connection on the server. Undefined where there is no server. */
   readonly processId: number | undefined;
+  /** Finds out whether a transaction is open, after an error, where that is not known. */
+  learn?(): Promise<void>;
   /** Called once when the connection ends. */
   onEnd: ((reason: Error) => void) | undefined;
   /** Ends the connection. Where it is the only one, ends only the work on it. */

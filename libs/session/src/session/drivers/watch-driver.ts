@@ -15,6 +15,7 @@ const DIALECT: Seam = {
 interface DialectSource {
   readonly connected: boolean;
   readonly options: { driverOptions?: unknown };
+  getNativeClient?(): Promise<unknown>;
   createKyselyDialect?(options: unknown): KyselyDialect | Promise<KyselyDialect>;
 }
 
@@ -46,6 +47,12 @@ export function watchDriver(orm: MikroORM, knowledge: DriverKnowledge, connectio
       // The connection drops its copy of the options when it is closed, and reads them again.
       config.set('driverOptions', extended as object);
       source.options.driverOptions = extended;
+    }
+    const { unseenWithoutPool } = knowledge;
+    if (unseenWithoutPool !== undefined && extended !== given) {
+      unseen.add(`Its dialect in \`driverOptions\` is yours: ${unseenWithoutPool}`);
+    } else if (unseenWithoutPool !== undefined && source.getNativeClient === undefined) {
+      unseen.add(`This version of MikroORM does not show its pool: ${unseenWithoutPool}`);
     }
     if (source.connected || isKysely(given)) {
       unseen.add(

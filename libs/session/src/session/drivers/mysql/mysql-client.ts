@@ -12,7 +12,13 @@ export interface MysqlClient {
   };
 }
 
-type Answered = (error: Error | null, answer: unknown) => void;
+type Answered = (error: Error | null, answer: unknown, fields?: unknown) => void;
+
+/** A statement whose rows are read as a stream. */
+interface StreamedQuery {
+  on(event: 'end' | 'error', listener: () => void): unknown;
+  emit(event: 'error', reason: Error): unknown;
+}
 
 /** The members of a pool of mysql2 that are used here. */
 export interface MysqlPool {
@@ -29,16 +35,21 @@ export class FollowedClient {
   isInTransaction: boolean | undefined;
   /** Called once when the connection ends. */
   onEnd: ((reason: Error) => void) | undefined;
+  readonly #query: MysqlClient['query'];
+  /** The statements that are read as streams. mysql2 does not tell them that their connection ends. */
+  readonly #streamed = new Set<StreamedQuery>();
   #loss: Error | undefined;
 
   constructor(
     private readonly client: MysqlClient,
     private readonly onOver: () => void,
   ) {
-    const query = client.query.bind(client);
+    this.#query = client.query.bind(client);
     // Seam: mysql2/client
     client.query = (sql, values, callback) =>
-      typeof callback === 'function' ? query(sql, values, this.#noting(callback as Answered)) : query(sql, values);
+      typeof callback === 'function'
+        ? this.#query(sql, values, this.#noting(callback as Answered))
+        : this.#followStream(this.#query(sql, values) as StreamedQuery);
     client.on('error', (error) => this.#end(error));
     client.once('end', () => this.#end(lost('the server closed it')));
     client.stream.once('close', () => this.#end(lost('the network ended it')));
@@ -46,6 +57,19 @@ export class FollowedClient {
 
   get processId(): number | undefined {
     return this.client.threadId;
+  }
+
+  /** Asks the server whether a transaction is open, where it is not known: an error does not say it. */
+  async learn(): Promise<void> {
+    if (this.isInTransaction === undefined && this.#loss === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#query(
+        'do 0',
+        [],
+        this.#noting(() => resolve()),
+      );
+      await promise;
+    }
   }
 
   /** Ends the connection. Unlike `destroy()` of mysql2, this fails the running statements. */
@@ -56,14 +80,23 @@ export class FollowedClient {
   }
 
   #noting(callback: Answered): Answered {
-    return (error, answer) => {
-      const last: unknown = Array.isArray(answer) ? answer.at(-1) : answer;
-      const { serverStatus } = (last ?? {}) as { readonly serverStatus?: unknown };
-      if (typeof serverStatus === 'number') {
+    return (error, answer, fields) => {
+      const serverStatus = findStatus(answer, fields);
+      if (error !== null) {
+        this.isInTransaction = undefined;
+      } else if (serverStatus !== undefined) {
         this.isInTransaction = (serverStatus & IN_TRANSACTION) !== 0;
       }
-      callback(error, answer);
+      callback(error, answer, fields);
     };
+  }
+
+  #followStream(query: StreamedQuery): StreamedQuery {
+    const forget = (): void => void this.#streamed.delete(query);
+    this.#streamed.add(query);
+    query.on('end', forget);
+    query.on('error', forget);
+    return query;
   }
 
   #end(reason: Error): void {
@@ -73,7 +106,17 @@ export class FollowedClient {
     const { onEnd } = this;
     this.onEnd = undefined;
     onEnd?.(this.#loss);
+    for (const query of this.#streamed) {
+      query.emit('error', this.#loss);
+    }
   }
+}
+
+/** Finds the status of the server in an answer. Only an answer without columns has one, or the last of several. */
+function findStatus(answer: unknown, fields: unknown): number | undefined {
+  const header: unknown = Array.isArray(fields) ? (answer as readonly unknown[]).at(-1) : answer;
+  const hasColumns = Array.isArray(fields) && fields.at(-1) !== undefined;
+  return hasColumns ? undefined : (header as { readonly serverStatus?: number } | undefined)?.serverStatus;
 }
 
 /** Makes the error of mysql2 for a statement whose connection was lost. */

@@ -14,6 +14,8 @@ export const mysqlKnowledge: DriverKnowledge = {
   unseen:
     'A transaction takes its connection when it begins. The wait for an answer that the network has lost goes on until a ' +
     'time-out, an abort or TCP ends it.',
+  unseenWithoutPool:
+    'a connection that is lost, and a transaction that a statement or a procedure has ended or left open, are not seen.',
   isolationLevel: IsolationLevel.REPEATABLE_READ,
   lexis: mysqlLexis,
   canReplace: true,
@@ -26,6 +28,7 @@ export const mysqlKnowledge: DriverKnowledge = {
       config.set('driverOptions', { ...(options as object), connectionLimit: limit });
     }
   },
+  hasProcedures: true,
   hasOwnInThreads: false,
   findThreadObstacle: () => undefined,
   findImplicitCommit: findMysqlCommit,

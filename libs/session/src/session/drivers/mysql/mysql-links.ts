@@ -16,7 +16,10 @@ const UNKNOWN: NativeLink = {
   isInTransaction: undefined,
   processId: undefined,
   onEnd: undefined,
-  destroy: () => undefined,
+  destroy: (_reason, connection) => {
+    // Kysely closes the connection first. To tell the server, it would need another one.
+    connection.killSession?.(async () => undefined).catch(() => undefined);
+  },
 };
 
 /** Finds the connection of mysql2 behind each connection of Kysely. */
@@ -26,7 +29,7 @@ export class MysqlLinks implements NativeLinks {
   readonly #arriving = new AsyncLocalStorage<{ link?: FollowedClient }>();
   readonly #limitOf: () => number;
   #pool: MysqlPool | undefined;
-  #isPoolSought = false;
+  #isPoolFound: Promise<void> | undefined;
 
   constructor(source: Connection, limitOf: () => number) {
     this.#source = source;
@@ -43,7 +46,11 @@ export class MysqlLinks implements NativeLinks {
   }
 
   async open(connect: () => Promise<KyselyConnection>): Promise<OpenedLink> {
-    await this.#findPool();
+    // Seam: mikro-orm/pool
+    const { connected } = this.#source as unknown as { readonly connected: boolean };
+    if (connected) {
+      await (this.#isPoolFound ??= this.#findPool());
+    }
     const arriving: { link?: FollowedClient } = {};
     try {
       const connection = await this.#arriving.run(arriving, connect);
@@ -62,12 +69,6 @@ export class MysqlLinks implements NativeLinks {
 
   /** Finds the pool. It exists when MikroORM is connected, unless the user has given a dialect. */
   async #findPool(): Promise<void> {
-    // Seam: mikro-orm/pool
-    const { connected } = this.#source as unknown as { readonly connected: boolean };
-    if (this.#isPoolSought || !connected) {
-      return;
-    }
-    this.#isPoolSought = true;
     const pool = (await this.#source.getNativeClient?.().catch(() => undefined)) as MysqlPool | undefined;
     if (pool === undefined || !checkSeam(pool, ['getConnection', 'config'], POOL)) {
       return;
