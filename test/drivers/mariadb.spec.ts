@@ -278,6 +278,10 @@ describeMariadb('on MariaDB and MySQL', () => {
     for (const statement of changing) {
       await app.factory.run((session) => session.execute(statement));
     }
+    await poll('the server has ended the connection with the lock', async () => {
+      const [row] = await app.database.query<{ isFree: number }>(`select is_free_lock('mine') as isFree`);
+      return row?.isFree === 1;
+    });
 
     const seen = await Promise.all(
       Array.from({ length: SIZE }, () =>

@@ -409,27 +409,6 @@ describe.each(otherDrivers)('on %s', (driver) => {
     await hold();
   });
 
-  it('a half-read stream of a fork of the application does not keep its transaction open', async () => {
-    await app.factory.run((session) => session.insertMany(Note, [{ text: 'a' }, { text: 'b' }, { text: 'c' }]));
-    const fork = app.orm.em.fork();
-
-    const rolledBack = fork.transactional(async (em) => {
-      await em.nativeUpdate(Note, { text: 'a' }, { text: 'lost' });
-      await em.stream(Note).next();
-      throw new Error('no');
-    });
-    await expect(rolledBack).rejects.toThrow('no');
-    await hold();
-    expect((await app.texts()).toSorted()).toEqual(['a', 'b', 'c']);
-
-    await fork.transactional(async (em) => {
-      await em.nativeUpdate(Note, { text: 'a' }, { text: 'kept' });
-      await em.stream(Note).next();
-    });
-    await hold();
-    expect((await app.texts()).toSorted()).toEqual(['b', 'c', 'kept']);
-  });
-
   it('a half-read stream outside of a transaction does not wait for itself', async () => {
     await app.factory.run((session) => session.insertMany(Note, [{ text: 'a' }, { text: 'b' }]));
 

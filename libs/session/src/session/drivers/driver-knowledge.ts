@@ -25,8 +25,6 @@ export interface DriverKnowledge {
   limitOf(config: MikroORM['config']): number;
   /** Sets the largest number of connections. */
   limitTo(config: MikroORM['config'], limit: number): void;
-  /** Whether a procedure may end a transaction, so that its end after an error does not mean a rollback. */
-  readonly hasProcedures: boolean;
   /** Whether each thread has the full number of connections, and not a share. */
   readonly hasOwnInThreads: boolean;
   /** Returns why threads cannot use the same database. Undefined where they can. */

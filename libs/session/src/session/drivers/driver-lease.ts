@@ -14,7 +14,7 @@ export interface DriverLeaseOptions extends ConnectionUseOptions {
   readonly knowledge: DriverKnowledge;
   /** When the connection is replaced after its use by a scope. */
   readonly isReplaced: 'never' | 'changed' | 'always';
-  readonly onRelease: (lease: DriverLease) => void;
+  readonly onRelease: (lease: DriverLease, ready: Promise<unknown> | undefined) => void;
 }
 
 /** One use of a connection of a driver: from its check-out until it is given back. */
@@ -27,6 +27,8 @@ export class DriverLease {
   readonly loss = new ConnectionLoss();
   readonly transaction: DriverTransaction;
   readonly statements: DriverStatements;
+  /** Settles when the connection ends. */
+  readonly over: Promise<void>;
   readonly #options: DriverLeaseOptions;
   readonly #over = Promise.withResolvers<never>();
   #isReleased = false;
@@ -40,7 +42,7 @@ export class DriverLease {
     this.use.scope = options.scope;
     this.transaction = new DriverTransaction(this);
     this.statements = new DriverStatements(this);
-    this.#over.promise.catch(() => undefined);
+    this.over = this.#over.promise.catch(() => undefined);
     link.onEnd = (reason) => this.#end(reason);
   }
 
@@ -66,22 +68,8 @@ export class DriverLease {
       return;
     }
     this.loss.note(reason);
-    this.link.destroy(reason, this.connection);
-    const closing = this.statements.closeStreams();
-    if (this.knowledge.canReplace || !this.statements.haveStreams) {
-      this.#end(reason);
-      return;
-    }
-    // The only connection can roll back when no stream reads from it any more.
-    void closing.then(() => {
-      this.link.destroy(reason, this.connection);
-      this.#end(reason);
-    });
-  }
-
-  /** Waits for work that no statement needs, at most until the connection ends. */
-  async untilEnd(work: Promise<unknown> | undefined): Promise<void> {
-    await Promise.race([work, this.#over.promise.catch(() => undefined)]);
+    const ended = this.link.destroy(reason, this.connection, this.statements.closeStreams());
+    this.#end(reason, ended);
   }
 
   release(): void {
@@ -89,10 +77,13 @@ export class DriverLease {
       return;
     }
     const isLeftOpen = this.link.isInTransaction === true;
-    if (isLeftOpen || this.loss.cause !== undefined || this.#isToBeReplaced) {
-      this.link.destroy(new Error('its settings were changed'), this.connection);
-    }
-    this.#giveBack();
+    const closed = this.statements.closeStreams();
+    const isToBeReplaced = this.#isToBeReplaced || (this.knowledge.canReplace && closed !== undefined);
+    const ended =
+      isLeftOpen || this.loss.cause !== undefined || isToBeReplaced
+        ? this.link.destroy(new Error('it was not left as it was found'), this.connection, closed)
+        : closed;
+    this.#giveBack(ended);
     if (isLeftOpen && this.loss.cause === undefined) {
       throw leftOpen(this.use.label);
     }
@@ -136,13 +127,17 @@ export class DriverLease {
   }
 
   async #noteFailure(error: unknown): Promise<void> {
-    if (this.knowledge.endsConnection(error)) {
+    if (this.loss.cause !== undefined || this.knowledge.endsConnection(error)) {
       this.loss.isTold = true;
       this.loss.note(error as Error);
     } else {
-      await this.link.learn?.();
+      await this.#refresh();
       await this.transaction.noteFailure(error);
     }
+  }
+
+  async #refresh(): Promise<void> {
+    await Promise.race([this.link.refresh?.(), this.over]);
   }
 
   #explainEnd(): Error {
@@ -150,19 +145,20 @@ export class DriverLease {
     return this.loss.explain(label) ?? transactionEnded(label);
   }
 
-  #end(reason: Error): void {
+  #end(reason: Error, ended?: Promise<unknown>): void {
     this.loss.note(reason);
     this.#over.reject(this.#explainEnd());
-    this.#giveBack();
+    this.#giveBack(ended);
   }
 
-  #giveBack(): void {
+  /** @param ready settles when another scope can use the connection. Undefined where that is now */
+  #giveBack(ready: Promise<unknown> | undefined): void {
     if (!this.#isReleased) {
       this.#isReleased = true;
       this.use.end(this.transaction.isCommitted);
       this.transaction.end();
       this.link.onEnd = undefined;
-      this.#options.onRelease(this);
+      this.#options.onRelease(this, ready);
     }
   }
 }

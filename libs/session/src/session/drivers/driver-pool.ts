@@ -144,20 +144,21 @@ export class DriverPool {
       scope,
       knowledge: this.knowledge,
       ...this.connections.leaseOptions,
-      onRelease: (released) => this.#take(released, place),
+      onRelease: (released, ready) => void this.#take(released, place, ready),
     });
     this.#leases.set(lease.statements.handle, lease);
     this.#out.add(lease);
     return lease;
   }
 
-  #take(lease: DriverLease, place: Place): void {
+  async #take(lease: DriverLease, place: Place, ready: Promise<unknown> | undefined): Promise<void> {
     this.#out.delete(lease);
+    if (ready !== undefined) {
+      await ready;
+    }
     // A lost connection cannot be given back, and its answer would never come.
-    this.#driver.releaseConnection(lease.connection).then(
-      () => place.release(),
-      () => place.release(),
-    );
+    await this.#driver.releaseConnection(lease.connection).catch(() => undefined);
+    place.release();
   }
 
   #free(): void {

@@ -1,4 +1,5 @@
 import type { ConnectionUse } from '../pool/connection-use.js';
+import { readAfterEnd } from '../pool/portal.js';
 import { endedByStatement } from '../pool/unexpected-end.js';
 import { SessionStateError } from '../session-error.js';
 import type { DriverKnowledge } from './driver-knowledge.js';
@@ -12,9 +13,9 @@ interface StatementLease {
   readonly link: Pick<NativeLink, 'isInTransaction'>;
   readonly use: ConnectionUse;
   readonly transaction: { readonly isOpen: boolean; readonly isAborted: boolean };
-  send<Answer>(send: () => Promise<Answer>, statement?: string): Promise<Answer>;
+  readonly over: Promise<void>;
   whileAlive<Result>(work: () => Promise<Result>): Promise<Result>;
-  untilEnd(work: Promise<unknown> | undefined): Promise<void>;
+  send<Answer>(send: () => Promise<Answer>, statement?: string): Promise<Answer>;
   destroy(reason: Error): void;
   assertUsable(): void;
 }
@@ -45,40 +46,42 @@ export class DriverStatements {
     return this.#isChanged;
   }
 
-  /** Whether a stream is half read. */
-  get haveStreams(): boolean {
-    return this.#streams.size > 0;
-  }
-
-  /** Closes the streams that are half read. */
-  async closeStreams(): Promise<void> {
-    // A stream that fails tells it to its reader.
-    await Promise.allSettled([...this.#streams].map(async (stream) => stream.return?.()));
+  /**
+   * Closes the streams that are half read: the database takes no other statement before.
+   *
+   * @returns when they are closed. Undefined where there is none
+   */
+  closeStreams(): Promise<unknown> | undefined {
+    if (this.#streams.size === 0) {
+      return undefined;
+    }
+    const closing = [...this.#streams].map(async (stream) => stream.return?.());
+    this.#streams.clear();
+    return Promise.allSettled(closing);
   }
 
   async #run(query: CompiledQuery, send: () => Promise<unknown>): Promise<unknown> {
     this.#assertAllowed(query);
-    let answer: unknown;
-    try {
-      answer = await this.lease.send(send, query.sql);
-    } catch (error) {
-      this.#assertStillOpen(error);
-      throw error;
-    }
+    const answer = await this.#send(send, query);
     this.#assertStillOpen();
     return answer;
   }
 
-  /** @throws {SessionStateError} for a statement that unexpectedly ended the transaction around it */
-  #assertStillOpen(cause?: unknown): void {
+  async #send<Answer>(send: () => Promise<Answer>, query: CompiledQuery): Promise<Answer> {
+    try {
+      return await this.lease.send(send, query.sql);
+    } catch (error) {
+      this.#assertStillOpen({ cause: error });
+      throw error;
+    }
+  }
+
+  /** @throws {SessionStateError} when a statement has ended the transaction */
+  #assertStillOpen(options?: ErrorOptions): void {
     const { link, transaction, use } = this.lease;
-    if (
-      transaction.isOpen &&
-      !transaction.isAborted &&
-      use.transaction !== undefined &&
-      link.isInTransaction === false
-    ) {
-      const error = endedByStatement(use.label, cause);
+    const isOpen = transaction.isOpen && !transaction.isAborted && use.transaction !== undefined;
+    if (isOpen && link.isInTransaction === false) {
+      const error = endedByStatement(use.label, options);
       this.lease.destroy(error);
       throw error;
     }
@@ -93,7 +96,10 @@ export class DriverStatements {
     this.#streams.add(stream);
     try {
       for (;;) {
-        const next = await this.lease.send(() => this.lease.whileAlive(() => stream.next()), query.sql);
+        if (!this.#streams.has(stream)) {
+          throw readAfterEnd();
+        }
+        const next = await this.#send(() => this.lease.whileAlive(() => stream.next()), query);
         if (next.done === true) {
           return;
         }
@@ -101,7 +107,8 @@ export class DriverStatements {
       }
     } finally {
       this.#streams.delete(stream);
-      await this.lease.untilEnd(stream.return?.());
+      // The stream of a connection that has ended may never answer.
+      await Promise.race([stream.return?.(), this.lease.over]);
     }
   }
 

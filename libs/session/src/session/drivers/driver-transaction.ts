@@ -12,14 +12,13 @@ type Send<Answer> = () => Promise<Answer>;
 interface TransactionLease {
   readonly connection: KyselyConnection;
   readonly knowledge: DriverKnowledge;
-  readonly link: Pick<NativeLink, 'isInTransaction'>;
+  readonly link: Pick<NativeLink, 'isInTransaction' | 'refresh'>;
   readonly use: ConnectionUse;
   readonly loss: ConnectionLoss;
-  readonly statements: { closeStreams(): Promise<void> };
   whileAlive<Result>(work: Send<Result>): Promise<Result>;
-  untilEnd(work: Promise<unknown>): Promise<void>;
   send<Answer>(send: Send<Answer>): Promise<Answer>;
   destroy(reason: Error): void;
+  readonly statements: { closeStreams(): Promise<unknown> | undefined };
   assertThere(): void;
   assertUsable(): void;
 }
@@ -111,16 +110,19 @@ export class DriverTransaction {
 
   /** Called when a statement has failed and its connection is still usable. */
   async noteFailure(error: unknown): Promise<void> {
-    const { knowledge, link } = this.lease;
-    const isOver = link.isInTransaction === false && !knowledge.hasProcedures;
-    if (this.#isOpen && (isOver || (await this.#hasRolledBack(error)))) {
+    const { isInTransaction, refresh } = this.lease.link;
+    // Without a server, nothing but the database ends a transaction together with an error.
+    const isRolledBack = isInTransaction === false && refresh === undefined;
+    if (this.#isOpen && (isRolledBack || (await this.#hasRolledBack(error)))) {
       this.#abort ??= { cause: error };
     }
   }
 
-  /** A stream that is half read would keep the end of the transaction waiting, or make it fail. */
   async #closeStreams(): Promise<void> {
-    await this.lease.untilEnd(this.lease.statements.closeStreams());
+    const closed = this.lease.statements.closeStreams();
+    if (closed !== undefined) {
+      await this.lease.whileAlive(() => closed);
+    }
   }
 
   async #hasRolledBack(error: unknown): Promise<boolean> {

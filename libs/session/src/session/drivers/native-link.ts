@@ -6,12 +6,21 @@ export interface NativeLink {
   readonly isInTransaction: boolean | undefined;
   /** The process id of the connection on the server. Undefined where there is no server. */
   readonly processId: number | undefined;
-  /** Finds out whether a transaction is open, after an error, where that is not known. */
-  learn?(): Promise<void>;
+  /** Asks the server whether a transaction is open. Undefined where that is always known, or never. */
+  refresh?(): Promise<void>;
   /** Called once when the connection ends. */
   onEnd: ((reason: Error) => void) | undefined;
-  /** Ends the connection. Where it is the only one, ends only the work on it. */
-  destroy(reason: Error, connection: KyselyConnection): void;
+  /**
+   * Ends the connection. Where it is the only one, ends only the work on it.
+   *
+   * @param closed settles when the streams that were half read are closed. Undefined where there was none
+   * @returns when the connection can be given back. Undefined where that is now
+   */
+  destroy(
+    reason: Error,
+    connection: KyselyConnection,
+    closed: Promise<unknown> | undefined,
+  ): Promise<unknown> | undefined;
 }
 
 export interface OpenedLink {

@@ -1,11 +1,11 @@
 import { SessionStateError } from '../session-error.js';
 
-/** Makes the error of a statement that ended the transaction around it. */
-export function endedByStatement(label: string, cause?: unknown): SessionStateError {
+/** Makes the error of a statement that ended the transaction around it. Its own error, if it has one, is the cause. */
+export function endedByStatement(label: string, options?: ErrorOptions): SessionStateError {
   return new SessionStateError(
     `A statement of "${label}" ended its transaction, which is ended by the block or call that began it. What ` +
       'came before it may be committed, nothing else is. Leave COMMIT and ROLLBACK to the session.',
-    cause === undefined ? {} : { cause },
+    options,
   );
 }
 

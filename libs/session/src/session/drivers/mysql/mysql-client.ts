@@ -12,13 +12,15 @@ export interface MysqlClient {
   };
 }
 
-type Answered = (error: Error | null, answer: unknown, fields?: unknown) => void;
-
-/** A statement whose rows are read as a stream. */
-interface StreamedQuery {
-  on(event: 'end' | 'error', listener: () => void): unknown;
-  emit(event: 'error', reason: Error): unknown;
+/** A statement of mysql2 whose answer comes as events. */
+interface MysqlQuery {
+  readonly onResult?: unknown;
+  once(event: 'end', listener: () => void): unknown;
+  emit(event: 'error', error: Error): boolean;
+  listenerCount(event: 'error'): number;
 }
+
+type Answered = (error: Error | null, answer?: unknown, fields?: unknown) => void;
 
 /** The members of a pool of mysql2 that are used here. */
 export interface MysqlPool {
@@ -31,25 +33,24 @@ const IN_TRANSACTION = 1;
 
 /** Follows one connection of mysql2 until it ends. */
 export class FollowedClient {
-  /** Whether a transaction is open, as the server said last. An answer with rows does not say it. */
+  /** Whether a transaction is open, as the server said last. Neither rows nor an error say it. */
   isInTransaction: boolean | undefined;
   /** Called once when the connection ends. */
   onEnd: ((reason: Error) => void) | undefined;
-  readonly #query: MysqlClient['query'];
-  /** The statements that are read as streams. mysql2 does not tell them that their connection ends. */
-  readonly #streamed = new Set<StreamedQuery>();
+  /** The running statements without a callback, which mysql2 does not tell of a loss. */
+  readonly #streamed = new Set<MysqlQuery>();
   #loss: Error | undefined;
 
   constructor(
     private readonly client: MysqlClient,
     private readonly onOver: () => void,
   ) {
-    this.#query = client.query.bind(client);
+    const query = client.query.bind(client);
     // Seam: mysql2/client
     client.query = (sql, values, callback) =>
       typeof callback === 'function'
-        ? this.#query(sql, values, this.#noting(callback as Answered))
-        : this.#followStream(this.#query(sql, values) as StreamedQuery);
+        ? query(sql, values, this.#noting(callback as Answered))
+        : this.#keep(query(sql, values) as MysqlQuery);
     client.on('error', (error) => this.#end(error));
     client.once('end', () => this.#end(lost('the server closed it')));
     client.stream.once('close', () => this.#end(lost('the network ended it')));
@@ -59,44 +60,60 @@ export class FollowedClient {
     return this.client.threadId;
   }
 
-  /** Asks the server whether a transaction is open, where it is not known: an error does not say it. */
-  async learn(): Promise<void> {
-    if (this.isInTransaction === undefined && this.#loss === undefined) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#query(
-        'do 0',
-        [],
-        this.#noting(() => resolve()),
-      );
-      await promise;
-    }
+  /** Asks the server whether a transaction is open. What fails the question ends the connection, which tells it. */
+  refresh(): Promise<void> {
+    return new Promise((resolve) => {
+      this.client.query('do 0', [], () => resolve());
+    });
   }
 
   /** Ends the connection. Unlike `destroy()` of mysql2, this fails the running statements. */
-  destroy(reason: Error): void {
+  destroy(reason: Error): undefined {
     this.#loss ??= reason;
     this.client.stream.destroy(reason);
     this.client.destroy();
   }
 
+  #keep(command: MysqlQuery): MysqlQuery {
+    if (command.onResult === undefined) {
+      this.#streamed.add(command);
+      command.once('end', () => this.#streamed.delete(command));
+      if (this.#loss !== undefined) {
+        // Its stream is made in this turn of the event loop.
+        process.nextTick(() => this.#failStreamed());
+      }
+    }
+    return command;
+  }
+
+  #failStreamed(): void {
+    const loss = this.#loss as Error;
+    const failing = [...this.#streamed].filter((command) => command.listenerCount('error') > 0);
+    this.#streamed.clear();
+    failing.forEach((command) => command.emit('error', loss));
+  }
+
   #noting(callback: Answered): Answered {
     return (error, answer, fields) => {
-      const serverStatus = findStatus(answer, fields);
-      if (error !== null) {
-        this.isInTransaction = undefined;
-      } else if (serverStatus !== undefined) {
-        this.isInTransaction = (serverStatus & IN_TRANSACTION) !== 0;
-      }
+      this.#note(error, answer, fields);
       callback(error, answer, fields);
     };
   }
 
-  #followStream(query: StreamedQuery): StreamedQuery {
-    const forget = (): void => void this.#streamed.delete(query);
-    this.#streamed.add(query);
-    query.on('end', forget);
-    query.on('error', forget);
-    return query;
+  /** Reads the last result of an answer. Rows have fields. */
+  #note(error: Error | null, answer: unknown, fields: unknown): void {
+    if (error !== null) {
+      this.isInTransaction = undefined;
+      return;
+    }
+    const last: unknown = Array.isArray(fields) ? fields.at(-1) : fields;
+    if (last === undefined) {
+      const header: unknown = Array.isArray(answer) ? answer.at(-1) : answer;
+      const { serverStatus } = (header ?? {}) as { readonly serverStatus?: unknown };
+      if (typeof serverStatus === 'number') {
+        this.isInTransaction = (serverStatus & IN_TRANSACTION) !== 0;
+      }
+    }
   }
 
   #end(reason: Error): void {
@@ -106,17 +123,8 @@ export class FollowedClient {
     const { onEnd } = this;
     this.onEnd = undefined;
     onEnd?.(this.#loss);
-    for (const query of this.#streamed) {
-      query.emit('error', this.#loss);
-    }
+    this.#failStreamed();
   }
-}
-
-/** Finds the status of the server in an answer. Only an answer without columns has one, or the last of several. */
-function findStatus(answer: unknown, fields: unknown): number | undefined {
-  const header: unknown = Array.isArray(fields) ? (answer as readonly unknown[]).at(-1) : answer;
-  const hasColumns = Array.isArray(fields) && fields.at(-1) !== undefined;
-  return hasColumns ? undefined : (header as { readonly serverStatus?: number } | undefined)?.serverStatus;
 }
 
 /** Makes the error of mysql2 for a statement whose connection was lost. */

@@ -28,7 +28,6 @@ export const mysqlKnowledge: DriverKnowledge = {
       config.set('driverOptions', { ...(options as object), connectionLimit: limit });
     }
   },
-  hasProcedures: true,
   hasOwnInThreads: false,
   findThreadObstacle: () => undefined,
   findImplicitCommit: findMysqlCommit,

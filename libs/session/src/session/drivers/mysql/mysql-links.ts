@@ -16,9 +16,10 @@ const UNKNOWN: NativeLink = {
   isInTransaction: undefined,
   processId: undefined,
   onEnd: undefined,
-  destroy: (_reason, connection) => {
-    // Kysely closes the connection first. To tell the server, it would need another one.
+  destroy(_reason, connection) {
+    // It ends the connection here at once. Then it would wait for another one, to end it on the server too.
     connection.killSession?.(async () => undefined).catch(() => undefined);
+    return undefined;
   },
 };
 
@@ -29,7 +30,7 @@ export class MysqlLinks implements NativeLinks {
   readonly #arriving = new AsyncLocalStorage<{ link?: FollowedClient }>();
   readonly #limitOf: () => number;
   #pool: MysqlPool | undefined;
-  #isPoolFound: Promise<void> | undefined;
+  #search: Promise<void> | undefined;
 
   constructor(source: Connection, limitOf: () => number) {
     this.#source = source;
@@ -46,18 +47,13 @@ export class MysqlLinks implements NativeLinks {
   }
 
   async open(connect: () => Promise<KyselyConnection>): Promise<OpenedLink> {
-    // Seam: mikro-orm/pool
-    const { connected } = this.#source as unknown as { readonly connected: boolean };
-    if (connected) {
-      await (this.#isPoolFound ??= this.#findPool());
-    }
+    await this.#seekPool();
     const arriving: { link?: FollowedClient } = {};
     try {
       const connection = await this.#arriving.run(arriving, connect);
       return { connection, link: arriving.link ?? { ...UNKNOWN } };
     } catch (error) {
-      // A hook could not set up this connection.
-      // mysql2 changes the error that ends a connection, and that of a hook may be anything.
+      // mysql2 writes to the error, which may be anything that a hook has thrown.
       arriving.link?.destroy(new Error('a hook could not set it up', { cause: error }));
       throw error;
     }
@@ -67,7 +63,17 @@ export class MysqlLinks implements NativeLinks {
     this.#clients.forEach((client) => client.destroy(reason));
   }
 
-  /** Finds the pool. It exists when MikroORM is connected, unless the user has given a dialect. */
+  /** Seeks the pool when MikroORM is connected: it exists then. */
+  async #seekPool(): Promise<void> {
+    // Seam: mikro-orm/pool
+    const { connected } = this.#source as unknown as { readonly connected: boolean };
+    if (connected) {
+      this.#search ??= this.#findPool();
+    }
+    await this.#search;
+  }
+
+  /** Finds the pool, unless the user has given a dialect, or the version of MikroORM does not tell it. */
   async #findPool(): Promise<void> {
     const pool = (await this.#source.getNativeClient?.().catch(() => undefined)) as MysqlPool | undefined;
     if (pool === undefined || !checkSeam(pool, ['getConnection', 'config'], POOL)) {

@@ -24,7 +24,6 @@ export const sqliteKnowledge: DriverKnowledge = {
   canReplace: false,
   limitOf: () => 1,
   limitTo: () => undefined,
-  hasProcedures: false,
   hasOwnInThreads: true,
   findThreadObstacle: (config) =>
     IN_MEMORY.test(String(config.get('dbName')))

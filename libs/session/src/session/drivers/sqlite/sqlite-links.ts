@@ -38,11 +38,17 @@ export class SqliteLinks implements NativeLinks {
       },
       processId: undefined,
       onEnd: undefined,
-      destroy(_reason, connection) {
-        if (this.isInTransaction !== false) {
-          // The rollback is done when this returns. It fails where no transaction was open.
-          connection.executeQuery({ sql: 'rollback', parameters: [] }).catch(() => undefined);
+      destroy(_reason, connection, closed) {
+        const rollBack = (): void => {
+          if (this.isInTransaction !== false) {
+            // The rollback is done when this returns. It fails where no transaction was open.
+            connection.executeQuery({ sql: 'rollback', parameters: [] }).catch(() => undefined);
+          }
+        };
+        if (closed === undefined) {
+          rollBack();
         }
+        return closed?.then(rollBack);
       },
     };
   }
