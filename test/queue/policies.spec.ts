@@ -360,6 +360,51 @@ describe('the policies of pg-boss', () => {
       expect(clashes).toEqual([]);
     });
 
+    it.each<[string, Pick<JobHandlerOptions, 'localGroupConcurrency'>, Readonly<Record<string, number>>]>([
+      ['a number', { localGroupConcurrency: 2 }, { a: 2, b: 2, big: 2 }],
+      ['tiers', { localGroupConcurrency: { default: 1, tiers: { big: 3 } } }, { a: 1, b: 1, big: 3 }],
+    ])('run as many of a group as `localGroupConcurrency` says, which is %s', async (_what, options, limits) => {
+      const active = new Map(Object.keys(limits).map((group) => [group, 0]));
+      const most = new Map(active);
+      const allReached = Promise.withResolvers<void>();
+      const work: Work = async (session, input) => {
+        const group = input.split(' ', 1)[0] as string;
+        const count = (active.get(group) ?? 0) + 1;
+        active.set(group, count);
+        most.set(group, Math.max(most.get(group) ?? 0, count));
+        if (Object.entries(limits).every(([id, limit]) => (most.get(id) ?? 0) >= limit)) {
+          allReached.resolve();
+        }
+        await allReached.promise;
+        await session.execute('select pg_sleep(0.005)');
+        active.set(group, (active.get(group) ?? 0) - 1);
+      };
+      await start({}, handlerOf({ ...options, localConcurrency: 8 }, work));
+      const inputs = Object.keys(limits).flatMap((group) => Array.from({ length: 20 }, (_, nth) => `${group} ${nth}`));
+
+      await queue.sendMany('tasks', inputs, (input) => {
+        const id = input.split(' ', 1)[0] as string;
+        return { group: { id, tier: id } };
+      });
+
+      await untilState('completed', inputs.length);
+      expect(Object.fromEntries(most)).toEqual(limits);
+    });
+
+    it.each<[Omit<JobHandlerOptions, 'queue'>, string]>([
+      [{ localConcurrency: 2, localGroupConcurrency: 3 }, '`localConcurrency` of 2, got 3'],
+      [{ localGroupConcurrency: 5 }, '`localConcurrency` of 4, got 5'],
+      [{ localConcurrency: 2, localGroupConcurrency: { default: 1, tiers: { big: 3 } } }, 'of 2, got 3'],
+    ])('cannot run more jobs of a group than jobs at all: %j', async (options, message) => {
+      const starting = start({}, handlerOf(options, ignore));
+
+      await expect(starting).rejects.toThrow(TypeError);
+      await expect(starting).rejects.toThrow(
+        `Expected \`localGroupConcurrency\` of @JobHandler() on "TaskHandler" to be at most the`,
+      );
+      await expect(starting).rejects.toThrow(message);
+    });
+
     it('leave no room for a second job of a key', async () => {
       await start({ work: false }, handlerOf({ policy: 'exclusive' }, ignore));
 

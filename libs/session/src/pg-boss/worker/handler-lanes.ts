@@ -2,6 +2,7 @@ import type { JobResult, PgBoss } from 'pg-boss';
 
 import { isDeadLetter } from '../job-dead-letter-error.js';
 import { toFailure, toFailureOutput } from '../message/failure-output.js';
+import { largestOf, limitedToOne, onlyLimit } from './group-limit.js';
 import { LoneLane } from './lone-lane.js';
 import type { LoneTurns } from './lone-turns.js';
 import type { LostJobs } from './lost-jobs.js';
@@ -50,6 +51,7 @@ export class HandlerLanes {
           await onBegin();
           return this.#settle(jobs).finally(onEnd);
         });
+        await this.#setGroupLimit();
         return { fetch: () => boss.notifyWorker(id), stop: () => boss.offWork(queue, { id, wait: true }) };
       },
     });
@@ -60,6 +62,7 @@ export class HandlerLanes {
     for (let lane = 0; lane < lanes; lane += 1) {
       this.#ids.push(await this.#work(batchSize, (jobs) => this.#runIn(lane, jobs)));
     }
+    await this.#setGroupLimit();
     if (fetch.notifyPollingIntervalSeconds === undefined) {
       const seconds = fetch.pollingIntervalSeconds ?? POLLING_SECONDS;
       this.#timer = setInterval(() => this.#wakeIdle(), seconds * 1_000).unref();
@@ -75,8 +78,25 @@ export class HandlerLanes {
 
   #work(batchSize: number, handle: HandleBatch): Promise<string> {
     const { boss, queue, fetch, metadata } = this.#options;
-    const policy = { ...fetch, batchSize, perJobResults: true, includeMetadata: metadata } as const;
+    const policy = { ...limitedToOne(fetch), batchSize, perJobResults: true, includeMetadata: metadata } as const;
     return boss.work<unknown, unknown, typeof policy>(queue, policy, handle);
+  }
+
+  /** Sets the limit of groups for all lanes: pg-boss keeps one for each queue, that of the last `work()`. */
+  async #setGroupLimit(): Promise<void> {
+    const { boss, queue, fetch, metadata } = this.#options;
+    if (largestOf(fetch.localGroupConcurrency) === 1) {
+      return;
+    }
+    // Seam: pg-boss/group-limit
+    const policy = { ...onlyLimit(fetch), perJobResults: true, includeMetadata: metadata } as const;
+    const id = await boss.work<unknown, unknown, typeof policy>(queue, policy, (jobs) => this.#runNew(jobs));
+    await boss.offWork(queue, { id, wait: true });
+  }
+
+  async #runNew(jobs: FetchedJob[]): Promise<JobResult[]> {
+    await this.#options.turns.follow(this.#setLostAside(jobs));
+    return this.#settle(jobs);
   }
 
   async #runIn(lane: number, jobs: FetchedJob[]): Promise<JobResult[]> {
@@ -85,8 +105,7 @@ export class HandlerLanes {
     this.#wake((lane + 1) % this.#ids.length);
     this.#busy.add(lane);
     try {
-      await this.#options.turns.follow(this.#setLostAside(jobs));
-      return await this.#settle(jobs);
+      return await this.#runNew(jobs);
     } finally {
       this.#busy.delete(lane);
     }

@@ -7,6 +7,7 @@ import { createShutdownReason } from '../../jobs/create-shutdown-reason.js';
 import { getConcurrency } from '../../jobs/run/get-concurrency.js';
 import { toChunkWork } from '../../jobs/attempt/to-chunk-work.js';
 import type { SessionSource } from '../../session/session-source.js';
+import { largestOf } from './group-limit.js';
 import { HandlerLanes } from './handler-lanes.js';
 import { LoneTurns } from './lone-turns.js';
 import { LostJobs } from './lost-jobs.js';
@@ -66,17 +67,20 @@ export class QueueWorkers<Em extends EntityManager> {
 
   async #startHandler(boss: PgBoss, lost: LostJobs, handler: QueueHandler): Promise<void> {
     const { options } = handler;
+    const { fetch } = splitPolicy(options);
     const { queue, chunkSize = 1, prefetch = 1, localConcurrency, metadata = false } = options;
     const claims = new QueueClaims(boss, queue);
     const work = this.workOf(handler);
+    const count = await getConcurrency(this.#source.orm, localConcurrency);
+    assertGroupLimit(handler, count);
     const lanes = new HandlerLanes({
       boss,
       queue,
       lost,
-      fetch: splitPolicy(options).fetch,
+      fetch,
       metadata,
       batchSize: chunkSize * prefetch,
-      lanes: await getConcurrency(this.#source.orm, localConcurrency),
+      lanes: count,
       turns: this.#turns,
       ending: this.#ending.signal,
       run: (jobs) => this.#track(new QueueBatch(work, claims, jobs)),
@@ -97,5 +101,16 @@ export class QueueWorkers<Em extends EntityManager> {
     } finally {
       this.#batches.delete(batch);
     }
+  }
+}
+
+/** @throws {TypeError} for a group that could have more jobs at once than there are lanes */
+function assertGroupLimit({ handler, options: { localGroupConcurrency } }: QueueHandler, lanes: number): void {
+  const most = largestOf(localGroupConcurrency);
+  if (most > lanes) {
+    throw new TypeError(
+      `Expected \`localGroupConcurrency\` of @JobHandler() on "${handler.name}" to be at most the \`localConcurrency\` ` +
+        `of ${lanes}, got ${most}.`,
+    );
   }
 }
