@@ -24,7 +24,7 @@ export interface QueueJobContext extends JobContext {
 export type JobMetadata = Omit<JobWithMetadata<unknown>, 'id' | 'name' | 'data' | 'signal'>;
 
 /** A fetched job. `retryCount` identifies the attempt. */
-export type FetchedJob = Omit<Job<unknown>, 'heartbeatSeconds'>;
+export type FetchedJob = Omit<Job<unknown>, 'heartbeatSeconds'> & Partial<Pick<Job<unknown>, 'heartbeatSeconds'>>;
 
 /** A job with its input and info. */
 export class QueueJob {

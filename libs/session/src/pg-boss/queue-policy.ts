@@ -1,5 +1,6 @@
 import type { Queue, WorkOptions } from 'pg-boss';
 
+import type { BeginOptions } from '../session/transaction/begin-options.js';
 import type { QueueName } from './queue-inputs.js';
 
 /** Options of a queue of pg-boss: retries, expiry, heartbeat, dead letter, policy. */
@@ -46,6 +47,11 @@ export interface JobHandlerOptions<Name extends QueueName = QueueName> extends Q
    * @default 1
    */
   readonly prefetch?: number;
+  /**
+   * Options of the transactions of the jobs, as in JobService. They are never read-only, because the job is completed
+   * in them. With an isolation level above `read committed`, the jobs cannot have `heartbeatSeconds`.
+   */
+  readonly transaction?: Omit<BeginOptions, 'readOnly'>;
   /** Whether `job.metadata` is set. The fetch takes longer then. @default false */
   readonly metadata?: boolean;
   /**
@@ -77,6 +83,7 @@ const OWN_OPTIONS: ReadonlySet<string> = new Set([
   'prefetch',
   'metadata',
   'input',
+  'transaction',
 ] satisfies (keyof JobHandlerOptions)[]);
 
 /** Splits the options into those of the queue and those of the fetch. */

@@ -18,7 +18,7 @@ import type { ScopeStorage } from './scope/scope-storage.js';
 import { NoActiveSessionError, SessionClosedError } from './session-error.js';
 import type { SessionDefaults, SessionForkOptions } from './session-options.js';
 import { SessionState } from './session-state.js';
-import type { BeginOptions } from './transaction/begin-options.js';
+import type { BeginOptions, TransactionDefaults } from './transaction/begin-options.js';
 import { ForkTransactions } from './transaction/fork-transactions.js';
 import { ScopeTransaction } from './transaction/scope-transaction.js';
 
@@ -92,6 +92,11 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     for (const callback of this.#closeCallbacks) {
       await callback();
     }
+  }
+
+  /** The defaults of the options of transactions. */
+  get transactionDefaults(): TransactionDefaults | undefined {
+    return this.defaults.transactions;
   }
 
   get currentScope(): LiveScope | undefined {

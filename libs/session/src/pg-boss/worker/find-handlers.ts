@@ -4,6 +4,8 @@ import type { Type } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
 
 import { SessionSetupError } from '../../session/session-error.js';
+import { assertBeginOptions } from '../../session/transaction/assert-begin-options.js';
+import type { BeginOptions } from '../../session/transaction/begin-options.js';
 import { HANDLER_OPTIONS, type HandlerClass } from '../job-handler.decorator.js';
 import type { JobHandlerOptions } from '../queue-policy.js';
 
@@ -51,10 +53,25 @@ function assertOptions(handler: HandlerClass<unknown>, options: JobHandlerOption
       );
     }
   }
+  assertTransaction(handler, options.transaction);
   const input: unknown = options.input;
   if (input !== undefined && input !== 'field' && input !== 'data') {
     throw new TypeError(
       `Expected \`input\` of @JobHandler() on "${handler.name}" to be 'field' or 'data', got ${show(input)}.`,
+    );
+  }
+}
+
+function assertTransaction(handler: HandlerClass<unknown>, transaction: BeginOptions = {}): void {
+  try {
+    assertBeginOptions('@JobHandler()', transaction);
+  } catch (cause) {
+    throw new TypeError(`@JobHandler() on "${handler.name}": ${(cause as Error).message}`, { cause });
+  }
+  if (transaction.readOnly === true) {
+    throw new TypeError(
+      `Expected \`transaction.readOnly\` of @JobHandler() on "${handler.name}" to be left out, got \`true\`: the job is ` +
+        'completed in the transaction.',
     );
   }
 }

@@ -12,6 +12,7 @@ import type { ChunkWork } from '../../jobs/run/chunk-work.js';
 import { RunSignals } from '../../jobs/run/run-signals.js';
 import type { ScopeInfo } from '../../session/scope/scope-info.js';
 import type { SessionSource } from '../../session/session-source.js';
+import type { HandlerTransaction } from './handler-transaction.js';
 import type { QueueClaims } from './queue-claims.js';
 import { JobClaimLostError } from '../job-claim-lost-error.js';
 import { type FetchedJob, QueueJob } from '../queue-job.js';
@@ -25,6 +26,7 @@ export interface HandlerWork<Em extends EntityManager> {
   readonly chunkSize: number;
   /** Where the input of a job is in its data. */
   readonly input?: 'field' | 'data' | undefined;
+  readonly transaction: HandlerTransaction;
   readonly work: ChunkWork<Em, unknown, unknown>;
 }
 
@@ -111,6 +113,7 @@ export class QueueBatch<Em extends EntityManager> {
 
   #read(job: FetchedJob): void {
     try {
+      this.#work.transaction.assertFits(job.heartbeatSeconds);
       this.#jobs.push(new QueueJob(job, this.#work.input));
     } catch (error) {
       this.#unreadable.push({ id: job.id, reason: error });
@@ -118,7 +121,7 @@ export class QueueBatch<Em extends EntityManager> {
   }
 
   #createChunks({ jobs, info, signals, outcomes }: GroupRun): JobChunks<QueueJob, unknown> {
-    const { source, queue, work } = this.#work;
+    const { source, queue, transaction, work } = this.#work;
     const attempts = new JobAttempts<Em, QueueJob, unknown>({
       source,
       startedIn: undefined,
@@ -129,7 +132,7 @@ export class QueueBatch<Em extends EntityManager> {
       describe: (context) => (jobs[context.index] as QueueJob).describe(context),
       info,
       origin: { queue },
-      transaction: {},
+      transaction: transaction.options,
       timeout: undefined,
       signals,
       beforeCommit: (session, chunk, values) => this.#claims.complete(session, chunk.inputs, values),

@@ -9,6 +9,7 @@ import { toChunkWork } from '../../jobs/attempt/to-chunk-work.js';
 import type { SessionSource } from '../../session/session-source.js';
 import { largestOf } from './group-limit.js';
 import { HandlerLanes } from './handler-lanes.js';
+import { HandlerTransaction } from './handler-transaction.js';
 import { LoneTurns } from './lone-turns.js';
 import { LostJobs } from './lost-jobs.js';
 import { type HandlerWork, QueueBatch, type QueueFailure } from './queue-batch.js';
@@ -52,9 +53,12 @@ export class QueueWorkers<Em extends EntityManager> {
   }
 
   /** Returns the work of the batches of a handler. */
-  workOf({ handler, options: { queue, chunkSize = 1, input } }: QueueHandler): HandlerWork<Em> {
+  workOf(queueHandler: QueueHandler): HandlerWork<Em> {
+    const { handler, options } = queueHandler;
+    const { queue, chunkSize = 1, input } = options;
+    const transaction = new HandlerTransaction(queueHandler, this.#source.transactionDefaults);
     const work = toChunkWork<Em, unknown, unknown>(handler, this.#moduleRef, chunkSize);
-    return { source: this.#source, queue, chunkSize, input, work };
+    return { source: this.#source, queue, chunkSize, input, transaction, work };
   }
 
   #cancel(timeout: number, reason: unknown): void {
@@ -73,6 +77,9 @@ export class QueueWorkers<Em extends EntityManager> {
     const work = this.workOf(handler);
     const count = await getConcurrency(this.#source.orm, localConcurrency);
     assertGroupLimit(handler, count);
+    if (work.transaction.hasSnapshot) {
+      work.transaction.assertFits((await boss.getQueue(queue))?.heartbeatSeconds);
+    }
     const lanes = new HandlerLanes({
       boss,
       queue,
