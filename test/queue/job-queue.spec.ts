@@ -1,6 +1,6 @@
 import { Transactional } from '@mikro-orm/decorators/legacy';
-import { EntityManager } from '@mikro-orm/postgresql';
-import { Injectable } from '@nestjs/common';
+import { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { Controller, Injectable, Param, Post } from '@nestjs/common';
 import {
   JobService,
   SessionClosedError,
@@ -12,6 +12,8 @@ import {
 import { JobQueue, JobQueueModule } from 'nestjs-mikro-session/pg-boss';
 
 import { Note } from '../support/note.entity.js';
+import { ormOptions } from '../support/test-app.js';
+import { createTestDatabase } from '../support/test-database.js';
 import { useTestApp } from '../support/use-test-app.js';
 
 declare module 'nestjs-mikro-session/pg-boss' {
@@ -42,6 +44,28 @@ class LetterWriter {
   }
 }
 
+/** Works without the session of its request. */
+@Controller('letters')
+class LetterController {
+  constructor(
+    private readonly orm: MikroORM,
+    private readonly queue: JobQueue,
+  ) {}
+
+  @Post(':text')
+  async write(@Param('text') text: string): Promise<void> {
+    await this.orm.em
+      .fork()
+      .transactional(async () => {
+        await this.queue.send('letters', text);
+        if (text.startsWith('lost')) {
+          throw new Error('told to fail');
+        }
+      })
+      .catch(() => undefined);
+  }
+}
+
 interface StoredJob {
   readonly name: string;
   readonly data: unknown;
@@ -49,6 +73,19 @@ interface StoredJob {
   readonly priority: number;
   readonly singleton_key: string | null;
   readonly group_id: string | null;
+}
+
+/** Opens another database with a MikroORM that no application has. */
+async function openOther(): Promise<AsyncDisposable & { readonly orm: MikroORM }> {
+  const database = await createTestDatabase();
+  const orm = await MikroORM.init(ormOptions(database.url));
+  return {
+    orm,
+    [Symbol.asyncDispose]: async () => {
+      await orm.close();
+      await database.drop();
+    },
+  };
 }
 
 describe('JobQueue', () => {
@@ -67,6 +104,7 @@ describe('JobQueue', () => {
         },
       }),
     ],
+    controllers: [LetterController],
     providers: [LetterWriter],
   });
 
@@ -227,6 +265,24 @@ describe('JobQueue', () => {
 
       expect(await findInputs()).toEqual(['by hand', 'in a scope']);
       expect(await database.query('select text from note')).toEqual([{ text: 'in a scope' }]);
+    });
+
+    it('joins the one of a fork in a scope that has no session so far', async () => {
+      await fetch(`${app.url}/letters/kept`, { method: 'POST' });
+      await fetch(`${app.url}/letters/lost`, { method: 'POST' });
+
+      expect(await findInputs()).toEqual(['kept']);
+    });
+
+    it('does not join the one of another MikroORM with the same name', async () => {
+      await using other = await openOther();
+      const rolledBack = other.orm.em.fork().transactional(async () => {
+        await queue.send('letters', 'outside');
+        throw new Error('told to fail');
+      });
+
+      await expect(rolledBack).rejects.toThrow('told to fail');
+      expect(await findInputs()).toEqual(['outside']);
     });
 
     it('has its callback after commit find the job', async () => {

@@ -1,4 +1,4 @@
-import { type Connection, type EntityManager, TransactionContext } from '@mikro-orm/core';
+import type { Connection, EntityManager } from '@mikro-orm/core';
 import { type Db, fromKysely, type KyselyTransactionLike } from 'pg-boss';
 
 import type { SessionSource } from '../session/session-source.js';
@@ -34,9 +34,6 @@ export function onConnectionOf({ orm }: SessionSource): Db {
 
 function findEntityManager(source: SessionSource): EntityManager | undefined {
   const scope = source.currentScope;
-  if (scope === undefined) {
-    return TransactionContext.getEntityManager(source.orm.em.name);
-  }
-  scope.assertOpen();
-  return scope.has(source) ? source.contextual : undefined;
+  scope?.assertOpen();
+  return scope?.has(source) === true ? source.contextual : source.blockWithoutSession;
 }

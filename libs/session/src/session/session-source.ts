@@ -94,6 +94,19 @@ export class SessionSource<Em extends EntityManager = EntityManager> {
     }
   }
 
+  /**
+   * The EntityManager of the innermost `transactional()` call, in the current scope or outside of scopes, that a fork of
+   * the application made. Never that of another connection, or of the code around the scope.
+   */
+  get blockWithoutSession(): EntityManager | undefined {
+    const scope = this.currentScope;
+    let frame = this.#services.frames.current;
+    while (frame !== undefined && (frame.isFlush || frame.within !== scope)) {
+      frame = frame.outer;
+    }
+    return frame?.em;
+  }
+
   /** The defaults of the options of transactions. */
   get transactionDefaults(): TransactionDefaults | undefined {
     return this.defaults.transactions;
