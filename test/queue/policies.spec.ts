@@ -118,13 +118,43 @@ describe('the policies of pg-boss', () => {
 
     it.each<[QueuePolicy, QueuePolicy, string]>([
       [{}, { policy: 'short' }, 'was created with `policy` standard, and cannot be changed to short'],
-      [{ policy: 'stately' }, {}, 'was created with `policy` stately, and cannot be changed to standard'],
+      [{ policy: 'stately' }, { policy: 'standard' }, '`policy` stately, and cannot be changed to standard'],
       [{}, { partition: true }, 'was created with `partition` false, and cannot be changed to true'],
     ])('cannot be changed from %j to %j', async (before, after, message) => {
       await start({ work: false }, handlerOf(before, fail));
       await stop();
 
-      await expect(start({ work: false }, handlerOf(after, fail))).rejects.toThrow(`The queue "tasks" ${message}`);
+      await expect(start({ work: false }, handlerOf(after, fail))).rejects.toThrow(message);
+    });
+
+    it.each<[QueuePolicy]>([
+      [{ policy: 'singleton' }],
+      [{ partition: true }],
+      [{ notify: false }],
+      [{ heartbeatSeconds: 10, retryLimit: 1 }],
+    ])('stay %j where the next start leaves them out', async (policy) => {
+      await start({ work: false }, handlerOf(policy, fail));
+      await stop();
+
+      await start({ queues: { tasks: {} } });
+
+      const boss = await queue.boss();
+      expect(await boss.getQueue('tasks')).toMatchObject(policy);
+    });
+
+    it('are taken back with null, and may be null from the first', async () => {
+      const before = { deadLetter: 'dead-tasks', retryDelayMax: 60, retryBackoff: true, heartbeatSeconds: 10 };
+      await start({ queues: { 'dead-tasks': { heartbeatSeconds: null } }, work: false }, handlerOf(before, fail));
+      await stop();
+
+      const none = { deadLetter: null, retryDelayMax: null, heartbeatSeconds: null };
+      await start({ work: false }, handlerOf(none, fail));
+
+      const boss = await queue.boss();
+      const { deadLetter, retryDelayMax, heartbeatSeconds } = (await boss.getQueue('tasks')) ?? {};
+      expect([deadLetter ?? null, retryDelayMax ?? null, heartbeatSeconds ?? null]).toEqual([null, null, null]);
+      await queue.send('tasks', 'one');
+      expect(await database.query('select dead_letter from pgboss.job')).toEqual([{ dead_letter: null }]);
     });
   });
 

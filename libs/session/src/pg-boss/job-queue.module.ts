@@ -153,12 +153,14 @@ async function readQueues(
 ): Promise<QueueDepth[]> {
   const deadLetters = new Map(Object.entries(queues).map(([name, { deadLetter }]) => [name, deadLetter] as const));
   findHandlers(discovery, contextName).forEach(({ options }) => deadLetters.set(options.queue, options.deadLetter));
-  const names = [...new Set([...deadLetters.keys(), ...deadLetters.values()].filter((name) => name !== undefined))];
+  const names = [
+    ...new Set([...deadLetters.keys(), ...deadLetters.values()].filter((name) => typeof name === 'string')),
+  ];
   const [counted, rates] = await Promise.all([countQueues(boss, names), measureRates(boss, names)]);
   return counted.map((depth) => ({
     ...depth,
     rate: rates.get(depth.name) ?? 0,
-    deadLetter: deadLetters.get(depth.name),
+    deadLetter: deadLetters.get(depth.name) ?? undefined,
   }));
 }
 

@@ -1,10 +1,16 @@
-import type { Queue, WorkOptions } from 'pg-boss';
+import type { Queue, UpdateQueueOptions, WorkOptions } from 'pg-boss';
 
 import type { BeginOptions } from '../session/transaction/begin-options.js';
 import type { QueueName } from './queue-inputs.js';
 
-/** Options of a queue of pg-boss: retries, expiry, heartbeat, dead letter, policy. */
-export type QueuePolicy = Omit<Queue, 'name'>;
+/** The options of a queue that null takes back. */
+type TakenBack = 'deadLetter' | 'retryDelayMax' | 'heartbeatSeconds';
+
+/**
+ * Options of a queue of pg-boss: retries, expiry, heartbeat, dead letter, policy. Those that are left out stay as they
+ * were. Null takes back a dead letter queue, a limit of the delay or a heartbeat.
+ */
+export type QueuePolicy = Omit<Queue, 'name' | TakenBack> & Pick<UpdateQueueOptions, TakenBack>;
 
 /** Options of the fetch of pg-boss for a handler: polling, priorities, groups. */
 export type FetchPolicy = Omit<

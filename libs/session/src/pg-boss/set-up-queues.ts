@@ -1,6 +1,6 @@
 import { AssertionError } from 'node:assert';
 
-import type { PgBoss, QueueResult } from 'pg-boss';
+import type { PgBoss, Queue, QueueResult } from 'pg-boss';
 
 import { SessionSetupError } from '../session/session-error.js';
 import type { QueuePolicy } from './queue-policy.js';
@@ -14,7 +14,7 @@ export async function setUpQueues(boss: PgBoss, policies: ReadonlyMap<string, Qu
     }
     done.add(name);
     const policy = policies.get(name);
-    if (policy?.deadLetter !== undefined) {
+    if (typeof policy?.deadLetter === 'string') {
       await setUp(policy.deadLetter);
     }
     await setUpQueue(boss, name, policy).catch((error: unknown) => {
@@ -30,22 +30,28 @@ export async function setUpQueues(boss: PgBoss, policies: ReadonlyMap<string, Qu
  * @param policy undefined for a dead letter queue that the application only names: it must exist, and is not changed
  */
 async function setUpQueue(boss: PgBoss, name: string, policy: QueuePolicy | undefined): Promise<void> {
-  // With `notify`, workers fetch new jobs at once.
-  const wanted = { notify: true, ...policy };
   const known = await boss.getQueue(name);
   if (known === null) {
-    await boss.createQueue(name, wanted);
+    await boss.createQueue(name, toNewQueue(policy));
     return;
   }
   if (policy === undefined) {
     return;
   }
-  const { policy: kind = 'standard', partition = false, ...changeable } = wanted;
+  const { policy: kind, partition, ...changeable } = policy;
   assertSame(known, { policy: kind, partition });
-  const changed = Object.entries(changeable).filter(([option, value]) => known[option as keyof QueueResult] !== value);
+  const changed = Object.entries(changeable).filter(
+    ([option, value]) => value !== undefined && (known[option as keyof QueueResult] ?? null) !== value,
+  );
   if (changed.length > 0) {
     await boss.updateQueue(name, Object.fromEntries(changed));
   }
+}
+
+/** Returns the options of a new queue, which has nothing to take back. */
+function toNewQueue(policy: QueuePolicy | undefined): Omit<Queue, 'name'> {
+  // With `notify`, workers fetch new jobs at once.
+  return Object.fromEntries(Object.entries({ notify: true, ...policy }).filter(([, value]) => value !== null));
 }
 
 function refusedQueue(name: string, cause: AssertionError): TypeError {
@@ -57,10 +63,10 @@ function refusedQueue(name: string, cause: AssertionError): TypeError {
   );
 }
 
-function assertSame(known: QueueResult, wanted: Pick<QueuePolicy, 'policy' | 'partition'>): void {
+function assertSame(known: QueueResult, wanted: Record<'policy' | 'partition', unknown>): void {
   for (const option of ['policy', 'partition'] as const) {
     const before = known[option];
-    if (before !== wanted[option]) {
+    if (wanted[option] !== undefined && before !== wanted[option]) {
       throw new SessionSetupError(
         `The queue "${known.name}" was created with \`${option}\` ${String(before)}, and cannot be changed to ` +
           `${String(wanted[option])}. Take a new name for the queue, or delete the old one.`,
