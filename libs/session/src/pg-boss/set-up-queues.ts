@@ -63,7 +63,7 @@ function refusedQueue(name: string, cause: AssertionError): TypeError {
   );
 }
 
-function assertSame(known: QueueResult, wanted: Record<'policy' | 'partition', unknown>): void {
+function assertSame(known: QueueResult, wanted: Record<'policy' | 'partition', string | boolean | undefined>): void {
   for (const option of ['policy', 'partition'] as const) {
     const before = known[option];
     if (wanted[option] !== undefined && before !== wanted[option]) {

@@ -22,7 +22,7 @@ export function limitedToOne(fetch: FetchPolicy): FetchPolicy {
 }
 
 /** Returns the options of workers that bring their limit with them, and fetch nothing. */
-export function onlyLimit(
+export function groupLimit(
   fetch: FetchPolicy,
 ): Omit<FetchPolicy, 'maxPriority'> & { readonly localConcurrency: number } {
   const { maxPriority: _, ...rest } = fetch;

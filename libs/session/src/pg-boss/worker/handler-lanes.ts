@@ -2,7 +2,7 @@ import type { JobResult, PgBoss } from 'pg-boss';
 
 import { isDeadLetter } from '../job-dead-letter-error.js';
 import { toFailure, toFailureOutput } from '../message/failure-output.js';
-import { largestOf, limitedToOne, onlyLimit } from './group-limit.js';
+import { largestOf, limitedToOne, groupLimit } from './group-limit.js';
 import { LoneLane } from './lone-lane.js';
 import type { LoneTurns } from './lone-turns.js';
 import type { LostJobs } from './lost-jobs.js';
@@ -89,7 +89,7 @@ export class HandlerLanes {
       return;
     }
     // Seam: pg-boss/group-limit
-    const policy = { ...onlyLimit(fetch), perJobResults: true, includeMetadata: metadata } as const;
+    const policy = { ...groupLimit(fetch), perJobResults: true, includeMetadata: metadata } as const;
     const id = await boss.work<unknown, unknown, typeof policy>(queue, policy, (jobs) => this.#runNew(jobs));
     await boss.offWork(queue, { id, wait: true });
   }
