@@ -148,7 +148,7 @@ describeWithBroker.each(injections)('a handler of @golevelup/nestjs-rabbitmq, wi
         logger: silent,
       }),
     ],
-    providers: [Stage, MailConsumer, MailHandlers, OwnHandlers],
+    providers: [Stage, { provide: 'MAIL', useClass: MailConsumer }, MailHandlers, OwnHandlers],
   });
 
   beforeAll(() => {

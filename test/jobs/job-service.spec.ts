@@ -296,7 +296,7 @@ describe.each(injections)('JobService with %s injection', (injection) => {
 
     await expect(mapped).rejects.toThrow(SessionSetupError);
     await expect(mapped).rejects.toThrow(
-      'The worker "NowhereProvided" is not a provider of this application. Add it to the `providers` of a module.',
+      'The worker "NowhereProvided" is not a provider of this application under its own class. Add the class to the `providers` of a module.',
     );
   });
 

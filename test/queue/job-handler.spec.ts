@@ -110,7 +110,16 @@ describe('JobHandler', () => {
     app = await startTestApp({
       databaseUrl: database.url,
       imports: [JobQueueModule.forRoot()],
-      providers: [OneByOne, Prefetched, HeldHandler, ManyHandler],
+      providers: [
+        OneByOne,
+        {
+          provide: Prefetched,
+          useFactory: (em: EntityManager, context: SessionContext) => new Prefetched(em, context),
+          inject: [EntityManager, SessionContext],
+        },
+        HeldHandler,
+        ManyHandler,
+      ],
     });
     queue = app.get(JobQueue);
   });

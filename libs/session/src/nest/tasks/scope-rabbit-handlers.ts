@@ -1,5 +1,5 @@
-import { Scope, type Type } from '@nestjs/common';
-import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
+import { type InjectionToken, Scope, type Type } from '@nestjs/common';
+import { ContextIdFactory, type ModuleRef, ModulesContainer } from '@nestjs/core';
 
 import { checkSeam, type Seam } from '../../session/assert-seam.js';
 import type { UpstreamClass } from '../upstream-class.js';
@@ -47,24 +47,32 @@ export function scopeRabbitHandlers(rabbit: RabbitMqModule, scopes: SessionScope
     return;
   }
   const create: Create = (instance, method, name, ...rest) => {
-    const token = instance.constructor as Type;
-    const handle = isStatic(moduleRef, token)
+    const className = instance.constructor.name;
+    const token = tokenOf(instance);
+    const handle = isStatic(moduleRef, token as Type)
       ? creator.create(instance, method, name, ...rest)
       : handleAnew(token, name, rest);
     return (data, message, headers) => {
       const { exchange, routingKey } = describe(message);
-      const label = `message "${routingKey}" in ${token.name}.${name}`;
+      const label = `message "${routingKey}" in ${className}.${name}`;
       const origin = { exchange, routingKey, data, message };
       return scopes.run({ kind: 'message', label, origin }, async () => handle(data, message, headers));
     };
   };
   rabbit.externalContextCreator = Object.assign(Object.create(creator) as typeof creator, { create });
 
-  function handleAnew(token: Type, name: string, rest: readonly unknown[]): Handler {
+  /** A provider may have another token than its class. */
+  function tokenOf(instance: object): InjectionToken {
+    const modules = [...moduleRef.get(ModulesContainer, { strict: false }).values()];
+    const providers = modules.flatMap((module) => [...module.providers.values(), ...module.controllers.values()]);
+    return providers.find((provider) => provider.instance === instance)?.token ?? (instance.constructor as Type);
+  }
+
+  function handleAnew(token: InjectionToken, name: string, rest: readonly unknown[]): Handler {
     return async (data, message, headers) => {
       const contextId = ContextIdFactory.create();
       moduleRef.registerRequestByContextId(message, contextId);
-      const instance: object = await moduleRef.resolve(token, contextId, { strict: false });
+      const instance: object = await moduleRef.resolve(token as Type, contextId, { strict: false });
       const handle = creator?.create(
         instance,
         (instance as Readonly<Record<string, unknown>>)[name],

@@ -1,6 +1,5 @@
 import { inspect } from 'node:util';
 
-import type { Type } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
 
 import { SessionSetupError } from '../../session/session-error.js';
@@ -21,8 +20,8 @@ export interface QueueHandler {
  */
 export function findHandlers(discovery: DiscoveryService, contextName: string | undefined): readonly QueueHandler[] {
   const byQueue = new Map<string, QueueHandler>();
-  for (const { metatype } of discovery.getProviders({ metadataKey: HANDLER_OPTIONS.KEY })) {
-    const handler = metatype as Type<HandlerClass<unknown>> as unknown as HandlerClass<unknown>;
+  for (const provider of discovery.getProviders({ metadataKey: HANDLER_OPTIONS.KEY })) {
+    const handler = classOf(provider);
     const options = Reflect.getMetadata(HANDLER_OPTIONS.KEY, handler) as JobHandlerOptions;
     assertOptions(handler, options);
     if (options.contextName !== contextName) {
@@ -38,6 +37,13 @@ export function findHandlers(discovery: DiscoveryService, contextName: string | 
     byQueue.set(options.queue, { handler, options });
   }
   return [...byQueue.values()];
+}
+
+/** The class of a handler. For a provider that a function makes, `metatype` is that function. */
+function classOf({ metatype, instance }: ReturnType<DiscoveryService['getProviders']>[number]): HandlerClass<unknown> {
+  const made = (instance as object | undefined)?.constructor;
+  const isOfMade = made !== undefined && Reflect.hasMetadata(HANDLER_OPTIONS.KEY, made);
+  return (isOfMade ? made : metatype) as unknown as HandlerClass<unknown>;
 }
 
 function assertOptions(handler: HandlerClass<unknown>, options: JobHandlerOptions): void {
