@@ -159,6 +159,27 @@ describe.each(injections)('the transactions of a session, with %s injection', (i
       await repository.getEntityManager().flush();
     };
 
+    it.each([TransactionPropagation.REQUIRES_NEW, TransactionPropagation.NOT_SUPPORTED])(
+      'keeps what runs beside a transactional() with %s',
+      async (propagation) => {
+        const inScope = (work: () => Promise<void>): Promise<void> => factory.run(work);
+        const outside = (work: () => Promise<void>): Promise<void> => work();
+
+        for (const run of [inScope, outside]) {
+          const rolledBack = run(() =>
+            orm.em.fork().transactional(async (fork) => {
+              const apart = fork.transactional((em) => write(em, 'apart'), { propagation });
+              await Promise.all([apart, orm.em.insert(Note, { text: 'beside' })]);
+              throw new OnPurpose();
+            }),
+          );
+          await expect(rolledBack).rejects.toThrow(OnPurpose);
+        }
+
+        expect(await texts()).toEqual(['apart', 'apart']);
+      },
+    );
+
     it('is joined by all that answers with the session', async () => {
       await factory.run(async () => {
         await expect(

@@ -59,6 +59,20 @@ export interface SessionLookup {
 }
 
 /**
+ * Keeps the open transaction of an EntityManager. MikroORM takes it away while another one runs beside it, also from the
+ * code that runs meanwhile.
+ */
+function keepTransaction<Result>(em: EntityManager, transact: () => Promise<Result>): Promise<Result> {
+  const open: unknown = em.getTransactionContext();
+  const result = transact();
+  if (open !== em.getTransactionContext()) {
+    // Seam: mikro-orm/suspended-transaction
+    em.setTransactionContext(open);
+  }
+  return result;
+}
+
+/**
  * Extends the EntityManager class of the application, so that it and all of its forks ask `lookup` which session
  * answers, and whether that session may be used. Nearly every public method of MikroORM's EntityManager calls
  * `getContext()`.
@@ -188,8 +202,10 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
         return em.transactional(work, options);
       }
       const state = em[STATE];
+      const transact = (inner: (em: this) => Result | Promise<Result>): Promise<Result> =>
+        keepTransaction(em, () => super.transactional(inner, options));
       if (state === undefined) {
-        return lookup.within(em, work, (inner) => super.transactional(inner, options));
+        return lookup.within(em, work, transact);
       }
       const transactions = em[TRANSACTIONS];
       if (transactions === undefined) {
@@ -198,16 +214,7 @@ export function createSessionClass(Base: EntityManagerClass, lookup: SessionLook
       assertOptionsKept(em, state.scope.label, options);
       return transactions.isJoining(em, options)
         ? super.transactional(work, options)
-        : transactions.transactional(em, options, work, (inner) => {
-            const open: unknown = em.getTransactionContext();
-            const result = super.transactional(inner, options);
-            if (open !== em.getTransactionContext()) {
-              // Seam: mikro-orm/suspended-transaction
-              // For a transaction beside the open one, MikroORM takes the open one away from all code of the session.
-              em.setTransactionContext(open);
-            }
-            return result;
-          });
+        : transactions.transactional(em, options, work, transact);
     }
 
     override async begin(options: Omit<TransactionOptions, 'ignoreNestedTransactions'> = {}): Promise<void> {
