@@ -8,6 +8,8 @@ import type { BeginOptions } from '../../session/transaction/begin-options.js';
 import { HANDLER_OPTIONS, type HandlerClass } from '../job-handler.decorator.js';
 import type { JobHandlerOptions } from '../queue-policy.js';
 
+type Provider = ReturnType<DiscoveryService['getProviders']>[number];
+
 export interface QueueHandler {
   readonly handler: HandlerClass<unknown>;
   readonly options: JobHandlerOptions;
@@ -20,8 +22,8 @@ export interface QueueHandler {
  */
 export function findHandlers(discovery: DiscoveryService, contextName: string | undefined): readonly QueueHandler[] {
   const byQueue = new Map<string, QueueHandler>();
-  for (const provider of discovery.getProviders({ metadataKey: HANDLER_OPTIONS.KEY })) {
-    const handler = classOf(provider);
+  const handlers = discovery.getProviders().map(findClass);
+  for (const handler of handlers.filter((one) => one !== undefined)) {
     const options = Reflect.getMetadata(HANDLER_OPTIONS.KEY, handler) as JobHandlerOptions;
     assertOptions(handler, options);
     if (options.contextName !== contextName) {
@@ -39,11 +41,16 @@ export function findHandlers(discovery: DiscoveryService, contextName: string | 
   return [...byQueue.values()];
 }
 
-/** The class of a handler. For a provider that a function makes, `metatype` is that function. */
-function classOf({ metatype, instance }: ReturnType<DiscoveryService['getProviders']>[number]): HandlerClass<unknown> {
-  const made = (instance as object | undefined)?.constructor;
-  const isOfMade = made !== undefined && Reflect.hasMetadata(HANDLER_OPTIONS.KEY, made);
-  return (isOfMade ? made : metatype) as unknown as HandlerClass<unknown>;
+/**
+ * The class of a provider that is a handler. For one that a function makes, `metatype` is that function, and NestJS
+ * before 12 does not find the class.
+ */
+function findClass({ metatype, instance }: Provider): HandlerClass<unknown> | undefined {
+  const made: unknown = typeof instance === 'object' ? (instance as object | null)?.constructor : undefined;
+  return [made, metatype].find(
+    (one): one is HandlerClass<unknown> =>
+      typeof one === 'function' && Reflect.hasOwnMetadata(HANDLER_OPTIONS.KEY, one),
+  );
 }
 
 function assertOptions(handler: HandlerClass<unknown>, options: JobHandlerOptions): void {
