@@ -216,7 +216,7 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
     this.#ending = ending;
     this.services.holders.delete(this);
     this.services.leaks.forget(this);
-    const makeReason = (): Error => new SessionClosedError(this.scope.label, describeEnding(ending));
+    const makeReason = reasonOf(this.scope, ending);
     this.#waits?.forEach((leave) => leave(makeReason()));
     this.services.connections.leave(this.scope, makeReason);
     // The scope of a removed session goes on, with another session.
@@ -254,4 +254,9 @@ export class SessionState implements ScopeMember, ConnectionHolder, KnownSession
       return error;
     }
   }
+}
+
+/** Does not keep the session, which the scope would keep with it. */
+function reasonOf(scope: LiveScope, ending: ScopeEnding): () => Error {
+  return () => new SessionClosedError(scope.label, describeEnding(ending));
 }

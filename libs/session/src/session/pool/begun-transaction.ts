@@ -10,6 +10,17 @@ import { unlessInTime } from './unless-in-time.js';
 /** The owner of a transaction: a scope, or an EntityManager outside of scopes. */
 export interface LeaseOwner {
   readonly label: string;
+  /** Its last session that ended, for waits that begin in the same turn of the event loop. */
+  left?: LeftSession | undefined;
+}
+
+/** The end of a session. */
+export interface LeftSession {
+  /** The turn of the event loop in which it ended. Each connection of MikroORM has turns of its own. */
+  readonly turn: object;
+  readonly makeReason: () => Error;
+  /** The session of the same scope that ended before. */
+  readonly before: LeftSession | undefined;
 }
 
 /** The members of the connection of a transaction that are used here. */

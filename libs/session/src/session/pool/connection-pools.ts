@@ -51,8 +51,8 @@ export class ConnectionPools implements Observed {
   readonly #hooks = new SetUpHooks(() => this.beginnings.unclaimed?.arriving);
   /** Whether a transaction takes its connection with its first statement, and not already when it begins. */
   #defers = true;
-  /** The scopes that have ended in this turn of the event loop. Weak: one turn may end very many. */
-  #left: WeakMap<object, () => Error> | undefined;
+  /** The turn of the event loop, where a session has ended in it. */
+  #turn: object | undefined;
   #isWarned = false;
   #isClientChecked = false;
 
@@ -153,18 +153,20 @@ export class ConnectionPools implements Observed {
    * to the pool. Work of the scope's code that comes later, with a fork of its own, may wait.
    */
   leaveSoon(scope: LeaseOwner, makeReason: () => Error): void {
-    if (this.#left === undefined) {
-      this.#left = new WeakMap();
-      setImmediate(() => (this.#left = undefined));
+    if (this.#turn === undefined) {
+      this.#turn = {};
+      setImmediate(() => (this.#turn = undefined));
     }
-    this.#left.set(scope, makeReason);
+    // Kept with the scope: one turn may end very many, and a WeakMap of them would take as long as all the rest.
+    scope.left = { turn: this.#turn, makeReason, before: scope.left };
   }
 
   /** @throws {SessionClosedError} when the scope has ended in this turn of the event loop */
-  assertMayWait(scope: object | undefined): void {
-    const makeReason = scope && this.#left?.get(scope);
-    if (makeReason !== undefined) {
-      throw makeReason();
+  assertMayWait(scope: LeaseOwner | undefined): void {
+    for (let left = this.#turn && scope?.left; left !== undefined; left = left.before) {
+      if (left.turn === this.#turn) {
+        throw left.makeReason();
+      }
     }
   }
 

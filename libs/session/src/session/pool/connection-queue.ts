@@ -1,5 +1,6 @@
 import { type Enrolled, Roster } from '../scope/roster.js';
 import { SessionStateError } from '../session-error.js';
+import type { LeaseOwner } from './begun-transaction.js';
 
 /** The wait of one caller for a connection. The wait can be given up. */
 export interface ConnectionWait<Client> {
@@ -20,13 +21,13 @@ export interface QueueOptions<Client> {
   /** Asks the pool for a connection. */
   readonly connect: () => Promise<Client>;
   /** Called before a caller waits until a connection is given back. Throws where its scope must not. */
-  readonly assertMayWait: (scope: object | undefined) => void;
+  readonly assertMayWait: (scope: LeaseOwner | undefined) => void;
   /** Milliseconds that a wait may take. */
   readonly patience: number | undefined;
 }
 
 interface Entry<Client> extends ConnectionWait<Client>, Enrolled<Entry<Client>> {
-  readonly scope: object | undefined;
+  readonly scope: LeaseOwner | undefined;
   readonly resolve: (client: Client) => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -62,7 +63,7 @@ export class ConnectionQueue<Client extends { release(): void }> {
   }
 
   /** @throws {SessionClosedError} when the caller would have to wait, and its scope has just ended */
-  enter(scope: object | undefined): ConnectionWait<Client> {
+  enter(scope: LeaseOwner | undefined): ConnectionWait<Client> {
     const mustWait = this.isBusy;
     if (mustWait) {
       this.#options.assertMayWait(scope);
@@ -82,7 +83,7 @@ export class ConnectionQueue<Client extends { release(): void }> {
   }
 
   /** Gives up the waits of a scope. */
-  leave(scope: object, makeReason: () => Error): void {
+  leave(scope: LeaseOwner, makeReason: () => Error): void {
     // Nearly every scope waits for nothing. So the error is made only for a wait: that takes as long as the rest of the
     // end of a scope.
     for (const roster of [this.#queued, this.#asking]) {

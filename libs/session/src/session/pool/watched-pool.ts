@@ -20,7 +20,7 @@ export interface WatchedPoolOptions {
   /** Returns a connection of the pool, or an object that replaces it. */
   readonly connect: () => Promise<PoolClient>;
   /** Called before a scope waits until a connection is given back. Throws where it must not. */
-  readonly assertMayWait: (scope: object | undefined) => void;
+  readonly assertMayWait: (scope: LeaseOwner | undefined) => void;
   /** Called when the pool is closed. */
   readonly onEnd: () => void;
 }

@@ -6,6 +6,7 @@ import { describeEnding, type ScopeEnding } from './scope-ending.js';
 import { inheritInfo, inheritPortableInfo, type ScopeInfo } from './scope-info.js';
 import { findTask } from '../ownership/task-rule.js';
 import { SessionClosedError } from '../session-error.js';
+import type { LeftSession } from '../pool/begun-transaction.js';
 import type { SessionFacts } from '../session-facts.js';
 
 /** A part of a scope that the scope closes at its end: the session of one connection. */
@@ -60,6 +61,7 @@ export class LiveScope implements Scope, Enrolled<LiveScope> {
    * returned.
    */
   standsFor: LiveScope | undefined;
+  left: LeftSession | undefined;
   /** Notes of an observer. */
   notes: ScopeNotes | undefined;
   readonly startedIn: LiveScope | undefined;
