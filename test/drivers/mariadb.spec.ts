@@ -13,6 +13,7 @@ import { Note } from '../support/note.entity.js';
 import { poll } from '../support/poll.js';
 import { startCuttingProxy } from './support/cutting-proxy.js';
 import { describeMariadb, type DriverApp, startDriverApp } from './support/driver-app.js';
+import { startProxiedApp } from './support/proxied-app.js';
 
 const SIZE = 2;
 
@@ -369,18 +370,15 @@ describeMariadb('on MariaDB and MySQL', () => {
   });
 
   it('a health check that gets no answer gives its connection back', async () => {
-    await using proxy = await startCuttingProxy(new URL(app.database.url));
-    const url = new URL(app.database.url);
-    url.port = String(proxy.port);
-    const other = await startDriverApp('mariadb', { orm: { clientUrl: url.href, pool: { min: 0, max: 1 } } });
+    const other = await startProxiedApp({ pool: { min: 0, max: 1 } });
     try {
       await other.factory.run((session) => session.count(Note));
-      proxy.isSilent = true;
+      other.proxy.isSilent = true;
 
       const { sessions } = await other
         .get<SessionHealthIndicator>(SessionHealthIndicator)
         .check('sessions', { timeout: 50 });
-      proxy.isSilent = false;
+      other.proxy.isSilent = false;
 
       expect(sessions).toMatchObject({ status: 'down' });
       expect(await other.factory.run((session) => session.count(Note))).toBe(0);

@@ -40,6 +40,24 @@ async function blocked(app: TestApp): Promise<void> {
   }
 }
 
+/** Locks the table of notes until it is released. */
+async function lockNotes(factory: SessionFactory<EntityManager>): Promise<{ release(): Promise<void> }> {
+  const holding = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const holder = factory.begin(async (session) => {
+    await session.execute('lock table note');
+    holding.resolve();
+    await release.promise;
+  });
+  await holding.promise;
+  return {
+    release() {
+      release.resolve();
+      return holder;
+    },
+  };
+}
+
 describe.each(platforms)('SessionInspectorModule over %s', (platform) => {
   let database: TestDatabase;
 
@@ -114,14 +132,7 @@ describe.each(platforms)('SessionInspectorModule over %s', (platform) => {
 
     it('shows a scope that waits for a lock: its statement without values, its connection, its info', async () => {
       const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
-      const holding = Promise.withResolvers<void>();
-      const release = Promise.withResolvers<void>();
-      const holder = factory.begin(async (session) => {
-        await session.execute('lock table note');
-        holding.resolve();
-        await release.promise;
-      });
-      await holding.promise;
+      const lock = await lockNotes(factory);
       const waiter = factory.begin(
         async (session) => {
           session.create(Note, { text: 'a secret' });
@@ -132,8 +143,7 @@ describe.each(platforms)('SessionInspectorModule over %s', (platform) => {
       await blocked(app);
 
       const state = await stateOf(url, ALLOWED);
-      release.resolve();
-      await Promise.all([holder, waiter]);
+      await Promise.all([lock.release(), waiter]);
 
       const shown = state.live.scopes.find(({ label }) => label === '<b>waiter</b>');
       expect(shown).toMatchObject({
@@ -155,14 +165,7 @@ describe.each(platforms)('SessionInspectorModule over %s', (platform) => {
       ['outside of one', 'run'],
     ] as const)('shows the statement of a stream that waits for its next row, %s', async (_where, method) => {
       const factory = app.get<SessionFactory<EntityManager>>(SessionFactory);
-      const holding = Promise.withResolvers<void>();
-      const release = Promise.withResolvers<void>();
-      const holder = factory.begin(async (session) => {
-        await session.execute('lock table note');
-        holding.resolve();
-        await release.promise;
-      });
-      await holding.promise;
+      const lock = await lockNotes(factory);
       const reader = factory[method](
         (session) => Array.fromAsync(session.stream(Note, { where: { text: 'a secret' } })),
         {
@@ -172,8 +175,7 @@ describe.each(platforms)('SessionInspectorModule over %s', (platform) => {
       await blocked(app);
 
       const state = await stateOf(url, ALLOWED);
-      release.resolve();
-      await Promise.all([holder, reader]);
+      await Promise.all([lock.release(), reader]);
 
       expect(state.live.scopes.find(({ label }) => label === 'reader')).toMatchObject({
         waitsFor: 'statement',

@@ -77,7 +77,8 @@ function isSingleton(worker: Type, moduleRef: ModuleRef): boolean {
     return moduleRef.introspect(worker).scope === Scope.DEFAULT;
   } catch (cause) {
     throw new SessionSetupError(
-      `The worker "${worker.name}" is not a provider of this application under its own class. Add the class to the \`providers\` of a module.`,
+      `The worker "${worker.name}" is not a provider of this application under its own class. Add the class to the ` +
+        '`providers` of a module.',
       { cause },
     );
   }
