@@ -42,10 +42,12 @@ describe('the connection on which a running statement is cancelled', () => {
     expect(await Promise.all(all)).toEqual(Array.from({ length: POOL_SIZE }, () => [{ one: 1 }]));
   };
 
+  /** Ends the one connection that has had no other statement. */
   const terminateIt: Act = async () => {
     await database.query(`
       select pg_terminate_backend(pid) from pg_stat_activity
-      where datname = current_database() and pid <> pg_backend_pid() and query not like '%pg_sleep%'`);
+      where datname = current_database() and pid <> pg_backend_pid()
+        and (query = '' or query ~ '^select pg_(cancel|terminate)_backend')`);
   };
 
   const faults: [fault: string, moment: 'statement' | 'answer', act: Act][] = [
